@@ -1,0 +1,3 @@
+//! zdu-engine
+#![no_std]
+extern crate alloc;

@@ -1,0 +1,3 @@
+//! zdu-model
+#![no_std]
+extern crate alloc;

@@ -1,0 +1,3 @@
+//! zdu-plan
+#![no_std]
+extern crate alloc;

@@ -1,0 +1,1 @@
+//! zdu-doubles
