@@ -11,6 +11,7 @@ use crate::policy::{FailureRule, Policy};
 use crate::procedure::{Capture, Comparison, Over, Phase, RollbackClass};
 use crate::text::Text;
 use crate::time::Millis;
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -317,9 +318,9 @@ pub enum Unknown {
     /// Ask the node.
     Observe {
         /// It happened when this holds.
-        done: Probe,
+        done: Box<Probe>,
         /// It certainly did not happen when this holds; then it is run again.
-        not_done: Option<Probe>,
+        not_done: Option<Box<Probe>>,
     },
 }
 

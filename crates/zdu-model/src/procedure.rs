@@ -8,6 +8,7 @@ use crate::ids::{
 use crate::policy::FailureRule;
 use crate::text::Template;
 use crate::time::Millis;
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -335,9 +336,9 @@ pub enum UnknownRule {
     /// Ask the node.
     Observe {
         /// It happened when this holds.
-        done: ProbeTemplate,
+        done: Box<ProbeTemplate>,
         /// It certainly did not happen when this holds; then it is run again.
-        not_done: Option<ProbeTemplate>,
+        not_done: Option<Box<ProbeTemplate>>,
     },
 }
 
