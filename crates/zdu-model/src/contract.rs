@@ -62,10 +62,7 @@ pub struct AgainLimit {
 
 impl Default for AgainLimit {
     fn default() -> Self {
-        Self {
-            pause: Millis::from_secs(2),
-            max: 30,
-        }
+        Self { pause: Millis::from_secs(2), max: 30 }
     }
 }
 
@@ -176,21 +173,13 @@ mod tests {
     use alloc::vec;
 
     fn rule(exit: Vec<i32>, output: Option<&str>, class: Class) -> Rule {
-        Rule {
-            exit,
-            status: vec![],
-            output: output.map(Into::into),
-            json: None,
-            class,
-        }
+        Rule { exit, status: vec![], output: output.map(Into::into), json: None, class }
     }
 
     #[test]
     fn nova_status_one_is_a_warning_and_two_a_failure() {
-        let contract = Contract {
-            rules: vec![rule(vec![1], None, Class::Warned)],
-            ..Contract::default()
-        };
+        let contract =
+            Contract { rules: vec![rule(vec![1], None, Class::Warned)], ..Contract::default() };
         assert_eq!(contract.classify(&End::Exited(0), &[]), Class::Succeeded);
         assert_eq!(contract.classify(&End::Exited(1), &[]), Class::Warned);
         assert_eq!(contract.classify(&End::Exited(2), &[]), Class::Failed);
@@ -199,10 +188,7 @@ mod tests {
     #[test]
     fn a_rule_on_output_needs_the_match_and_the_code() {
         let rules = vec![rule(vec![1], Some("NotFound"), Class::Succeeded)];
-        let contract = Contract {
-            rules,
-            ..Contract::default()
-        };
+        let contract = Contract { rules, ..Contract::default() };
         assert_eq!(contract.classify(&End::Exited(1), &[]), Class::Failed);
         assert_eq!(contract.classify(&End::Exited(1), &[0]), Class::Succeeded);
         assert_eq!(contract.classify(&End::Exited(3), &[0]), Class::Failed);
@@ -211,14 +197,8 @@ mod tests {
     #[test]
     fn no_contract_can_call_an_unknown_ending_success() {
         let rules = vec![rule(vec![], Some("."), Class::Succeeded)];
-        let contract = Contract {
-            rules,
-            ..Contract::default()
-        };
-        assert_eq!(
-            contract.classify(&End::Lost("reboot".into()), &[0]),
-            Class::Unknown
-        );
+        let contract = Contract { rules, ..Contract::default() };
+        assert_eq!(contract.classify(&End::Lost("reboot".into()), &[0]), Class::Unknown);
         assert_eq!(contract.classify(&End::TimedOut, &[0]), Class::TimedOut);
         assert_eq!(contract.classify(&End::Never, &[0]), Class::NotRun);
     }

@@ -234,8 +234,6 @@ pub enum HoldCause {
     Rule(StepNo),
     /// Nobody knows whether this step happened and it may not be run again by guess.
     Unknown(StepNo),
-    /// A person must do this step and say so.
-    Manual(StepNo),
     /// This step is a point of no return.
     PointOfNoReturn(StepNo),
 }

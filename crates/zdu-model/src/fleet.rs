@@ -39,9 +39,7 @@ impl Fleet {
     /// The group a node stands in.
     #[must_use]
     pub fn group_of(&self, name: &NodeName) -> Option<&Group> {
-        self.groups
-            .iter()
-            .find(|group| group.nodes.iter().any(|node| node.name == *name))
+        self.groups.iter().find(|group| group.nodes.iter().any(|node| node.name == *name))
     }
 }
 
@@ -114,11 +112,7 @@ pub struct Member {
 
 impl fmt::Display for Member {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            balancer,
-            backend,
-            server,
-        } = self;
+        let Self { balancer, backend, server } = self;
         write!(f, "{balancer}/{backend}/{server}")
     }
 }

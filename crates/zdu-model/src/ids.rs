@@ -25,12 +25,7 @@ impl fmt::Display for BadName {
 pub const NAME_BYTES_MAX: usize = 64;
 
 fn check(text: &str) -> Result<(), BadName> {
-    let fail = |why| {
-        Err(BadName {
-            given: text.to_string(),
-            why,
-        })
-    };
+    let fail = |why| Err(BadName { given: text.to_string(), why });
     let Some(first) = text.chars().next() else {
         return fail("it is empty");
     };
@@ -40,10 +35,7 @@ fn check(text: &str) -> Result<(), BadName> {
     if !(first.is_ascii_alphanumeric() || first == '_') {
         return fail("it must begin with a letter, a digit or an underscore");
     }
-    if !text
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
-    {
+    if !text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')) {
         return fail("only ASCII letters, digits, '-', '_' and '.' are allowed");
     }
     Ok(())

@@ -351,19 +351,12 @@ impl Plan {
     /// The steps that compensate others; every other step goes forward.
     #[must_use]
     pub fn undo_steps(&self) -> BTreeSet<StepNo> {
-        self.steps
-            .iter()
-            .flat_map(|step| step.undo.iter().copied())
-            .collect()
+        self.steps.iter().flat_map(|step| step.undo.iter().copied()).collect()
     }
 
     /// The values some step captures.
     #[must_use]
     pub fn captures(&self) -> BTreeSet<&CaptureName> {
-        self.steps
-            .iter()
-            .flat_map(|step| &step.capture)
-            .map(|capture| &capture.name)
-            .collect()
+        self.steps.iter().flat_map(|step| &step.capture).map(|capture| &capture.name).collect()
     }
 }

@@ -45,10 +45,7 @@ impl Report {
     /// A report with an ending and what was seen.
     #[must_use]
     pub fn with(end: End, evidence: Evidence) -> Self {
-        Self {
-            evidence,
-            ..Self::bare(end)
-        }
+        Self { evidence, ..Self::bare(end) }
     }
 }
 

@@ -1,0 +1,269 @@
+//! What is begun next.
+
+use crate::decide::Decision;
+use crate::state::{Course, Rollout, StepStatus, is_engines_own};
+use alloc::collections::BTreeSet;
+use alloc::vec;
+use zdu_model::contract::Class;
+use zdu_model::effect::Effect;
+use zdu_model::event::{Event, HoldCause, UnwindScope};
+use zdu_model::ids::{GroupName, StepNo};
+use zdu_model::plan::{PlannedStep, Work};
+use zdu_model::report::{End, Report};
+use zdu_model::time::Timestamp;
+use zdu_model::verdict::{Verdict, exit};
+
+/// How many lanes that cannot begin are looked past in one turn for one that can.
+const LOOK_AHEAD: usize = 64;
+
+/// Collects what one turn begins, with what it takes already.
+struct Turn {
+    decision: Decision,
+    entering: BTreeSet<GroupName>,
+    held: bool,
+}
+
+impl Rollout {
+    /// One round: the first of these that has something to say, says it.
+    pub(crate) fn advance(&self, now: Timestamp) -> Decision {
+        if !self.started || self.epoch.is_none() || self.ended.is_some() {
+            return Decision::nothing();
+        }
+        let attended = self.attention.iter().map(|step| self.attend(now, *step));
+        if let Some(decision) = attended.into_iter().find(|decision| !decision.is_nothing()) {
+            return decision;
+        }
+        let decision = self.expire(now);
+        if !decision.is_nothing() {
+            return decision;
+        }
+        let decision = self.begin(now);
+        if !decision.is_nothing() {
+            return decision;
+        }
+        self.end(now)
+    }
+
+    /// Steps that end by the clock alone.
+    fn expire(&self, now: Timestamp) -> Decision {
+        let mut events = vec![];
+        for step in &self.active {
+            let (StepStatus::Running { since } | StepStatus::Unknown { since, .. }) =
+                self.state(*step).status
+            else {
+                continue;
+            };
+            let planned = self.plan.step(*step);
+            if now < since.after(self.patience(planned)) {
+                continue;
+            }
+            let (class, end) = if matches!(planned.work, Work::Soak(_)) {
+                (Class::Succeeded, End::Done)
+            } else if is_engines_own(planned) {
+                (Class::TimedOut, End::TimedOut)
+            } else {
+                (Class::Unknown, End::Unreachable("no driver answered within its deadline".into()))
+            };
+            let (step, attempt) = (*step, self.state(*step).attempt);
+            events.push(Event::StepEnded { step, attempt, class, report: Report::bare(end) });
+        }
+        Decision::events(events)
+    }
+
+    /// Everything that may begin now.
+    fn begin(&self, now: Timestamp) -> Decision {
+        if let Some(event) = self.begin_unwind() {
+            return Decision::events(vec![event]);
+        }
+        let entering = self.entering.keys().cloned().collect();
+        let mut turn = Turn { decision: Decision::nothing(), entering, held: false };
+        if !matches!(self.course, Course::Quieting { .. }) {
+            self.begin_scheduled(now, &mut turn);
+            self.continue_unwinds(&mut turn);
+            self.continue_lanes(&mut turn);
+        }
+        if self.course == Course::Forward && self.hold.is_none() {
+            self.begin_lanes(&mut turn);
+            self.continue_gate(&mut turn);
+        }
+        turn.decision
+    }
+
+    fn begin_scheduled(&self, now: Timestamp, turn: &mut Turn) {
+        for step in &self.active {
+            if matches!(self.state(*step).status, StepStatus::Scheduled { at, .. } if at <= now) {
+                self.start(*step, turn);
+            }
+        }
+    }
+
+    fn continue_unwinds(&self, turn: &mut Turn) {
+        for unwind in &self.unwinds {
+            if unwind.stuck || unwind.busy.is_some() {
+                continue;
+            }
+            match unwind.steps.get(unwind.next) {
+                Some(step) => self.start(*step, turn),
+                None => {
+                    let scope = unwind.scope.clone();
+                    turn.decision.events.push(Event::UnwindEnded { scope });
+                }
+            }
+        }
+    }
+
+    fn continue_lanes(&self, turn: &mut Turn) {
+        let Some((wave, state)) = self.current_wave() else {
+            return;
+        };
+        if matches!(self.course, Course::Unwinding { .. }) {
+            return;
+        }
+        for lane in &self.ripe {
+            let next = state.lanes[*lane].next;
+            if let Some(step) = wave.lanes[*lane].steps.get(next) {
+                self.start(*step, turn);
+            }
+        }
+    }
+
+    fn begin_lanes(&self, turn: &mut Turn) {
+        let Some((wave, state)) = self.current_wave() else {
+            return;
+        };
+        let mut free = wave.parallel.max(1).saturating_sub(state.in_flight);
+        for lane in self.waiting.iter().take(LOOK_AHEAD + state.lanes.len().min(LOOK_AHEAD)) {
+            if free == 0 {
+                break;
+            }
+            let Some(first) = wave.lanes[*lane].steps.first() else {
+                continue;
+            };
+            let before = turn.decision.events.len();
+            self.start(*first, turn);
+            if turn.decision.events.len() > before {
+                free -= 1;
+            }
+        }
+    }
+
+    fn continue_gate(&self, turn: &mut Turn) {
+        let Some((wave, state)) = self.current_wave() else {
+            return;
+        };
+        if state.settled < state.lanes.len() || !self.unwinds.is_empty() {
+            return;
+        }
+        if let Some(step) = wave.gate.get(state.gate_next)
+            && self.state(*step).status == StepStatus::Pending
+        {
+            self.start(*step, turn);
+        }
+    }
+
+    /// Begins a step, unless a law forbids it now.
+    fn start(&self, step: StepNo, turn: &mut Turn) {
+        let planned = self.plan.step(step);
+        if self.waits_at_point_of_no_return(planned) {
+            if self.hold.is_none() && !turn.held {
+                turn.held = true;
+                let cause = HoldCause::PointOfNoReturn(step);
+                turn.decision.events.push(Event::HoldStarted { cause });
+            }
+            return;
+        }
+        if let Work::Guard { group } = &planned.work
+            && !turn.entering.insert(group.clone())
+        {
+            return;
+        }
+        let step = self.certify_first(planned).unwrap_or(step);
+        self.assert_laws(self.plan.step(step));
+        let attempt = self.state(step).attempt + 1;
+        turn.decision.events.push(Event::StepStarted { step, attempt });
+        if !is_engines_own(self.plan.step(step)) {
+            turn.decision.effects.push(Effect::Run { step, attempt });
+        }
+    }
+
+    fn waits_at_point_of_no_return(&self, planned: &PlannedStep) -> bool {
+        planned.point_of_no_return
+            && !self.plan.policy.cross_point_of_no_return
+            && !self.approvals.contains(&planned.no)
+    }
+
+    /// Law 2: a lost certificate is had again before the step that needs it.
+    fn certify_first(&self, planned: &PlannedStep) -> Option<StepNo> {
+        let node = planned.subject.node().filter(|_| planned.needs_drain)?;
+        let lost = self.certified.get(node) == Some(&false);
+        if lost { self.certify_step.get(node).copied() } else { None }
+    }
+
+    /// Laws 2 and 3, as assertions: a plan that passed the linter cannot break them, so breaking
+    /// them is a defect of this crate and must not reach a node.
+    fn assert_laws(&self, planned: &PlannedStep) {
+        let Some(node) = planned.subject.node() else {
+            return;
+        };
+        let has_members = self.plan.fleet.node(node).is_some_and(|node| !node.members.is_empty());
+        if planned.needs_drain && has_members {
+            let certified = self.certified.get(node) == Some(&true);
+            assert!(certified, "step {} needs node {node} drained and certified", planned.no);
+        }
+        if matches!(planned.work, Work::Undrain) {
+            let proved = self.proved.contains(node) || !self.proves_readiness(planned);
+            assert!(proved, "step {} returns node {node} before it proved ready", planned.no);
+        }
+    }
+
+    /// Whether the plan asks this node for a proof of readiness at all.
+    fn proves_readiness(&self, planned: &PlannedStep) -> bool {
+        let same =
+            |step: &&PlannedStep| step.subject == planned.subject && step.phase == planned.phase;
+        self.plan.steps.iter().filter(same).any(|step| matches!(step.work, Work::Ready(_)))
+    }
+
+    /// The end, when nothing runs and nothing can begin.
+    fn end(&self, now: Timestamp) -> Decision {
+        let expired = self
+            .hold
+            .as_ref()
+            .is_some_and(|(_, since)| now >= since.after(self.plan.policy.hold_deadline));
+        if !self.active.is_empty() {
+            return Decision::nothing();
+        }
+        let unwinding = self.unwinds.iter().any(|unwind| !unwind.stuck);
+        let verdict = match (&self.course, &self.hold) {
+            _ if unwinding => None,
+            (_, Some((HoldCause::Person, _))) => Some(Verdict::Held),
+            (_, Some(_)) => expired.then_some(Verdict::Held),
+            (Course::Forward, None) => self.current_wave().is_none().then(|| self.final_verdict()),
+            (Course::Finishing | Course::Unwinding { .. }, None) => Some(self.final_verdict()),
+            (Course::Quieting { .. }, None) => None,
+        };
+        match verdict {
+            Some(verdict) => Decision::events(vec![Event::RolloutEnded { verdict }]),
+            None => Decision::nothing(),
+        }
+    }
+
+    fn final_verdict(&self) -> Verdict {
+        if !self.stuck.is_empty() || self.stuck_fleet {
+            return Verdict::Stuck { nodes: self.stuck.iter().cloned().collect() };
+        }
+        match (&self.course, &self.first_failure) {
+            (Course::Unwinding { scope: UnwindScope::InFlight, .. }, _) => Verdict::Aborted,
+            (Course::Unwinding { asked: true, .. }, _) => Verdict::RolledBack,
+            (_, Some(phase)) => {
+                let exit = self.plan.phase_exit(phase);
+                let rolled_back = self.rolled_back.iter().cloned().collect();
+                Verdict::Failed { phase: phase.clone(), exit, rolled_back }
+            }
+            (Course::Forward, None) => Verdict::Succeeded,
+            (Course::Finishing | Course::Quieting { .. } | Course::Unwinding { .. }, None) => {
+                let phase = self.plan.rollback_phase.clone();
+                Verdict::Failed { phase, exit: exit::FATAL_ERROR, rolled_back: vec![] }
+            }
+        }
+    }
+}

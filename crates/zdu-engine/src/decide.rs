@@ -1,0 +1,305 @@
+//! The one entry: an input, and what follows from it.
+
+use crate::capacity;
+use crate::state::{Rollout, StepStatus, is_engines_own};
+use crate::wake::Wake;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+use zdu_model::contract::Class;
+use zdu_model::effect::Effect;
+use zdu_model::event::{Event, HoldCause, Inquiry, Request};
+use zdu_model::fleet::Member;
+use zdu_model::ids::{Attempt, Digest, Epoch, InstanceName, NodeName, RolloutId, StepNo};
+use zdu_model::plan::Work;
+use zdu_model::report::{End, Report};
+use zdu_model::time::Timestamp;
+use zdu_model::verdict::Verdict;
+
+/// What can happen to a rollout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// The rollout begins.
+    Begin {
+        /// Its id.
+        rollout: RolloutId,
+        /// Digest of its plan.
+        plan: Digest,
+        /// Who began it.
+        by: String,
+    },
+    /// A controller took the lease and read the journal to its end.
+    Recovered {
+        /// The epoch it got.
+        epoch: Epoch,
+        /// Who it is.
+        owner: String,
+    },
+    /// Nothing in particular: time passed, or a turn goes on.
+    Advance,
+    /// A driver answered.
+    Report {
+        /// The step.
+        step: StepNo,
+        /// Which attempt.
+        attempt: Attempt,
+        /// What it says.
+        report: Report,
+    },
+    /// A person asked.
+    Request {
+        /// For what.
+        request: Request,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// A member of a node that is out was seen in traffic.
+    Drift {
+        /// The node.
+        node: NodeName,
+        /// The instance.
+        instance: InstanceName,
+        /// The member.
+        member: Member,
+        /// What was seen.
+        seen: String,
+        /// Whether the drain was put back.
+        reasserted: bool,
+    },
+    /// An instance stopped or began to answer while a node was out.
+    InstanceChanged {
+        /// The instance.
+        instance: InstanceName,
+        /// Whether it answers.
+        up: bool,
+        /// What it said.
+        reason: String,
+    },
+}
+
+/// What follows from an input. The effects may be released only when the events are durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// Facts to make durable, in order.
+    pub events: Vec<Event>,
+    /// What the world is asked, afterwards.
+    pub effects: Vec<Effect>,
+    /// When to ask again although nothing happened.
+    pub wake: Option<Wake>,
+}
+
+impl Decision {
+    pub(crate) fn nothing() -> Self {
+        Self { events: vec![], effects: vec![], wake: None }
+    }
+
+    pub(crate) fn events(events: Vec<Event>) -> Self {
+        Self { events, ..Self::nothing() }
+    }
+
+    /// Whether nothing follows.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.events.is_empty() && self.effects.is_empty()
+    }
+}
+
+/// Why a request is not accepted. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is over, or was never anything else.
+    NothingToDo(&'static str),
+    /// Begun steps stand behind a point of no return.
+    PointOfNoReturn(StepNo),
+    /// No person is asked about this step.
+    NotWaitingFor(StepNo),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NothingToDo(why) => f.write_str(why),
+            Self::PointOfNoReturn(step) => {
+                write!(f, "step {step} is a point of no return and was begun: it cannot be undone")
+            }
+            Self::NotWaitingFor(step) => write!(f, "nobody was asked about step {step}"),
+        }
+    }
+}
+
+impl core::error::Error for Refusal {}
+
+impl Rollout {
+    /// What follows from `input` at `now`. Pure: asks nothing but this state.
+    #[must_use]
+    pub fn decide(&self, now: Timestamp, input: &Input) -> Decision {
+        let mut decision = match input {
+            Input::Begin { rollout, plan, by } => self.begins(rollout, plan, by),
+            Input::Recovered { epoch, owner } => self.recovered(*epoch, owner),
+            Input::Advance => self.advance(now),
+            Input::Report { step, attempt, report } => self.reported(*step, *attempt, report),
+            Input::Request { request, by, reason } => self.asked(request, by, reason),
+            Input::Drift { node, instance, member, seen, reasserted } => {
+                if self.ended.is_some() || !self.out.contains(node) {
+                    Decision::nothing()
+                } else {
+                    let (node, instance, member) = (node.clone(), instance.clone(), member.clone());
+                    let (seen, reasserted) = (seen.clone(), *reasserted);
+                    let event = Event::Drifted { node, instance, member, seen, reasserted };
+                    Decision::events(vec![event])
+                }
+            }
+            Input::InstanceChanged { instance, up, reason } => {
+                if self.ended.is_some() {
+                    Decision::nothing()
+                } else {
+                    let (instance, up, reason) = (instance.clone(), *up, reason.clone());
+                    Decision::events(vec![Event::InstanceChanged { instance, up, reason }])
+                }
+            }
+        };
+        decision.wake = self.next_wake();
+        decision
+    }
+
+    /// Why a request would not be accepted now.
+    #[must_use]
+    pub fn refuses(&self, request: &Request) -> Option<Refusal> {
+        let ended = self.ended.is_some();
+        match request {
+            Request::Hold | Request::Abort if ended => {
+                Some(Refusal::NothingToDo("the rollout has ended"))
+            }
+            Request::Hold | Request::Abort => None,
+            Request::Resume => match (&self.ended, &self.hold) {
+                (Some(Verdict::Succeeded), _) => {
+                    Some(Refusal::NothingToDo("the rollout succeeded"))
+                }
+                (None, None) => Some(Refusal::NothingToDo("the rollout is not held")),
+                (Some(_), _) | (None, Some(_)) => None,
+            },
+            Request::Rollback => match self.last_point_of_no_return() {
+                Some(step) => Some(Refusal::PointOfNoReturn(step)),
+                None if self.ended == Some(Verdict::RolledBack) => {
+                    Some(Refusal::NothingToDo("the rollout was rolled back"))
+                }
+                None => None,
+            },
+            Request::Approve(step) => {
+                (!self.asks_person(*step)).then_some(Refusal::NotWaitingFor(*step))
+            }
+        }
+    }
+
+    fn asks_person(&self, step: StepNo) -> bool {
+        let at_point =
+            matches!(self.hold, Some((HoldCause::PointOfNoReturn(held), _)) if held == step);
+        at_point || self.runs_manual(step)
+    }
+
+    fn runs_manual(&self, step: StepNo) -> bool {
+        self.active.contains(&step)
+            && matches!(self.state(step).status, StepStatus::Running { .. })
+            && matches!(self.plan.step(step).work, Work::Manual { .. })
+    }
+
+    fn begins(&self, rollout: &RolloutId, plan: &Digest, by: &str) -> Decision {
+        if self.started {
+            return Decision::nothing();
+        }
+        Decision::events(vec![Event::RolloutStarted {
+            rollout: rollout.clone(),
+            plan: plan.clone(),
+            fleet: self.plan.fleet.name.clone(),
+            procedure: self.plan.procedure.clone(),
+            release: self.plan.release.clone(),
+            by: by.into(),
+        }])
+    }
+
+    /// A new controller: every begun attempt without an end is unknown until it is found out, and
+    /// every node that is out is held out again.
+    fn recovered(&self, epoch: Epoch, owner: &str) -> Decision {
+        let mut events = vec![Event::ControllerStarted { epoch, owner: owner.into() }];
+        let mut effects: Vec<Effect> = vec![];
+        if self.ended.is_none() {
+            for node in &self.out {
+                effects.push(Effect::KeepOut { node: node.clone() });
+            }
+            for step in &self.active {
+                let planned = self.plan.step(*step);
+                let state = self.state(*step);
+                let how = match state.status {
+                    StepStatus::Running { .. } => Inquiry::Recover,
+                    StepStatus::Unknown { how, .. } => how,
+                    StepStatus::Pending | StepStatus::Scheduled { .. } | StepStatus::Ended(_) => {
+                        continue;
+                    }
+                };
+                if is_engines_own(planned) {
+                    continue;
+                }
+                let (step, attempt) = (*step, state.attempt);
+                let cause = "a controller took over and the journal has no end".into();
+                events.push(Event::StepUnknown { step, attempt, cause, how });
+                effects.push(match how {
+                    Inquiry::Recover => Effect::Recover { step, attempt },
+                    Inquiry::Observe => Effect::Observe { step, attempt },
+                });
+            }
+        }
+        Decision { events, effects, wake: None }
+    }
+
+    fn reported(&self, step: StepNo, attempt: Attempt, report: &Report) -> Decision {
+        if !self.active.contains(&step) || self.state(step).attempt != attempt {
+            // An answer to an attempt that is no longer awaited says nothing new.
+            return Decision::nothing();
+        }
+        let planned = self.plan.step(step);
+        let mut report = report.clone();
+        if let (Work::Guard { group }, Some(node)) = (&planned.work, planned.subject.node())
+            && let Some(group) = self.plan.fleet.groups.iter().find(|g| g.name == *group)
+        {
+            report = capacity::judge(&self.plan.fleet, group, node, report);
+        }
+        let class = planned.contract.classify(&report.end, &report.matched);
+        Decision::events(vec![Event::StepEnded { step, attempt, class, report }])
+    }
+
+    fn asked(&self, request: &Request, by: &str, reason: &str) -> Decision {
+        if self.refuses(request).is_some() {
+            return Decision::nothing();
+        }
+        let (by, reason) = (by.into(), reason.into());
+        let mut events = vec![Event::Requested { request: request.clone(), by, reason }];
+        let mut effects = vec![];
+        match request {
+            Request::Approve(step) if self.runs_manual(*step) => {
+                let (step, attempt) = (*step, self.state(*step).attempt);
+                let report = Report::bare(End::Done);
+                events.push(Event::StepEnded { step, attempt, class: Class::Succeeded, report });
+            }
+            Request::Abort | Request::Rollback => effects = self.cancellations(),
+            Request::Approve(_) | Request::Hold | Request::Resume => {}
+        }
+        Decision { events, effects, wake: None }
+    }
+
+    /// Waits of our own are cut short by an abort; a command on a node is let to its end, because
+    /// ending it half-way leaves what nobody can name.
+    fn cancellations(&self) -> Vec<Effect> {
+        let waits = |step: &&StepNo| {
+            let work = &self.plan.step(**step).work;
+            work.is_level_triggered() && !is_engines_own(self.plan.step(**step))
+        };
+        let running = self.active.iter().filter(waits).copied();
+        running
+            .filter(|step| !matches!(self.state(*step).status, StepStatus::Scheduled { .. }))
+            .map(|step| Effect::Cancel { step, attempt: self.state(step).attempt })
+            .collect()
+    }
+}

@@ -1,0 +1,504 @@
+//! Applying one durable event. The same code runs live and at recovery; an event that cannot
+//! follow what is known is refused, so a wrong journal is noticed and not lived with.
+
+use crate::state::{Course, Home, LaneCourse, Rollout, StepStatus, UnwindState, index};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use zdu_model::contract::Class;
+use zdu_model::event::{Event, HoldCause, Inquiry, Record, ScheduleCause, UnwindScope};
+use zdu_model::ids::{Attempt, Epoch, NodeName, StepNo};
+use zdu_model::plan::Work;
+use zdu_model::policy::FailureAction;
+use zdu_model::report::{End, Report};
+use zdu_model::time::Timestamp;
+
+/// An event that cannot follow what is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Illegal {
+    /// The record's number.
+    pub seq: u64,
+    /// Why it cannot be.
+    pub why: String,
+}
+
+impl fmt::Display for Illegal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seq, why } = self;
+        write!(f, "record {seq} cannot follow the records before it: {why}")
+    }
+}
+
+impl core::error::Error for Illegal {}
+
+impl Rollout {
+    /// Applies one event.
+    ///
+    /// # Errors
+    /// [`Illegal`] when the event cannot follow; the rollout must then not be used any further.
+    pub fn evolve(&mut self, record: &Record) -> Result<(), Illegal> {
+        let Record { seq, at, epoch, event } = record;
+        self.apply(*at, *epoch, event).map_err(|why| Illegal { seq: seq.0, why })
+    }
+
+    fn apply(&mut self, at: Timestamp, epoch: Epoch, event: &Event) -> Result<(), String> {
+        let first = matches!(event, Event::RolloutStarted { .. });
+        if first == self.started {
+            return Err("a rollout starts exactly once, with its first record".into());
+        }
+        match event {
+            Event::RolloutStarted { .. } => self.started = true,
+            Event::ControllerStarted { epoch: taken, owner: _ } => self.take(epoch, *taken)?,
+            Event::StepStarted { step, attempt } => self.step_started(at, *step, *attempt)?,
+            Event::StepEnded { step, attempt, class, report } => {
+                self.step_ended(*step, *attempt, *class, report)?;
+            }
+            Event::StepUnknown { step, attempt, cause: _, how } => {
+                self.step_unknown(at, *step, *attempt, *how)?;
+            }
+            Event::StepScheduled { step, at, cause } => self.step_scheduled(*step, *at, *cause)?,
+            Event::FailureDecided { step, rule: _, action } => {
+                self.failure_decided(at, *step, *action)?;
+            }
+            Event::UnwindStarted { scope, steps, cause: _ } => self.unwind_started(scope, steps),
+            Event::UnwindEnded { scope } => self.unwind_ended(scope)?,
+            Event::NodeStuck { node, step, reason: _ } => self.node_stuck(node.as_ref(), *step)?,
+            Event::Drifted { node, .. } => self.lose_certificate(node),
+            Event::InstanceChanged { .. } => self.lose_certificates(),
+            Event::Requested { request, .. } => self.requested(at, request),
+            Event::HoldStarted { cause } => self.hold = Some((cause.clone(), at)),
+            Event::RolloutEnded { verdict } => {
+                self.ended = Some(verdict.clone());
+                self.active.clear();
+            }
+        }
+        self.settle();
+        Ok(())
+    }
+
+    fn take(&mut self, stamped: Epoch, taken: Epoch) -> Result<(), String> {
+        if stamped != taken || self.epoch.is_some_and(|known| known >= taken) {
+            return Err(alloc::format!("epoch {} is not newer than the last", taken.0));
+        }
+        self.epoch = Some(taken);
+        Ok(())
+    }
+
+    fn known(&self, step: StepNo) -> Result<(), String> {
+        if index(step) < self.steps.len() {
+            Ok(())
+        } else {
+            Err(alloc::format!("the plan has no step {step}"))
+        }
+    }
+
+    fn step_started(
+        &mut self,
+        at: Timestamp,
+        step: StepNo,
+        attempt: Attempt,
+    ) -> Result<(), String> {
+        self.known(step)?;
+        if self.ended.is_some() {
+            return Err("the rollout has ended".into());
+        }
+        let state = self.state_mut(step);
+        match state.status {
+            StepStatus::Pending | StepStatus::Scheduled { .. } | StepStatus::Ended(_) => {}
+            StepStatus::Running { .. } | StepStatus::Unknown { .. } => {
+                return Err(alloc::format!("step {step} runs already"));
+            }
+        }
+        let last = state.attempt;
+        if attempt != last + 1 {
+            return Err(alloc::format!("step {step}: attempt {attempt} after {last}"));
+        }
+        self.in_order(step)?;
+        let state = self.state_mut(step);
+        state.attempt = attempt;
+        state.begun = true;
+        (state.inquiries, state.lost, state.observed) = (0, false, false);
+        state.status = StepStatus::Running { since: at };
+        self.active.insert(step);
+        self.occupy(step);
+        self.begin_effects_on_node(step);
+        Ok(())
+    }
+
+    /// A lane's steps begin one after another; only its certificate may be had again in between.
+    fn in_order(&mut self, step: StepNo) -> Result<(), String> {
+        if self.unwind_with(step).is_some() {
+            return Ok(());
+        }
+        let certifies = matches!(self.plan.step(step).work, Work::Certify);
+        let fits = match self.home(step) {
+            Home::Undo => false,
+            Home::Gate { stage, wave } => {
+                let gate = &self.plan.stages[stage].waves[wave].gate;
+                let next = gate.get(self.waves[stage][wave].gate_next) == Some(&step);
+                next && self.cursor == (stage, wave)
+            }
+            Home::Lane { stage, wave, lane, index } => {
+                let state = &self.waves[stage][wave].lanes[lane];
+                let free = state.busy.is_none_or(|busy| busy == step);
+                let here = self.cursor == (stage, wave);
+                here && free && (state.next == index || certifies)
+            }
+        };
+        if fits { Ok(()) } else { Err(alloc::format!("step {step} is not the next of its lane")) }
+    }
+
+    /// The lane or unwind of a step is busy with it from its begin until it passes or is given up.
+    fn occupy(&mut self, step: StepNo) {
+        if let Some(unwind) = self.unwind_with(step) {
+            unwind.busy = Some(step);
+            return;
+        }
+        if let Home::Lane { stage, wave, lane, .. } = self.home(step) {
+            if self.waves[stage][wave].lanes[lane].course == LaneCourse::Waiting {
+                self.set_lane((stage, wave, lane), LaneCourse::Going);
+            }
+            self.waves[stage][wave].lanes[lane].busy = Some(step);
+            if (stage, wave) == self.cursor {
+                self.ripe.remove(&lane);
+                self.waiting.remove(&lane);
+            }
+        }
+    }
+
+    /// An unwind that is under way and holds the step, or whose node the step certifies again.
+    pub(crate) fn unwind_with(&mut self, step: StepNo) -> Option<&mut UnwindState> {
+        let plan = self.plan.clone();
+        let planned = plan.step(step);
+        let certified = matches!(planned.work, Work::Certify).then(|| planned.subject.node());
+        self.unwinds.iter_mut().rev().find(|unwind| {
+            let Some(next) = unwind.steps.get(unwind.next).copied() else {
+                return false;
+            };
+            let next_node = plan.step(next).subject.node();
+            let detour = certified.flatten().is_some_and(|node| next_node == Some(node));
+            next == step || detour
+        })
+    }
+
+    fn begin_effects_on_node(&mut self, step: StepNo) {
+        let plan = self.plan.clone();
+        let planned = plan.step(step);
+        let Some(node) = planned.subject.node() else {
+            return;
+        };
+        if planned.needs_drain {
+            self.proved.remove(node);
+        }
+        if let Work::Guard { group } = &planned.work {
+            self.entering.insert(group.clone(), node.clone());
+        } else if matches!(planned.work, Work::Drain) {
+            self.out.insert(node.clone());
+            self.certified.insert(node.clone(), false);
+        } else if matches!(planned.work, Work::Undrain) {
+            self.out.remove(node);
+            self.certified.remove(node);
+        }
+    }
+
+    fn step_ended(
+        &mut self,
+        step: StepNo,
+        attempt: Attempt,
+        class: Class,
+        report: &Report,
+    ) -> Result<(), String> {
+        self.known(step)?;
+        let state = self.state_mut(step);
+        let open = matches!(state.status, StepStatus::Running { .. } | StepStatus::Unknown { .. });
+        if !open || state.attempt != attempt {
+            return Err(alloc::format!("step {step}: attempt {attempt} does not run"));
+        }
+        state.status = StepStatus::Ended(class);
+        self.active.remove(&step);
+        self.leave_entrance(step);
+        if class.passes() {
+            self.passed(step);
+            return Ok(());
+        }
+        let state = self.state_mut(step);
+        state.lost = matches!(report.end, End::Lost(_));
+        state.exit = if let End::Exited(code) = report.end { Some(code) } else { None };
+        state.tail = (!class.passes()).then(|| report.tail.join("\n"));
+        match class {
+            Class::Again => state.agains += 1,
+            Class::Failed | Class::TimedOut | Class::Unknown => state.tries += 1,
+            Class::NotRun | Class::Succeeded | Class::Warned => {}
+        }
+        self.attention.insert(step);
+        Ok(())
+    }
+
+    /// A group's entrance is free again when its node is drained or did not get in.
+    fn leave_entrance(&mut self, step: StepNo) {
+        let plan = self.plan.clone();
+        let planned = plan.step(step);
+        let Some(node) = planned.subject.node() else {
+            return;
+        };
+        let passed = matches!(self.state(step).status, StepStatus::Ended(class) if class.passes());
+        let refused = matches!(planned.work, Work::Guard { .. }) && !passed;
+        if refused || matches!(planned.work, Work::Drain) {
+            self.entering.retain(|_, holder| holder != node);
+        }
+    }
+
+    fn passed(&mut self, step: StepNo) {
+        self.attention.remove(&step);
+        let plan = self.plan.clone();
+        let planned = plan.step(step);
+        if let Some(node) = planned.subject.node() {
+            if matches!(planned.work, Work::Certify) {
+                self.certified.insert(node.clone(), true);
+                self.certify_step.insert(node.clone(), step);
+            } else if matches!(planned.work, Work::Ready(_)) {
+                self.proved.insert(node.clone());
+            }
+        }
+        self.move_on(step);
+    }
+
+    fn move_on(&mut self, step: StepNo) {
+        if let Some(unwind) = self.unwind_with(step) {
+            unwind.busy = None;
+            if unwind.steps.get(unwind.next) == Some(&step) {
+                unwind.next += 1;
+            }
+            return;
+        }
+        match self.home(step) {
+            Home::Undo => {}
+            Home::Gate { stage, wave } => self.waves[stage][wave].gate_next += 1,
+            Home::Lane { stage, wave, lane, index: at } => {
+                let count = self.lane(stage, wave, lane).steps.len();
+                let state = &mut self.waves[stage][wave].lanes[lane];
+                state.busy = None;
+                if state.next == at {
+                    state.next += 1;
+                }
+                let done = state.next == count && state.course == LaneCourse::Going;
+                if done {
+                    self.set_lane((stage, wave, lane), LaneCourse::Done);
+                } else if (stage, wave) == self.cursor {
+                    self.ripe.insert(lane);
+                }
+            }
+        }
+    }
+
+    fn step_unknown(
+        &mut self,
+        at: Timestamp,
+        step: StepNo,
+        attempt: Attempt,
+        how: Inquiry,
+    ) -> Result<(), String> {
+        self.known(step)?;
+        let state = self.state_mut(step);
+        if state.attempt != attempt || attempt == 0 {
+            return Err(alloc::format!("step {step}: attempt {attempt} was never begun"));
+        }
+        state.inquiries += 1;
+        state.observed |= how == Inquiry::Observe;
+        state.status = StepStatus::Unknown { since: at, how };
+        self.attention.remove(&step);
+        self.active.insert(step);
+        Ok(())
+    }
+
+    fn step_scheduled(
+        &mut self,
+        step: StepNo,
+        at: Timestamp,
+        cause: ScheduleCause,
+    ) -> Result<(), String> {
+        self.known(step)?;
+        self.attention.remove(&step);
+        self.active.insert(step);
+        let state = self.state_mut(step);
+        if cause == ScheduleCause::Resumed {
+            (state.tries, state.agains) = (0, 0);
+        }
+        state.status = StepStatus::Scheduled { at, cause };
+        Ok(())
+    }
+
+    fn failure_decided(
+        &mut self,
+        at: Timestamp,
+        step: StepNo,
+        action: FailureAction,
+    ) -> Result<(), String> {
+        self.known(step)?;
+        if !self.attention.remove(&step) {
+            return Err(alloc::format!("nothing was to be decided about step {step}"));
+        }
+        let plan = self.plan.clone();
+        let planned = plan.step(step);
+        match action {
+            FailureAction::Retry { .. } => return Ok(()),
+            FailureAction::GoOn => {
+                self.state_mut(step).status = StepStatus::Ended(Class::Warned);
+                self.move_on(step);
+                return Ok(());
+            }
+            FailureAction::Hold => {
+                let unknown = self.state(step).status == StepStatus::Ended(Class::Unknown);
+                let cause = if unknown { HoldCause::Unknown(step) } else { HoldCause::Rule(step) };
+                self.hold = Some((cause, at));
+                return Ok(());
+            }
+            FailureAction::Stop => self.course = Course::Finishing,
+            FailureAction::RollbackNode => self.count_failed_node(planned.subject.node()),
+            FailureAction::RollbackWave => self.quiet(UnwindScope::Wave, "a rule said so"),
+            FailureAction::RollbackRollout => self.quiet(UnwindScope::Rollout, "a rule said so"),
+        }
+        if self.first_failure.is_none() {
+            self.first_failure = Some(planned.phase.clone());
+        }
+        if let Some(node) = planned.subject.node() {
+            self.failed_nodes.insert(node.clone());
+        }
+        self.give_up_lane(step);
+        Ok(())
+    }
+
+    fn count_failed_node(&mut self, node: Option<&NodeName>) {
+        let mut failed = self.failed_nodes.clone();
+        failed.extend(node.cloned());
+        let allowed = usize::try_from(self.plan.policy.failures_allowed).unwrap_or(usize::MAX);
+        if failed.len() > allowed && self.course == Course::Forward {
+            self.course = Course::Finishing;
+        }
+    }
+
+    pub(crate) fn quiet(&mut self, scope: UnwindScope, cause: &str) {
+        self.hold = None;
+        self.course = Course::Quieting { scope, cause: cause.into() };
+    }
+
+    fn give_up_lane(&mut self, step: StepNo) {
+        if let Home::Lane { stage, wave, lane, .. } = self.home(step) {
+            self.waves[stage][wave].lanes[lane].busy = None;
+            self.set_lane((stage, wave, lane), LaneCourse::Failed);
+        }
+    }
+
+    fn unwind_started(&mut self, scope: &UnwindScope, steps: &[StepNo]) {
+        let whole = !matches!(scope, UnwindScope::Node(_));
+        if whole {
+            let asked = self.course_was_asked();
+            self.unwinds.clear();
+            self.course = Course::Unwinding { scope: scope.clone(), asked };
+        }
+        self.entering.clear();
+        for at in self.lanes_of(scope) {
+            self.waves[at.0][at.1].lanes[at.2].busy = None;
+            self.set_lane(at, LaneCourse::Unwinding);
+            if (at.0, at.1) == self.cursor {
+                self.ripe.remove(&at.2);
+            }
+        }
+        self.drop_scheduled(scope);
+        for step in steps {
+            let state = self.state_mut(*step);
+            state.status = StepStatus::Pending;
+            (state.tries, state.agains) = (0, 0);
+        }
+        let unwind = UnwindState {
+            scope: scope.clone(),
+            steps: steps.to_vec(),
+            next: 0,
+            busy: None,
+            stuck: false,
+        };
+        self.unwinds.push(unwind);
+    }
+
+    fn course_was_asked(&self) -> bool {
+        matches!(&self.course, Course::Quieting { cause, .. } if cause != "a rule said so")
+    }
+
+    fn drop_scheduled(&mut self, scope: &UnwindScope) {
+        let plan = self.plan.clone();
+        let in_scope = |step: &StepNo| match scope {
+            UnwindScope::Node(node) => plan.step(*step).subject.node() == Some(node),
+            UnwindScope::Wave | UnwindScope::Rollout | UnwindScope::InFlight => true,
+        };
+        let dropped: Vec<StepNo> = self.active.iter().copied().filter(in_scope).collect();
+        for step in dropped {
+            if matches!(self.state(step).status, StepStatus::Scheduled { .. }) {
+                self.state_mut(step).status = StepStatus::Pending;
+                self.active.remove(&step);
+            }
+        }
+        self.attention.retain(|step| !in_scope(step));
+    }
+
+    fn unwind_ended(&mut self, scope: &UnwindScope) -> Result<(), String> {
+        let Some(at) = self.unwinds.iter().position(|unwind| unwind.scope == *scope) else {
+            return Err("no such unwind is under way".into());
+        };
+        self.unwinds.remove(at);
+        for at in self.unwinding_lanes(scope) {
+            self.forget_lane(at);
+        }
+        Ok(())
+    }
+
+    /// A lane that was put back is as if it had never begun.
+    fn forget_lane(&mut self, at: (usize, usize, usize)) {
+        let plan = self.plan.clone();
+        let lane = &plan.stages[at.0].waves[at.1].lanes[at.2];
+        for step in &lane.steps {
+            let kept = self.state(*step).begun && self.is_behind_point_of_no_return(*step);
+            let state = self.state_mut(*step);
+            if !kept {
+                state.begun = false;
+                state.status = StepStatus::Pending;
+                (state.tries, state.agains) = (0, 0);
+            }
+        }
+        if let Some(node) = lane.subject.node() {
+            self.rolled_back.insert(node.clone());
+        }
+        self.waves[at.0][at.1].lanes[at.2].next = 0;
+        self.set_lane(at, LaneCourse::Unwound);
+    }
+
+    fn node_stuck(&mut self, node: Option<&NodeName>, step: StepNo) -> Result<(), String> {
+        self.attention.remove(&step);
+        match node {
+            Some(node) => {
+                self.stuck.insert(node.clone());
+            }
+            None => self.stuck_fleet = true,
+        }
+        let Some(unwind) = self.unwind_with(step) else {
+            return Err(alloc::format!("step {step} is not being compensated"));
+        };
+        unwind.busy = None;
+        unwind.stuck = true;
+        if matches!(self.course, Course::Forward) {
+            self.course = Course::Finishing;
+        }
+        Ok(())
+    }
+
+    fn lose_certificate(&mut self, node: &NodeName) {
+        if let Some(held) = self.certified.get_mut(node) {
+            *held = false;
+        }
+    }
+
+    fn lose_certificates(&mut self) {
+        for held in self.certified.values_mut() {
+            *held = false;
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! What is done about an ending that does not pass: run again, find out, compensate, or ask.
+
+use crate::decide::Decision;
+use crate::state::{Course, Home, LaneCourse, Rollout, StepStatus};
+use alloc::string::{String, ToString};
+use alloc::vec;
+use zdu_model::contract::Class;
+use zdu_model::effect::Effect;
+use zdu_model::event::{Event, Inquiry, ScheduleCause, UnwindScope};
+use zdu_model::ids::StepNo;
+use zdu_model::plan::{PlannedStep, Unknown, Work};
+use zdu_model::policy::{FailureAction, FailureRule};
+use zdu_model::time::Timestamp;
+
+/// How often an unreachable node is asked for a record before a rule decides. Each asking already
+/// lasts the policy's `reconnect_deadline`.
+const INQUIRIES_MAX: u32 = 3;
+
+/// How often work that is safe to repeat is repeated when its answers get lost.
+const REPEATS_MAX: u32 = 3;
+
+impl Rollout {
+    /// The decision about one step whose ending did not pass.
+    pub(crate) fn attend(&self, now: Timestamp, step: StepNo) -> Decision {
+        let planned = self.plan.step(step);
+        let state = self.state(step);
+        let StepStatus::Ended(class) = state.status else {
+            return Decision::nothing();
+        };
+        let quieting = matches!(self.course, Course::Quieting { .. });
+        let again = planned.contract.again;
+        let schedule = |at, cause| Decision::events(vec![Event::StepScheduled { step, at, cause }]);
+        match class {
+            Class::Unknown => self.inquire(now, planned),
+            // What is about to be put back is not tried again.
+            _ if quieting => Decision::nothing(),
+            Class::NotRun => schedule(now, ScheduleCause::NeverBegan),
+            Class::Again if state.agains <= again.max => {
+                schedule(now.after(again.pause), ScheduleCause::Again)
+            }
+            Class::Failed | Class::TimedOut if state.tries < planned.attempts => {
+                schedule(now.after(again.pause), ScheduleCause::Retry)
+            }
+            Class::Again | Class::Failed => self.give_up(now, planned, Class::Failed),
+            Class::TimedOut => self.give_up(now, planned, Class::TimedOut),
+            Class::Succeeded | Class::Warned => Decision::nothing(),
+        }
+    }
+
+    /// Law 6: an unknown outcome is found out before anything is repeated or undone.
+    fn inquire(&self, now: Timestamp, planned: &PlannedStep) -> Decision {
+        let state = self.state(planned.no);
+        let step = planned.no;
+        let attempt = state.attempt;
+        let repeat = || {
+            let at = now.after(planned.contract.again.pause);
+            let cause = ScheduleCause::Retry;
+            Decision::events(vec![Event::StepScheduled { step, at, cause }])
+        };
+        let repeats = planned.attempts.max(REPEATS_MAX);
+        let quieting = matches!(self.course, Course::Quieting { .. });
+        if planned.work.is_level_triggered() {
+            return match state.tries < repeats && !quieting {
+                true => repeat(),
+                false => self.give_up(now, planned, Class::Unknown),
+            };
+        }
+        let ask = |how: Inquiry, cause: &str, effect: Effect| Decision {
+            events: vec![Event::StepUnknown { step, attempt, cause: cause.to_string(), how }],
+            effects: vec![effect],
+            wake: None,
+        };
+        if !state.lost && state.inquiries < INQUIRIES_MAX {
+            let cause = "the node could not be reached";
+            return ask(Inquiry::Recover, cause, Effect::Recover { step, attempt });
+        }
+        match &planned.unknown {
+            Unknown::Rerun if state.lost && state.tries < repeats && !quieting => repeat(),
+            Unknown::Observe { .. } if state.lost && !state.observed => {
+                let cause = "the node's record has no end";
+                ask(Inquiry::Observe, cause, Effect::Observe { step, attempt })
+            }
+            Unknown::Hold | Unknown::Rerun | Unknown::Observe { .. } => {
+                self.give_up(now, planned, Class::Unknown)
+            }
+        }
+    }
+
+    /// Nothing is left to try: a compensation is stuck, anything else is for the rules.
+    fn give_up(&self, now: Timestamp, planned: &PlannedStep, class: Class) -> Decision {
+        if self.is_compensating(planned.no) {
+            let reason = match class {
+                Class::TimedOut => "it did not end within its deadline",
+                Class::Unknown => "nobody knows whether it happened",
+                Class::Succeeded | Class::Warned | Class::Again | Class::Failed | Class::NotRun => {
+                    "it failed"
+                }
+            };
+            let node = planned.subject.node().cloned();
+            let reason = String::from(reason);
+            return Decision::events(vec![Event::NodeStuck { node, step: planned.no, reason }]);
+        }
+        if matches!(self.course, Course::Quieting { .. }) {
+            return Decision::nothing();
+        }
+        self.by_rule(now, planned, class)
+    }
+
+    fn is_compensating(&self, step: StepNo) -> bool {
+        match self.home(step) {
+            Home::Undo => true,
+            Home::Gate { .. } => false,
+            Home::Lane { stage, wave, lane, .. } => {
+                self.waves[stage][wave].lanes[lane].course == LaneCourse::Unwinding
+            }
+        }
+    }
+
+    fn by_rule(&self, now: Timestamp, planned: &PlannedStep, class: Class) -> Decision {
+        let step = planned.no;
+        let rules = self.plan.rules.iter().enumerate();
+        let fit = rules.into_iter().find(|(_, rule)| self.fits(rule, planned, class));
+        let (rule, action) = match fit {
+            Some((at, rule)) => (u32::try_from(at).unwrap_or(u32::MAX), rule.action),
+            None => (u32::MAX, FailureAction::Hold),
+        };
+        let action = self.possible(planned, action);
+        let mut events = vec![Event::FailureDecided { step, rule, action }];
+        match action {
+            FailureAction::Retry { pause, max: _ } => {
+                let at = now.after(pause);
+                events.push(Event::StepScheduled { step, at, cause: ScheduleCause::Retry });
+            }
+            FailureAction::RollbackNode => {
+                if let Some(node) = planned.subject.node() {
+                    let cause = alloc::format!("{} did not pass", planned.key);
+                    events.push(self.unwind_event(UnwindScope::Node(node.clone()), cause));
+                }
+            }
+            FailureAction::RollbackWave
+            | FailureAction::RollbackRollout
+            | FailureAction::Hold
+            | FailureAction::GoOn
+            | FailureAction::Stop => {}
+        }
+        Decision::events(events)
+    }
+
+    fn fits(&self, rule: &FailureRule, planned: &PlannedStep, class: Class) -> bool {
+        let FailureRule { phase, exit, class: classes, output, failed_nodes, action } = rule;
+        let state = self.state(planned.no);
+        let tail = state.tail.as_deref().unwrap_or_default();
+        let failed = u32::try_from(self.failed_nodes.len()).unwrap_or(u32::MAX);
+        // An unknown outcome is repeated or passed over only where a rule names it.
+        let by_guess = class == Class::Unknown
+            && matches!(action, FailureAction::Retry { .. } | FailureAction::GoOn)
+            && !classes.contains(&Class::Unknown);
+        let spent = matches!(action, FailureAction::Retry { max, .. } if state.tries >= *max);
+        !by_guess
+            && !spent
+            && phase.as_ref().is_none_or(|phase| *phase == planned.phase)
+            && (exit.is_empty() || state.exit.is_some_and(|code| exit.contains(&code)))
+            && (classes.is_empty() || classes.contains(&class))
+            && output.as_ref().is_none_or(|text| tail.contains(text.as_str()))
+            && failed_nodes.is_none_or(|least| failed >= least)
+    }
+
+    /// A rule speaks of nodes; some steps have none, and some nodes cannot go back.
+    fn possible(&self, planned: &PlannedStep, action: FailureAction) -> FailureAction {
+        let gate = matches!(self.home(planned.no), Home::Gate { .. });
+        match action {
+            FailureAction::RollbackNode if gate => FailureAction::RollbackWave,
+            FailureAction::RollbackNode if planned.subject.node().is_none() => FailureAction::Stop,
+            FailureAction::RollbackNode if self.is_behind_point_of_no_return(planned.no) => {
+                FailureAction::Hold
+            }
+            FailureAction::GoOn if matches!(planned.work, Work::Certify | Work::Ready(_)) => {
+                // Laws 2 and 3: what these prove cannot be assumed.
+                FailureAction::Hold
+            }
+            FailureAction::Retry { .. }
+            | FailureAction::RollbackNode
+            | FailureAction::RollbackWave
+            | FailureAction::RollbackRollout
+            | FailureAction::Hold
+            | FailureAction::GoOn
+            | FailureAction::Stop => action,
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! When the engine wants to be asked again although nothing happened, and why (law 13).
+
+use crate::state::{Rollout, StepStatus, is_engines_own};
+use zdu_model::ids::StepNo;
+use zdu_model::plan::{PlannedStep, Work};
+use zdu_model::time::{Millis, Timestamp};
+
+/// The next moment something must be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wake {
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: WakeReason,
+}
+
+/// Why the engine wants to be asked again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WakeReason {
+    /// A scheduled step is due.
+    Scheduled(StepNo),
+    /// A soak ends.
+    SoakEnds(StepNo),
+    /// A person did not answer in time.
+    HoldExpires,
+    /// A driver did not answer within its deadline and the grace after it.
+    DriverOverdue(StepNo),
+}
+
+/// How long after its deadline a driver may still answer: ending what runs on a node (TERM, a
+/// grace, KILL) and telling of it takes some seconds. Past it the driver is taken to be lost.
+pub(crate) const DRIVER_GRACE: Millis = Millis::from_secs(60);
+
+impl Rollout {
+    pub(crate) fn next_wake(&self) -> Option<Wake> {
+        if self.ended.is_some() {
+            return None;
+        }
+        let steps = self.active.iter().filter_map(|step| self.wake_of(*step));
+        let hold = self.hold.as_ref().map(|(_, since)| Wake {
+            at: since.after(self.plan.policy.hold_deadline),
+            reason: WakeReason::HoldExpires,
+        });
+        steps.chain(hold).min()
+    }
+
+    fn wake_of(&self, step: StepNo) -> Option<Wake> {
+        let planned = self.plan.step(step);
+        match self.state(step).status {
+            StepStatus::Scheduled { at, .. } => {
+                Some(Wake { at, reason: WakeReason::Scheduled(step) })
+            }
+            StepStatus::Running { since } | StepStatus::Unknown { since, .. } => {
+                let at = since.after(self.patience(planned));
+                let soak = matches!(planned.work, Work::Soak(_));
+                let reason =
+                    if soak { WakeReason::SoakEnds(step) } else { WakeReason::DriverOverdue(step) };
+                Some(Wake { at, reason })
+            }
+            StepStatus::Pending | StepStatus::Ended(_) => None,
+        }
+    }
+
+    /// How long a begun step may go without an answer before the engine acts by itself.
+    pub(crate) fn patience(&self, step: &PlannedStep) -> Millis {
+        if let Work::Soak(span) = step.work {
+            return span;
+        }
+        if is_engines_own(step) {
+            return step.deadline;
+        }
+        Millis(step.deadline.0 + self.plan.policy.reconnect_deadline.0 + DRIVER_GRACE.0)
+    }
+}
