@@ -1,5 +1,6 @@
 //! What a running API Gateway instance answers on its traffic port.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -22,19 +23,24 @@ pub(crate) struct Instance {
     name: String,
     group: String,
     healthy: bool,
+    /// Requests being answered, without those to the stand-in's own endpoints.
+    running: AtomicUsize,
 }
 
 impl Instance {
     /// The instance and its traffic port; `None` when this node has no such instance.
     pub(crate) fn new(spec: &InstallSpec, name: &str, group: &str) -> Option<(Self, u16)> {
         let declared = spec.own_node().instances.iter();
-        let found = declared.into_iter().find(|i| i.name == name && i.group == group)?;
+        let found = declared
+            .into_iter()
+            .find(|i| i.name == name && i.group == group)?;
         let instance = Self {
             node: spec.node.clone(),
             version: spec.version.clone(),
             name: name.to_owned(),
             group: group.to_owned(),
             healthy: failure::take(spec, Phase::Health).is_none(),
+            running: AtomicUsize::new(0),
         };
         Some((instance, found.traffic_port))
     }
@@ -70,9 +76,27 @@ impl Instance {
     }
 }
 
+/// One running request; it counts as long as this lives, also when its connection is cut.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn new(running: &'a AtomicUsize) -> Self {
+        running.fetch_add(1, Ordering::SeqCst);
+        Self(running)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 impl Application for Instance {
     async fn answer(&self, request: Request<Incoming>, stopping: bool) -> Answer {
-        let mut answer = match request.uri().path() {
+        let path = request.uri().path();
+        let _counted = (!path.starts_with("/double/")).then(|| Counted::new(&self.running));
+        let mut answer = match path {
             "/" => self.identity(),
             "/healthcheck" => self.health(true),
             "/healthchecklb" => self.health(!stopping),
@@ -83,6 +107,10 @@ impl Application for Instance {
                 self.identity()
             }
             "/double/state" => self.state(),
+            "/double/gauge" => {
+                let running = self.running.load(Ordering::SeqCst);
+                server::json(StatusCode::OK, &json!({ "running": running }))
+            }
             _ => server::answer(StatusCode::NOT_FOUND, "text/plain", "not found"),
         };
         for (name, value) in [("x-host", &self.node), ("x-version", &self.version)] {
@@ -95,6 +123,8 @@ impl Application for Instance {
 }
 
 fn slow_ms(query: &str) -> u64 {
-    let wanted = query.split('&').find_map(|pair| pair.strip_prefix("ms=")?.parse().ok());
+    let wanted = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("ms=")?.parse().ok());
     wanted.unwrap_or(0).min(SLOW_MS_MAX)
 }

@@ -63,7 +63,13 @@ pub(crate) fn startinstance(spec: &InstallSpec, words: &[String], console: &mut 
     if matches!(action, Action::Start) && !passphrase_fits(spec, prompt, console) {
         return 1;
     }
-    act(spec, &service, action, (Phase::InstanceStart, Phase::InstanceStop), console)
+    act(
+        spec,
+        &service,
+        action,
+        (Phase::InstanceStart, Phase::InstanceStop),
+        console,
+    )
 }
 
 fn list(spec: &InstallSpec, console: &mut Console) -> i32 {
@@ -108,7 +114,10 @@ fn act(
     console: &mut Console,
 ) -> i32 {
     if !created(spec) || !own_services(spec).contains(service) {
-        console.error(&format!("{} has not been created on this host.", service.title()));
+        console.error(&format!(
+            "{} has not been created on this host.",
+            service.title()
+        ));
         return 1;
     }
     match action {
@@ -117,7 +126,13 @@ fn act(
         }),
         Action::Stop => failure::under(spec, stopping, console, |console| {
             let stopped = service.stop(spec);
-            let text = stopped.map(|ran| if ran { "has stopped" } else { "was not running" });
+            let text = stopped.map(|ran| {
+                if ran {
+                    "has stopped"
+                } else {
+                    "was not running"
+                }
+            });
             ended(text, service, console)
         }),
         Action::Test => {

@@ -81,7 +81,9 @@ impl InstallSpec {
     /// The node this installation is on. `install` refuses a spec whose node is not in its
     /// topology, so a laid-out installation always has one.
     pub(crate) fn own_node(&self) -> &NodeSpec {
-        self.topology.node(&self.node).expect("install() checked that the node is in the topology")
+        self.topology
+            .node(&self.node)
+            .expect("install() checked that the node is in the topology")
     }
 }
 
@@ -239,7 +241,10 @@ pub struct SecretDigests {
 /// SHA-256 of a text as lower-case hex: what [`SecretDigests`] and the invocation record hold.
 #[must_use]
 pub fn sha256_hex(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(text.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// Reads `double.json` of an installation directory.

@@ -26,8 +26,9 @@ pub(super) fn run(spec: &InstallSpec, words: &[String], console: &mut Console) -
     let options = Options::parse(words, WITH_VALUE, &["--skip_db_upgrade", "--force"])?;
     let anm = anm_host(spec, &options)?;
     if !Stage::Upgrade.is_complete(spec) {
-        return Err("You must run sysupgrade upgrade without errors before sysupgrade apply."
-            .to_owned());
+        return Err(
+            "You must run sysupgrade upgrade without errors before sysupgrade apply.".to_owned(),
+        );
     }
     let secrets = &spec.secrets;
     for (name, digest) in [
@@ -66,7 +67,10 @@ pub(super) fn run(spec: &InstallSpec, words: &[String], console: &mut Console) -
         spec,
         &json!({"anm_host": anm.host, "domain": membership.domain, "version": spec.version}),
     )?;
-    console.say(&format!("This host belongs to the domain of {} now.", anm.host));
+    console.say(&format!(
+        "This host belongs to the domain of {} now.",
+        anm.host
+    ));
     Ok(())
 }
 
@@ -83,7 +87,10 @@ async fn this_host_is_stopped(spec: &InstallSpec) -> Done {
     let own = spec.own_node();
     let mut ports = vec![("Node Manager".to_owned(), own.management_port)];
     for instance in &own.instances {
-        ports.push((format!("API Gateway '{}'", instance.name), instance.traffic_port));
+        ports.push((
+            format!("API Gateway '{}'", instance.name),
+            instance.traffic_port,
+        ));
     }
     for (title, port) in ports {
         if let Some(state) = answering(own, port).await {
@@ -126,9 +133,13 @@ async fn register(spec: &InstallSpec, anm: &NodeSpec) -> Result<Membership, Stri
     match answer {
         Some((200, body)) => serde_json::from_slice(&body)
             .map_err(|error| format!("{} answered what nobody understands: {error}", anm.host)),
-        Some((status, _)) => {
-            Err(cannot_sign(spec, &format!("{} refused with {status}", anm.host)))
-        }
-        None => Err(cannot_sign(spec, &format!("{} stopped answering", anm.host))),
+        Some((status, _)) => Err(cannot_sign(
+            spec,
+            &format!("{} refused with {status}", anm.host),
+        )),
+        None => Err(cannot_sign(
+            spec,
+            &format!("{} stopped answering", anm.host),
+        )),
     }
 }

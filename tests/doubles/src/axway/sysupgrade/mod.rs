@@ -31,9 +31,7 @@ type Done = Result<(), String>;
 /// `sysupgrade COMMAND OPTIONS..`.
 pub(crate) fn run(spec: &InstallSpec, words: &[String], console: &mut Console) -> i32 {
     let Some((command, words)) = words.split_first() else {
-        console.error(
-            "usage: sysupgrade {export|upgrade|apply|status|clean|import-kps} [OPTIONS]",
-        );
+        console.error("usage: sysupgrade {export|upgrade|apply|status|clean|import-kps} [OPTIONS]");
         return FAILED;
     };
     let log = |name: &str| spec.layout().upgrade_logs().join(format!("{name}.log"));
@@ -41,15 +39,36 @@ pub(crate) fn run(spec: &InstallSpec, words: &[String], console: &mut Console) -
     match command.as_str() {
         "export" => {
             console.also_log_to(&log("export"));
-            phase(spec, Phase::Export, delays.export_ms, words, console, export::run)
+            phase(
+                spec,
+                Phase::Export,
+                delays.export_ms,
+                words,
+                console,
+                export::run,
+            )
         }
         "upgrade" => {
             console.also_log_to(&log("upgrade"));
-            phase(spec, Phase::Upgrade, delays.upgrade_ms, words, console, upgrade::run)
+            phase(
+                spec,
+                Phase::Upgrade,
+                delays.upgrade_ms,
+                words,
+                console,
+                upgrade::run,
+            )
         }
         "apply" => {
             console.also_log_to(&log("apply"));
-            phase(spec, Phase::Apply, delays.apply_ms, words, console, apply::run)
+            phase(
+                spec,
+                Phase::Apply,
+                delays.apply_ms,
+                words,
+                console,
+                apply::run,
+            )
         }
         "import-kps" => {
             console.also_log_to(&log("import-kps"));
@@ -145,7 +164,9 @@ impl Stage {
 
 fn remove_dir(dir: PathBuf) -> Done {
     if dir.exists() {
-        fs::remove_dir_all(&dir).map_err(DoubleError::io("remove", &dir)).map_err(text_of)?;
+        fs::remove_dir_all(&dir)
+            .map_err(DoubleError::io("remove", &dir))
+            .map_err(text_of)?;
     }
     Ok(())
 }
@@ -168,16 +189,22 @@ fn anm_host<'a>(spec: &'a InstallSpec, options: &Options) -> Result<&'a NodeSpec
     let Some(host) = options.value("--anm_host") else {
         return match admins.as_slice() {
             [only] => Ok(only),
-            _ => Err("There is more than one Admin Node Manager in the topology. \
+            _ => Err(
+                "There is more than one Admin Node Manager in the topology. \
                       You must specify --anm_host."
-                .to_owned()),
+                    .to_owned(),
+            ),
         };
     };
     let Some(node) = spec.topology.host(host) else {
-        return Err(format!("--anm_host {host} is not the name of a host in the topology."));
+        return Err(format!(
+            "--anm_host {host} is not the name of a host in the topology."
+        ));
     };
     if !node.admin {
-        return Err(format!("--anm_host {host} is not running an Admin Node Manager."));
+        return Err(format!(
+            "--anm_host {host} is not running an Admin Node Manager."
+        ));
     }
     Ok(node)
 }
@@ -207,9 +234,10 @@ fn secret(
 
 /// Name and password of the administrator, where the installation has digests to check them with.
 fn administrator(spec: &InstallSpec, options: &Options, console: &mut Console) -> Done {
-    for (name, digest) in
-        [("username", &spec.secrets.username), ("password", &spec.secrets.password)]
-    {
+    for (name, digest) in [
+        ("username", &spec.secrets.username),
+        ("password", &spec.secrets.password),
+    ] {
         secret(options, name, digest.as_ref(), digest.is_some(), console)?;
     }
     Ok(())
@@ -231,5 +259,7 @@ fn new_is_stopped(spec: &InstallSpec, command: &str) -> Done {
 
 /// What answers on a port of a node: the state of one of the stand-in's processes.
 async fn answering(node: &NodeSpec, port: u16) -> Option<client::State> {
-    client::state(&node.address, port).await.filter(|state| state.node == node.name)
+    client::state(&node.address, port)
+        .await
+        .filter(|state| state.node == node.name)
 }

@@ -34,7 +34,9 @@ pub(super) fn run(spec: &InstallSpec, words: &[String], console: &mut Console) -
 /// True when the Admin Node Manager this node joined is there and its domain is another one, or no
 /// longer lists this node. One that does not answer proves nothing.
 async fn domain_is_gone(spec: &InstallSpec) -> bool {
-    let Some(own) = Membership::load(spec) else { return true };
+    let Some(own) = Membership::load(spec) else {
+        return true;
+    };
     if own.holder == spec.node {
         return false;
     }

@@ -12,7 +12,13 @@ const CASSANDRA_PORT: &str = "9042";
 pub(super) fn run(spec: &InstallSpec, words: &[String], console: &mut Console) -> Done {
     let options = Options::parse(
         words,
-        &["--cass_host", "--cass_port", "--cass_username", "--cass_password", "--tracelevel"],
+        &[
+            "--cass_host",
+            "--cass_port",
+            "--cass_username",
+            "--cass_password",
+            "--tracelevel",
+        ],
         &["--no_cassandra", "--force"],
     )?;
     let host = options.value("--cass_host");
@@ -38,7 +44,10 @@ pub(super) fn run(spec: &InstallSpec, words: &[String], console: &mut Console) -
     Stage::Upgrade.begin(spec, &options)?;
     licenses_are_present(spec, console)?;
     Stage::Upgrade.complete(spec, &json!({"cass_host": host, "cass_port": port}))?;
-    console.say(&format!("Upgraded the exported configuration to {}.", spec.version));
+    console.say(&format!(
+        "Upgraded the exported configuration to {}.",
+        spec.version
+    ));
     Ok(())
 }
 
@@ -55,7 +64,11 @@ fn licenses_are_present(spec: &InstallSpec, console: &mut Console) -> Done {
             licenses.display()
         ));
     }
-    let api_manager = spec.own_node().instances.iter().any(|instance| instance.api_manager);
+    let api_manager = spec
+        .own_node()
+        .instances
+        .iter()
+        .any(|instance| instance.api_manager);
     if api_manager && !licenses.join("api-manager.lic").exists() {
         console.warn(&format!(
             "No valid API Manager license was found in {}.",
