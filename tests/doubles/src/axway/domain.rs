@@ -1,5 +1,6 @@
 //! A domain: which nodes belong to it, who holds its key, and the topology document.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -25,13 +26,13 @@ pub(crate) struct Membership {
     /// Release of the domain.
     pub(crate) product_version: String,
     /// Names of its nodes.
-    pub(crate) members: Vec<String>,
+    pub(crate) members: BTreeSet<String>,
 }
 
 impl Membership {
     /// The domain of an old installation: complete from the start, the same on every node.
     pub(crate) fn existing(spec: &InstallSpec) -> Self {
-        let members: Vec<String> = spec
+        let members: BTreeSet<String> = spec
             .topology
             .nodes
             .iter()
@@ -39,7 +40,7 @@ impl Membership {
             .collect();
         let holder = spec.topology.admins().first().map(|node| node.name.clone());
         Self {
-            domain: uuid_of(&format!("existing {} {}", spec.version, members.join(" "))),
+            domain: uuid_of(&format!("existing {} {members:?}", spec.version)),
             holder: holder.unwrap_or_default(),
             version: 2,
             timestamp: 1_428_938_393_531,
@@ -58,15 +59,13 @@ impl Membership {
             version: 1,
             timestamp: now_ms(),
             product_version: spec.version.clone(),
-            members: vec![spec.node.clone()],
+            members: BTreeSet::from([spec.node.clone()]),
         }
     }
 
-    /// The same domain with `node` registered. An older entry of it is removed first, so that
-    /// registering again changes nothing but the version.
+    /// The same domain with `node` registered; registering again changes nothing but the version.
     pub(crate) fn with(mut self, node: &str) -> Self {
-        self.members.retain(|member| member != node);
-        self.members.push(node.to_owned());
+        self.members.insert(node.to_owned());
         self.version += 1;
         self.timestamp = now_ms();
         self

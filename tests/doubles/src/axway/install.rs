@@ -58,6 +58,17 @@ impl DoubleError {
     }
 }
 
+/// An error with its causes, as one line for a tool's output.
+pub(crate) fn with_causes(error: &DoubleError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(deeper) = cause {
+        text = format!("{text}: {deeper}");
+        cause = deeper.source();
+    }
+    text
+}
+
 /// Lays out one installation. The directory may exist; files of the layout are replaced.
 ///
 /// # Errors

@@ -55,7 +55,8 @@ use std::path::PathBuf;
 
 use console::Console;
 
-/// Dispatches `TOOL INSTALL_DIR ARGS..`; the words a wrapper script bakes in.
+/// Dispatches `TOOL INSTALL_DIR ARGS..`, the words a wrapper script bakes in, and the two words for
+/// scripts: `lay-out SPEC.json` and `stop-everything DIR`.
 pub(crate) fn run_tool(args: Vec<OsString>) -> i32 {
     let mut words = args.into_iter();
     let tool = words
@@ -68,6 +69,11 @@ pub(crate) fn run_tool(args: Vec<OsString>) -> i32 {
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
     let mut console = Console::plain();
+    match tool.as_str() {
+        "lay-out" => return ended(lay_out(&dir), &mut console),
+        "stop-everything" => return ended(stop_everything(&dir).map(drop), &mut console),
+        _ => {}
+    }
     let spec = match spec::load(&dir) {
         Ok(spec) => spec,
         Err(error) => {
@@ -97,4 +103,21 @@ pub(crate) fn run_tool(args: Vec<OsString>) -> i32 {
     drop(mark);
     record.end(code);
     code
+}
+
+/// `lay-out SPEC.json`: what [`install`] does, for scripts.
+fn lay_out(path: &std::path::Path) -> Result<(), DoubleError> {
+    let text = std::fs::read_to_string(path).map_err(DoubleError::io("read", path))?;
+    let spec: InstallSpec = serde_json::from_str(&text).map_err(DoubleError::json(path))?;
+    install(&spec).map(drop)
+}
+
+fn ended(result: Result<(), DoubleError>, console: &mut Console) -> i32 {
+    match result {
+        Ok(()) => 0,
+        Err(error) => {
+            console.error(&format!("failed to {}", install::with_causes(&error)));
+            100
+        }
+    }
 }

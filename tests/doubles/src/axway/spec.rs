@@ -97,6 +97,21 @@ pub struct Launcher {
     pub leading: Vec<String>,
 }
 
+impl Launcher {
+    /// The running program with these leading words: how a program that links this crate offers
+    /// itself.
+    ///
+    /// # Errors
+    /// When the system does not tell the program's path.
+    pub fn this_program(leading: &[&str]) -> std::io::Result<Self> {
+        let leading = leading.iter().map(|word| (*word).to_owned()).collect();
+        Ok(Self {
+            program: std::env::current_exe()?,
+            leading,
+        })
+    }
+}
+
 /// All nodes of a domain. Ids (`host-1`, `instance-2`) follow the order here.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Topology {

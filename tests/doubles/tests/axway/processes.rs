@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use zdu_doubles::axway::{Launcher, Layout, sha256_hex, start_old, stop_everything};
 
-use crate::fleet::{Fleet, receive, run, send, spawn};
+use crate::fleet::{Fleet, launcher, receive, run, send, spawn};
 
 const INSTANCE: [&str; 4] = ["-n", "Gateway 0", "-g", "Gateway Group"];
 
@@ -274,4 +274,25 @@ fn leading_words_of_the_launcher_come_before_the_tool_also_when_it_starts_itself
         };
     });
     assert!(fleet.traffic("Node-C", "/").is_some());
+}
+
+#[test]
+fn a_script_can_lay_out_an_installation_and_stop_everything() {
+    let fleet = Fleet::laid_out(|_| {});
+    let json = fleet.root().join("spec.json");
+    fs::rename(Layout::new(&fleet.old_dir("Node-A")).spec_file(), &json).expect("there was one");
+    fs::remove_dir_all(fleet.old_dir("Node-A")).expect("removed");
+    let program = launcher().program;
+    let json = json.to_str().expect("UTF-8").to_owned();
+    run(&program, &["lay-out", &json], "").succeeded();
+    start_old(&fleet.old_dir("Node-A")).expect("it starts");
+    run(
+        &program,
+        &["stop-everything", fleet.root().to_str().expect("UTF-8")],
+        "",
+    )
+    .succeeded();
+    assert!(fleet.traffic("Node-A", "/").is_none());
+    run(&program, &["lay-out", "/nowhere.json"], "").failed(100, "failed to read /nowhere.json");
+    run(&program, &["nothing", "/nowhere"], "").failed(100, "no installation in /nowhere");
 }

@@ -4,10 +4,11 @@
 use hyper::Method;
 use serde_json::json;
 
-use super::{Done, Options, Stage, anm_host, answering, secret, text_of};
+use super::{Done, Options, Stage, anm_host, answering, secret};
 use crate::axway::client;
 use crate::axway::console::Console;
 use crate::axway::domain::{self, Membership};
+use crate::axway::install::with_causes;
 use crate::axway::process::own_services;
 use crate::axway::spec::{InstallSpec, NodeSpec};
 
@@ -52,13 +53,13 @@ pub(super) fn run(spec: &InstallSpec, words: &[String], console: &mut Console) -
     }
     Stage::Apply.begin(spec, &options)?;
     let membership = if creates {
-        domain::forget(spec).map_err(text_of)?;
-        domain::write_key(spec).map_err(text_of)?;
+        domain::forget(spec).map_err(|e| with_causes(&e))?;
+        domain::write_key(spec).map_err(|e| with_causes(&e))?;
         Membership::created_by(spec)
     } else {
         client::block_on(register(spec, anm)).map_err(|error| error.to_string())??
     };
-    membership.save(spec).map_err(text_of)?;
+    membership.save(spec).map_err(|e| with_causes(&e))?;
     for service in own_services(spec) {
         service.start(spec)?;
         console.say(&format!("Created and started {}.", service.title()));

@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use super::{Done, Options, new_is_stopped, text_of};
+use super::{Done, Options, new_is_stopped};
 use crate::axway::console::Console;
 use crate::axway::domain;
+use crate::axway::install::with_causes;
 use crate::axway::spec::InstallSpec;
 
 /// How many resets of one installation are kept apart.
@@ -39,7 +40,7 @@ pub(super) fn run(spec: &InstallSpec, words: &[String], console: &mut Console) -
     }
     keep_licenses(&backup.join("conf/licenses"), &layout.licenses())
         .map_err(|error| error.to_string())?;
-    domain::forget(spec).map_err(text_of)?;
+    domain::forget(spec).map_err(|e| with_causes(&e))?;
     console.say(&format!(
         "Reset. The former files are in {}.",
         backup.display()

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{Done, Options, Stage, administrator, anm_host, answering, new_is_stopped, text_of};
+use super::{Done, Options, Stage, administrator, anm_host, answering, new_is_stopped};
 use crate::axway::client;
 use crate::axway::console::Console;
 use crate::axway::domain;
+use crate::axway::install::with_causes;
 use crate::axway::spec::{self, InstallSpec};
 
 pub(super) fn run(spec: &InstallSpec, words: &[String], console: &mut Console) -> Done {
@@ -39,7 +40,8 @@ pub(super) fn run(spec: &InstallSpec, words: &[String], console: &mut Console) -
     groups_are_consistent(&old)?;
     Stage::Export.begin(spec, &options)?;
     let topology = domain::Membership::load(&old).map(|own| domain::document(&own, &old.topology));
-    spec::write_json(&Stage::Export.dir(spec).join("topology.json"), &topology).map_err(text_of)?;
+    spec::write_json(&Stage::Export.dir(spec).join("topology.json"), &topology)
+        .map_err(|e| with_causes(&e))?;
     Stage::Export.complete(
         spec,
         &json!({"old_install_dir": old_dir, "old_version": old.version, "anm_host": anm.host}),

@@ -18,7 +18,7 @@ use super::client;
 use super::console::Console;
 use super::domain;
 use super::failure::{self, Phase};
-use super::install::DoubleError;
+use super::install::{DoubleError, with_causes};
 use super::process::own_services;
 use super::spec::{self, InstallSpec, NodeSpec, sha256_hex};
 
@@ -137,7 +137,7 @@ impl Stage {
     }
 
     fn complete(self, spec: &InstallSpec, what: &Value) -> Done {
-        spec::write_json(&self.dir(spec).join("complete.json"), what).map_err(text_of)
+        spec::write_json(&self.dir(spec).join("complete.json"), what).map_err(|e| with_causes(&e))
     }
 
     /// Refuses a finished phase unless forced; forced, removes its output and that of every later
@@ -155,7 +155,7 @@ impl Stage {
                 remove_dir(stage.dir(spec))?;
             }
             if domain::holds_key(spec) {
-                domain::forget(spec).map_err(text_of)?;
+                domain::forget(spec).map_err(|e| with_causes(&e))?;
             }
         }
         fs::create_dir_all(self.dir(spec)).map_err(|error| error.to_string())
@@ -166,20 +166,9 @@ fn remove_dir(dir: PathBuf) -> Done {
     if dir.exists() {
         fs::remove_dir_all(&dir)
             .map_err(DoubleError::io("remove", &dir))
-            .map_err(text_of)?;
+            .map_err(|e| with_causes(&e))?;
     }
     Ok(())
-}
-
-/// An error of the stand-in itself with its causes, as one line for the tool's output.
-fn text_of(error: DoubleError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(deeper) = cause {
-        text = format!("{text}: {deeper}");
-        cause = deeper.source();
-    }
-    text
 }
 
 /// The node `--anm_host` names: required when the topology has more than one Admin Node Manager,
