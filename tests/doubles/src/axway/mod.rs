@@ -24,6 +24,14 @@
 //!   with digests to check them against; `apply` always prompts for what is absent.
 //! * `clean` keeps the licences, so that the node can be upgraded again.
 //! * A finished phase is refused without `--force`.
+//! * A stop answers every request whose head has arrived; a connection that is idle, or has sent
+//!   only a part of a head, is closed.
+//!
+//! # Where to plant a failure for each phase of a rollout
+//! `EXPORT`, `UPGRADE`, `APPLY`: the phase of that name in the new installation. `PRE-APPLY`:
+//! [`Phase::InstanceStop`] or [`Phase::NodeManagerStop`] in the old one. `POST-APPLY`:
+//! [`Phase::Health`] in the new one. `ROLLBACK`: [`Phase::NodeManagerStart`] in the old one, planted
+//! after it was started.
 
 mod arguments;
 mod client;

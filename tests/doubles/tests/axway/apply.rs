@@ -84,6 +84,22 @@ fn different_anm_hosts_succeed_and_make_two_domains_and_a_forced_apply_joins_the
 }
 
 #[test]
+fn nodes_that_apply_at_once_are_both_in_the_domain() {
+    let fleet = Fleet::running().prepared().applied(&["Node-A"]);
+    for node in ["Node-B", "Node-C"] {
+        fleet.stop(&fleet.old_dir(node), node);
+    }
+    std::thread::scope(|scope| {
+        let at_once =
+            ["Node-B", "Node-C"].map(|node| scope.spawn(|| fleet.apply(node, "Node-A", &[])));
+        for apply in at_once {
+            apply.join().expect("no panic").succeeded();
+        }
+    });
+    assert_eq!(fleet.hosts_seen_by("Node-A"), NODES);
+}
+
+#[test]
 fn apply_wants_an_anm_host_that_was_an_admin_node_manager() {
     let fleet = Fleet::running().prepared();
     fleet.stop(&fleet.old_dir("Node-B"), "Node-B");
@@ -230,7 +246,7 @@ fn a_port_taken_by_a_stranger_fails_apply_with_the_bind_error() {
     let port = fleet.node("Node-A").instances[0].traffic_port;
     let stranger = std::net::TcpListener::bind((fleet.address.as_str(), port)).expect("free");
     let text = "API Gateway 'Gateway 0' of group 'Gateway Group' did not start: ERROR: cannot bind";
-    // Accepting nothing would let the look at the port wait for its limit; it is still no answer.
+    // The stranger accepts nothing: the look at the port waits for its limit and finds nobody.
     fleet
         .apply("Node-A", "Node-A", &[])
         .failed(100, text)

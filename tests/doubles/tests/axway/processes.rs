@@ -145,7 +145,7 @@ fn a_stop_lets_the_running_request_finish_and_closes_its_connection() {
     send(&mut busy, "/", "").expect("sent");
     let first = receive(&mut busy).expect("an answer");
     assert!(!first.head.contains("connection: close"), "{first:?}");
-    send(&mut busy, "/slow?ms=600", "").expect("sent");
+    send(&mut busy, "/slow?ms=2000", "").expect("sent");
     eventually("the request runs", || {
         fleet
             .traffic("Node-A", "/double/gauge")
@@ -162,7 +162,7 @@ fn a_stop_lets_the_running_request_finish_and_closes_its_connection() {
 
 #[test]
 fn a_stopping_instance_first_tells_the_balancer_to_go_elsewhere() {
-    let fleet = Fleet::with(|spec| spec.delays.health_lb_ms = 700);
+    let fleet = Fleet::with(|spec| spec.delays.health_lb_ms = 2_000);
     let tool = Layout::new(&fleet.old_dir("Node-A")).startinstance();
     let stop = spawn(&tool, &instance(&["-k"]));
     let status = |path| fleet.traffic("Node-A", path).map(|answer| answer.status);
