@@ -36,25 +36,31 @@ zdu_lock() {
     flock 9 || zdu_fail 'cannot lock the base directory'
 }
 
-# epoch FLEET NUMBER, under the lock: stores a newer one durably; false (and zdu_state) when older.
+# seen FLEET: sets zdu_seen to the newest epoch this node knows, 0 when it knows none.
+zdu_seen() {
+    zdu_file=$zdu_base/epoch/$1 zdu_seen=0 zdu_end=
+    [ -e "$zdu_file" ] || return 0
+    IFS=' ' read -r zdu_seen zdu_end <"$zdu_file"
+    case $zdu_end$zdu_seen in .*[!0-9]* | .) zdu_end= ;; esac
+    [ "$zdu_end" = . ] || zdu_fail "the recorded epoch of $1 cannot be read"
+}
+
+# epoch FLEET NUMBER: stores a newer one durably; false (and zdu_state) when it is older.
 zdu_epoch() {
-    zdu_file=$zdu_base/epoch/$1 zdu_seen=0
-    if [ -e "$zdu_file" ]; then
-        zdu_end=
-        IFS=' ' read -r zdu_seen zdu_end <"$zdu_file"
-        case $zdu_end$zdu_seen in .*[!0-9]* | .) zdu_end= ;; esac
-        [ "$zdu_end" = . ] || zdu_fail "the recorded epoch of $1 cannot be read"
-    fi
-    if [ "$2" -lt "$zdu_seen" ]; then
-        zdu_state="refused $zdu_seen"
-        return 1
-    fi
+    zdu_seen "$1"
     if [ "$2" -gt "$zdu_seen" ]; then
-        printf '%s .\n' "$2" >"$zdu_file.tmp" || zdu_fail 'cannot record the epoch'
-        zdu_sync "$zdu_file.tmp"
-        mv -f "$zdu_file.tmp" "$zdu_file" || zdu_fail 'cannot record the epoch'
-        zdu_sync "$zdu_base/epoch"
+        zdu_lock
+        zdu_seen "$1"
+        if [ "$2" -gt "$zdu_seen" ]; then
+            printf '%s .\n' "$2" >"$zdu_file.tmp" || zdu_fail 'cannot record the epoch'
+            zdu_sync "$zdu_file.tmp"
+            mv -f "$zdu_file.tmp" "$zdu_file" || zdu_fail 'cannot record the epoch'
+            zdu_sync "$zdu_base/epoch"
+        fi
+        exec 9>&-
     fi
+    zdu_state="refused $zdu_seen"
+    [ "$2" -ge "$zdu_seen" ]
 }
 
 # alive PID STARTTIME: that very process runs (a zombie does not).
@@ -72,30 +78,55 @@ zdu_ended() {
     [ "$zdu_end" = . ] && zdu_state="ended $zdu_kind $zdu_code"
 }
 
+# unclaimed RECORD, which has no waiter yet: true when it may still get one (zdu_state is set).
+zdu_unclaimed() {
+    zdu_tries=50
+    while [ ! -s "$1/starter" ] && [ ! -e "$1/waiter" ] && [ -d "$1" ] && [ "$zdu_tries" -gt 0 ]; do
+        sleep 0.02 || sleep 1
+        zdu_tries=$((zdu_tries - 1))
+    done 2>/dev/null
+    [ ! -e "$1/waiter" ] || return 1
+    if [ -s "$1/starter" ]; then
+        IFS=' ' read -r zdu_spid zdu_sbegun zdu_sboot zdu_end <"$1/starter"
+        if [ "$zdu_sboot" = "$zdu_boot" ] && zdu_alive "$zdu_spid" "$zdu_sbegun"; then
+            zdu_state=running
+            return 0
+        fi
+    fi
+    # The starter is gone. If a waiter comes up in this very moment, the one who makes the file
+    # decides: it runs the step, or we have made sure that nobody ever will.
+    (umask 077; set -C; echo 'void 0 0 .' >"$1/waiter") 2>/dev/null
+    return 1
+}
+
 # state RECORD: sets zdu_state.
 zdu_state() {
     zdu_ended "$1" && return
     zdu_state=never
     [ -d "$1" ] || return 0
-    # The starter holds the lock until the waiter has recorded itself or is dead.
-    [ -s "$1/waiter" ] || (zdu_lock)
-    zdu_pid=0 zdu_left_alive=gone
-    if [ -s "$1/pid" ] && IFS=' ' read -r zdu_pid zdu_begun zdu_end <"$1/pid"; then
-        zdu_alive "$zdu_pid" "$zdu_begun" && zdu_left_alive=alive
+    if [ ! -e "$1/waiter" ]; then
+        zdu_unclaimed "$1" && return
+        [ -d "$1" ] || return 0
     fi
-    if [ ! -s "$1/waiter" ]; then
-        zdu_state="lost unstarted $zdu_left_alive"
-        return
+    zdu_pid=0 zdu_rest=gone zdu_wpid=
+    if [ -s "$1/pid" ] && IFS=' ' read -r zdu_pid zdu_begun zdu_end <"$1/pid"; then
+        zdu_alive "$zdu_pid" "$zdu_begun" && zdu_rest=alive
     fi
     IFS=' ' read -r zdu_wpid zdu_wbegun zdu_wboot zdu_end <"$1/waiter"
-    IFS= read -r zdu_boot </proc/sys/kernel/random/boot_id
-    if [ "$zdu_boot" != "$zdu_wboot" ]; then
+    if [ -z "$zdu_wpid" ]; then
+        # Made and not yet written, unless the power went in between.
+        IFS=' ' read -r zdu_spid zdu_sbegun zdu_wboot zdu_end <"$1/starter"
+        zdu_state=running
+        [ "$zdu_boot" = "$zdu_wboot" ] || zdu_state="lost rebooted gone"
+    elif [ "$zdu_wpid" = void ]; then
+        zdu_state="lost unstarted $zdu_rest"
+    elif [ "$zdu_boot" != "$zdu_wboot" ]; then
         zdu_state="lost rebooted gone"
     elif zdu_alive "$zdu_wpid" "$zdu_wbegun"; then
         zdu_state=running
     else
         # It may have recorded the end since the first look.
-        zdu_ended "$1" || zdu_state="lost supervisor $zdu_left_alive"
+        zdu_ended "$1" || zdu_state="lost supervisor $zdu_rest"
     fi
 }
 
@@ -114,7 +145,7 @@ zdu_wait() {
         [ "$zdu_state" = running ] && [ "$zdu_left" -gt 0 ] || break
         if [ -z "$zdu_timer" ]; then
             case $zdu_tick in 20) zdu_nap=0.02 ;; 40) zdu_nap=0.04 ;; *) zdu_nap=0.08 ;; esac
-            { sleep "$zdu_nap" || sleep 1; echo tick; } >&8 2>/dev/null </dev/null 9>&- &
+            { sleep "$zdu_nap" || sleep 1; echo tick; } >&8 2>/dev/null </dev/null &
             zdu_timer=$!
         fi
         IFS= read -r zdu_woken <&8
@@ -149,9 +180,9 @@ zdu_poll() {
     zdu_bytes "$zdu_base/r/$1/err" "$4" "$6"
 }
 
-# launch RECORD USER COMMAND-TEXT piped|none, under the lock, in a record just made.
+# launch RECORD USER COMMAND-TEXT piped|none, in a record just made.
 zdu_launch() {
-    printf '%s\n' "$2" >"$1/user" && printf '%s' "$3" >"$1/cmd" || return 1
+    printf '%s .\n' "$zdu_self" >"$1/starter" && printf '%s\n' "$2" >"$1/user" && printf '%s' "$3" >"$1/cmd" || return 1
     if [ "$4" = piped ]; then
         # The input may be secret: memory rather than disk, and no name once it is open.
         zdu_in=$1/in
@@ -164,9 +195,9 @@ zdu_launch() {
     else
         exec 7</dev/null
     fi
-    if [ "$zdu_setsid" = full ]; then
-        # Not with "&": a shell without job control would make the step ignore INT and QUIT.
-        setsid --fork /bin/sh "$zdu_base/lib/$zdu_lib" "$1" "$zdu_umask" full \
+    if [ "$zdu_setsid" != plain ]; then
+        # Not with "&": a shell without job control makes such a child ignore INT and QUIT.
+        "$zdu_setsid" --fork /bin/sh "$zdu_base/lib/$zdu_lib" "$1" "$zdu_umask" "$zdu_setsid" \
             <&7 7<&- >/dev/null 2>&1 || return 1
     else
         setsid /bin/sh "$zdu_base/lib/$zdu_lib" "$1" "$zdu_umask" plain <&7 7<&- >/dev/null 2>&1 &
@@ -178,13 +209,19 @@ zdu_launch() {
 zdu_begin() {
     umask 077
     zdu_rec=$zdu_base/r/$1/$2
-    zdu_lock
     if ! zdu_epoch "$3" "$4"; then
         printf 'zdu1 %s\n%s' "$zdu_state" "${10}"
         return 0
     fi
-    [ -d "$zdu_base/r/$1" ] || mkdir "$zdu_base/r/$1" || exit 1
+    [ -d "$zdu_base/r/$1" ] || mkdir -p "$zdu_base/r/$1" || exit 1
     if mkdir "$zdu_rec" 2>/dev/null; then
+        # Again, now that the record can be seen: a newer controller stores its epoch first and
+        # looks for records after, so it sees this one or we see its epoch.
+        if ! zdu_epoch "$3" "$4"; then
+            rmdir "$zdu_rec"
+            printf 'zdu1 %s\n%s' "$zdu_state" "${10}"
+            return 0
+        fi
         if ! zdu_launch "$zdu_rec" "$5" "$6" "$7"; then
             rm -rf "$zdu_rec"
             zdu_fail 'cannot write the record'
@@ -195,16 +232,13 @@ zdu_begin() {
         rmdir "$zdu_rec"
         zdu_fail 'cannot create the record'
     fi
-    exec 9>&-
     zdu_poll "$1/$2" "$8" 0 0 "$9" "$9" "${10}"
 }
 
 # fence FLEET EPOCH: makes the node know the epoch.
 zdu_fence() {
     umask 077
-    zdu_lock
-    zdu_state=taken
-    zdu_epoch "$1" "$2"
+    zdu_epoch "$1" "$2" && zdu_state=taken
     printf 'zdu1 %s\n' "$zdu_state"
 }
 
@@ -212,9 +246,7 @@ zdu_fence() {
 zdu_signal() {
     umask 077
     zdu_rec=$zdu_base/r/$1
-    zdu_lock
     zdu_epoch "$2" "$3" || { printf 'zdu1 %s\n' "$zdu_state"; return 0; }
-    exec 9>&-
     zdu_state "$zdu_rec"
     # The waiter lives but the step has not said its number yet: a matter of milliseconds.
     zdu_tries=50
@@ -281,8 +313,19 @@ zdu_remove() {
     fi
 }
 
-zdu_umask=$(umask) zdu_fresh=
-if setsid --fork --wait true 2>/dev/null; then zdu_setsid=full; else zdu_setsid=plain; fi
+zdu_umask=$(umask) zdu_fresh= zdu_setsid=plain
+# By its path too: busybox' shell takes its own setsid, whatever PATH says.
+for zdu_tool in setsid /usr/bin/setsid; do
+    if "$zdu_tool" --fork --wait true; then
+        zdu_setsid=$zdu_tool
+        break
+    fi
+done 2>/dev/null
+IFS= read -r zdu_boot </proc/sys/kernel/random/boot_id
+# Who starts steps here, for those who find a record and no waiter.
+zdu_self() { shift 19; zdu_self="$$ $1 $zdu_boot"; }
+IFS= read -r zdu_stat <"/proc/$$/stat"
+zdu_self ${zdu_stat##*) }
 if zdu_install; then
     exec 8<>"$zdu_base/lib/$zdu_word.wake" && rm -f "$zdu_base/lib/$zdu_word.wake"
 else

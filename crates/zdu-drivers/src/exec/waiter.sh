@@ -1,17 +1,19 @@
-# zdu: starts one step, waits for its end and records it. Arguments: record, umask, full|plain.
-# File descriptor 0 is the step's input, 8 wakes who waits on this node, 9 is the base's lock.
+# zdu: starts one step, waits for its end and records it. Arguments: record, umask, and the path
+# of util-linux' setsid or "plain". File descriptor 0 is the step's input, 8 wakes who waits.
 umask 077
 rec=$1 mask=$2 mode=$3
 exec 2>"$rec/waiter.err"
 IFS= read -r boot </proc/sys/kernel/random/boot_id
 IFS= read -r stat <"/proc/$$/stat"
 set -- ${stat##*) }
-printf '%s %s %s .\n' "$$" "${20}" "$boot" >"$rec/waiter"
-exec 9>&-
-if [ "$mode" = full ]; then
+# Whoever makes this file decides: we start the step, or someone found it unstarted for good.
+set -C
+printf '%s %s %s .\n' "$$" "${20}" "$boot" >"$rec/waiter" || exit 0
+set +C
+if [ "$mode" != plain ]; then
     # util-linux: says on standard error when the step did not exit, and then returns the raw
     # wait status, so that "exit 137" and "signal 9" differ.
-    setsid --fork --wait /bin/sh "$rec/cmd" "$rec" "$mask" 8>&-
+    "$mode" --fork --wait /bin/sh "$rec/cmd" "$rec" "$mask" 8>&-
     code=$?
 else
     # The shell itself names the signal on standard error, except INT and PIPE.
@@ -28,7 +30,8 @@ if [ -s "$rec/waiter.err" ]; then
     fi
     kind=signaled code=$((code & 127))
 fi 2>/dev/null
-printf '%s %s .\n' "$kind" "$code" >"$rec/exit.tmp" || exit 1
-sync "$rec/exit.tmp" 2>/dev/null
-mv "$rec/exit.tmp" "$rec/exit"
+# One short write, whole only with its final dot: after a power cut it is there or counts as absent.
+# Who waits need not wait for the disk.
+printf '%s %s .\n' "$kind" "$code" >"$rec/exit" || exit 1
 echo ended >&8
+sync "$rec/exit" "$rec" 2>/dev/null
