@@ -1,0 +1,86 @@
+//! At most one open channel per node, shared by all tasks that need it, reopened after a loss.
+
+use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+
+use super::channel::{Channel, ChannelError};
+use super::target::Target;
+
+type Slot = Arc<AsyncMutex<Option<Channel>>>;
+
+/// The open channels of one controller, by target name.
+#[derive(Debug)]
+pub struct Pool {
+    connect_timeout: Duration,
+    slots: Mutex<BTreeMap<String, Slot>>,
+}
+
+/// The sole use of a node's channel; others wait until it is dropped.
+#[derive(Debug)]
+pub struct Lease {
+    guard: OwnedMutexGuard<Option<Channel>>,
+}
+
+impl Deref for Lease {
+    type Target = Channel;
+    fn deref(&self) -> &Channel {
+        self.guard
+            .as_ref()
+            .expect("a lease is only made around an open channel")
+    }
+}
+
+impl DerefMut for Lease {
+    fn deref_mut(&mut self) -> &mut Channel {
+        self.guard
+            .as_mut()
+            .expect("a lease is only made around an open channel")
+    }
+}
+
+impl Pool {
+    /// A pool whose connections must stand within `connect_timeout`.
+    #[must_use]
+    pub fn new(connect_timeout: Duration) -> Self {
+        Self {
+            connect_timeout,
+            slots: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    /// The channel of the target called `name`, opened now if there is none or the last one died.
+    /// Waits while another task holds it; the caller bounds that wait.
+    ///
+    /// # Errors
+    /// [`ChannelError::Connect`].
+    pub async fn channel(&self, name: &str, target: &Target) -> Result<Lease, ChannelError> {
+        let slot = {
+            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(slots.entry(name.to_owned()).or_default())
+        };
+        let mut guard = slot.lock_owned().await;
+        if !guard.as_mut().is_some_and(Channel::is_usable) {
+            *guard = None;
+            *guard = Some(Channel::open(target, self.connect_timeout).await?);
+        }
+        Ok(Lease { guard })
+    }
+
+    /// Closes every channel. One in use is closed when its lease is dropped.
+    pub async fn close_all(&self) {
+        let slots = {
+            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *slots)
+        };
+        for slot in slots.into_values() {
+            let channel = slot.try_lock().ok().and_then(|mut held| held.take());
+            if let Some(channel) = channel {
+                channel.close().await;
+            }
+        }
+    }
+}

@@ -1,0 +1,333 @@
+# zdu: functions of the step supervisor, for POSIX sh. Loaded once per channel; zdu_base,
+# zdu_word (random), zdu_lib (name of the waiter's file) and zdu_waiter (its text) are set before.
+# Every function but the install runs in a subshell of its own. Answers go to standard output
+# and begin with "zdu1 "; anything else is a failure of the node, told on standard error.
+zdu_fail() {
+    printf 'zdu: %s\n' "$*" >&2
+    exit 1
+}
+
+zdu_sync() { sync "$1" 2>/dev/null || :; }
+
+zdu_install() (
+    umask 077
+    [ -n "$zdu_base" ] || zdu_fail 'no base directory: HOME is not set'
+    [ -r /proc/self/stat ] || zdu_fail '/proc is not mounted'
+    for zdu_tool in flock setsid mkfifo head tail; do
+        command -v "$zdu_tool" >/dev/null || zdu_fail "$zdu_tool is missing"
+    done
+    if [ ! -d "$zdu_base" ]; then
+        mkdir -p -- "$zdu_base" || zdu_fail 'cannot create the base directory'
+    fi
+    [ ! -L "$zdu_base" ] && [ -O "$zdu_base" ] || zdu_fail "$zdu_base belongs to someone else"
+    chmod 700 "$zdu_base" || exit 1
+    [ -d "$zdu_base/lib" ] && [ -d "$zdu_base/epoch" ] && [ -d "$zdu_base/r" ] ||
+        mkdir -p "$zdu_base/lib" "$zdu_base/epoch" "$zdu_base/r" || exit 1
+    if [ ! -s "$zdu_base/lib/$zdu_lib" ]; then
+        printf '%s\n' "$zdu_waiter" >"$zdu_base/lib/$zdu_word" &&
+            mv "$zdu_base/lib/$zdu_word" "$zdu_base/lib/$zdu_lib" || exit 1
+    fi
+    mkfifo "$zdu_base/lib/$zdu_word.wake"
+)
+
+# Takes the base's lock until the subshell ends or closes 9. The kernel frees it with its holder.
+zdu_lock() {
+    exec 9>>"$zdu_base/lock"
+    flock 9 || zdu_fail 'cannot lock the base directory'
+}
+
+# seen FLEET: sets zdu_seen to the newest epoch this node knows, 0 when it knows none.
+zdu_seen() {
+    zdu_file=$zdu_base/epoch/$1 zdu_seen=0 zdu_end=
+    [ -e "$zdu_file" ] || return 0
+    IFS=' ' read -r zdu_seen zdu_end <"$zdu_file"
+    case $zdu_end$zdu_seen in .*[!0-9]* | .) zdu_end= ;; esac
+    [ "$zdu_end" = . ] || zdu_fail "the recorded epoch of $1 cannot be read"
+}
+
+# epoch FLEET NUMBER: stores a newer one durably; false (and zdu_state) when it is older.
+zdu_epoch() {
+    zdu_seen "$1"
+    if [ "$2" -gt "$zdu_seen" ]; then
+        zdu_lock
+        zdu_seen "$1"
+        if [ "$2" -gt "$zdu_seen" ]; then
+            printf '%s .\n' "$2" >"$zdu_file.tmp" || zdu_fail 'cannot record the epoch'
+            zdu_sync "$zdu_file.tmp"
+            mv -f "$zdu_file.tmp" "$zdu_file" || zdu_fail 'cannot record the epoch'
+            zdu_sync "$zdu_base/epoch"
+        fi
+        exec 9>&-
+    fi
+    zdu_state="refused $zdu_seen"
+    [ "$2" -ge "$zdu_seen" ]
+}
+
+# alive PID STARTTIME: that very process runs (a zombie does not).
+zdu_alive() {
+    [ -r "/proc/$1/stat" ] || return 1
+    IFS= read -r zdu_stat <"/proc/$1/stat" || return 1
+    zdu_start=$2 zdu_stat=${zdu_stat##*) }
+    set -- $zdu_stat
+    [ "$1" != Z ] && [ "$1" != X ] && [ "${20}" = "$zdu_start" ]
+} 2>/dev/null
+
+zdu_ended() {
+    zdu_end=
+    [ -s "$1/exit" ] && IFS=' ' read -r zdu_kind zdu_code zdu_end <"$1/exit"
+    [ "$zdu_end" = . ] && zdu_state="ended $zdu_kind $zdu_code"
+}
+
+# unclaimed RECORD, which has no waiter yet: true when it may still get one (zdu_state is set).
+zdu_unclaimed() {
+    zdu_tries=50
+    while [ ! -s "$1/starter" ] && [ ! -e "$1/waiter" ] && [ -d "$1" ] && [ "$zdu_tries" -gt 0 ]; do
+        sleep 0.02 || sleep 1
+        zdu_tries=$((zdu_tries - 1))
+    done 2>/dev/null
+    [ ! -e "$1/waiter" ] || return 1
+    if [ -s "$1/starter" ]; then
+        IFS=' ' read -r zdu_spid zdu_sbegun zdu_sboot zdu_end <"$1/starter"
+        if [ "$zdu_sboot" = "$zdu_boot" ] && zdu_alive "$zdu_spid" "$zdu_sbegun"; then
+            zdu_state=running
+            return 0
+        fi
+    fi
+    # The starter is gone. If a waiter comes up in this very moment, the one who makes the file
+    # decides: it runs the step, or we have made sure that nobody ever will.
+    (umask 077; set -C; echo 'void 0 0 .' >"$1/waiter") 2>/dev/null
+    return 1
+}
+
+# state RECORD: sets zdu_state.
+zdu_state() {
+    zdu_ended "$1" && return
+    zdu_state=never
+    [ -d "$1" ] || return 0
+    if [ ! -e "$1/waiter" ]; then
+        zdu_unclaimed "$1" && return
+        [ -d "$1" ] || return 0
+    fi
+    zdu_pid=0 zdu_rest=gone zdu_wpid=
+    if [ -s "$1/pid" ] && IFS=' ' read -r zdu_pid zdu_begun zdu_end <"$1/pid"; then
+        zdu_alive "$zdu_pid" "$zdu_begun" && zdu_rest=alive
+    fi
+    IFS=' ' read -r zdu_wpid zdu_wbegun zdu_wboot zdu_end <"$1/waiter"
+    if [ -z "$zdu_wpid" ]; then
+        # Made and not yet written, unless the power went in between.
+        IFS=' ' read -r zdu_spid zdu_sbegun zdu_wboot zdu_end <"$1/starter"
+        zdu_state=running
+        [ "$zdu_boot" = "$zdu_wboot" ] || zdu_state="lost rebooted gone"
+    elif [ "$zdu_wpid" = void ]; then
+        zdu_state="lost unstarted $zdu_rest"
+    elif [ "$zdu_boot" != "$zdu_wboot" ]; then
+        zdu_state="lost rebooted gone"
+    elif zdu_alive "$zdu_wpid" "$zdu_wbegun"; then
+        zdu_state=running
+    else
+        # It may have recorded the end since the first look.
+        zdu_ended "$1" || zdu_state="lost supervisor $zdu_rest"
+    fi
+}
+
+# more FILE OFFSET: there is output after the offset ("-": nobody wants it).
+zdu_more() {
+    [ "$2" != - ] && [ -s "$1" ] && [ "$(wc -c <"$1")" -gt "$2" ]
+}
+
+# wait RECORD MILLISECONDS OUT-OFFSET ERR-OFFSET: until it ends, has new output, or time is up.
+# The waiter's wake-up comes at once on the channel that started the step; ticks serve the rest.
+zdu_wait() {
+    zdu_left=$2 zdu_tick=20 zdu_timer=
+    while :; do
+        # Just launched: looking before the first wake-up would only wait for the lock.
+        if [ -n "$zdu_fresh" ]; then zdu_state=running zdu_fresh=; else zdu_state "$1"; fi
+        [ "$zdu_state" = running ] && [ "$zdu_left" -gt 0 ] || break
+        if [ -z "$zdu_timer" ]; then
+            case $zdu_tick in 20) zdu_nap=0.02 ;; 40) zdu_nap=0.04 ;; *) zdu_nap=0.08 ;; esac
+            { sleep "$zdu_nap" || sleep 1; echo tick; } >&8 2>/dev/null </dev/null &
+            zdu_timer=$!
+        fi
+        IFS= read -r zdu_woken <&8
+        if [ "$zdu_woken" = tick ]; then
+            zdu_timer= zdu_left=$((zdu_left - zdu_tick))
+            [ "$zdu_tick" -ge 80 ] || zdu_tick=$((zdu_tick * 2))
+            if zdu_more "$1/out" "$3" || zdu_more "$1/err" "$4"; then
+                zdu_state "$1"
+                break
+            fi
+        fi
+    done
+    [ -z "$zdu_timer" ] || kill "$zdu_timer" 2>/dev/null
+}
+
+# bytes FILE OFFSET MAXIMUM
+zdu_bytes() {
+    [ "$2" != - ] && [ -s "$1" ] || return 0
+    if [ "$2" = 0 ]; then
+        head -c "$3" <"$1"
+    else
+        tail -c "+$(($2 + 1))" <"$1" 2>/dev/null | head -c "$3"
+    fi
+}
+
+# poll NAME MILLISECONDS OUT-OFFSET ERR-OFFSET OUT-MAXIMUM ERR-MAXIMUM MARK
+zdu_poll() {
+    zdu_wait "$zdu_base/r/$1" "$2" "$3" "$4"
+    printf 'zdu1 %s\n' "$zdu_state"
+    zdu_bytes "$zdu_base/r/$1/out" "$3" "$5"
+    printf '%s' "$7"
+    zdu_bytes "$zdu_base/r/$1/err" "$4" "$6"
+}
+
+# launch RECORD USER COMMAND-TEXT piped|none, in a record just made.
+zdu_launch() {
+    printf '%s .\n' "$zdu_self" >"$1/starter" && printf '%s\n' "$2" >"$1/user" && printf '%s' "$3" >"$1/cmd" || return 1
+    if [ "$4" = piped ]; then
+        # The input may be secret: memory rather than disk, and no name once it is open.
+        zdu_in=$1/in
+        [ -d /dev/shm ] && [ -w /dev/shm ] && zdu_in=/dev/shm/.zdu.$zdu_word.$$
+        set -C
+        cat >"$zdu_in" || { rm -f "$zdu_in"; return 1; }
+        set +C
+        exec 7<"$zdu_in"
+        rm -f "$zdu_in"
+    else
+        exec 7</dev/null
+    fi
+    if [ "$zdu_setsid" != plain ]; then
+        # Not with "&": a shell without job control makes such a child ignore INT and QUIT.
+        "$zdu_setsid" --fork /bin/sh "$zdu_base/lib/$zdu_lib" "$1" "$zdu_umask" "$zdu_setsid" \
+            <&7 7<&- >/dev/null 2>&1 || return 1
+    else
+        setsid /bin/sh "$zdu_base/lib/$zdu_lib" "$1" "$zdu_umask" plain <&7 7<&- >/dev/null 2>&1 &
+    fi
+    exec 7<&-
+}
+
+# begin ROLLOUT STEP.ATTEMPT FLEET EPOCH USER COMMAND-TEXT piped|none MILLISECONDS OUT-MAXIMUM MARK
+zdu_begin() {
+    umask 077
+    zdu_rec=$zdu_base/r/$1/$2
+    if ! zdu_epoch "$3" "$4"; then
+        printf 'zdu1 %s\n%s' "$zdu_state" "${10}"
+        return 0
+    fi
+    [ -d "$zdu_base/r/$1" ] || mkdir -p "$zdu_base/r/$1" || exit 1
+    if mkdir "$zdu_rec" 2>/dev/null; then
+        # Again, now that the record can be seen: a newer controller stores its epoch first and
+        # looks for records after, so it sees this one or we see its epoch.
+        if ! zdu_epoch "$3" "$4"; then
+            rmdir "$zdu_rec"
+            printf 'zdu1 %s\n%s' "$zdu_state" "${10}"
+            return 0
+        fi
+        if ! zdu_launch "$zdu_rec" "$5" "$6" "$7"; then
+            rm -rf "$zdu_rec"
+            zdu_fail 'cannot write the record'
+        fi
+        [ "$8" = 0 ] || zdu_fresh=yes
+    elif [ ! -d "$zdu_rec" ]; then
+        mkdir "$zdu_rec" || exit 1
+        rmdir "$zdu_rec"
+        zdu_fail 'cannot create the record'
+    fi
+    zdu_poll "$1/$2" "$8" 0 0 "$9" "$9" "${10}"
+}
+
+# fence FLEET EPOCH: makes the node know the epoch.
+zdu_fence() {
+    umask 077
+    zdu_epoch "$1" "$2" && zdu_state=taken
+    printf 'zdu1 %s\n' "$zdu_state"
+}
+
+# signal NAME FLEET EPOCH SIGNAL now|rest: to the step's process group; "rest" also after its end.
+zdu_signal() {
+    umask 077
+    zdu_rec=$zdu_base/r/$1
+    zdu_epoch "$2" "$3" || { printf 'zdu1 %s\n' "$zdu_state"; return 0; }
+    zdu_state "$zdu_rec"
+    # The waiter lives but the step has not said its number yet: a matter of milliseconds.
+    zdu_tries=50
+    while [ "$zdu_state" = running ] && [ ! -s "$zdu_rec/pid" ] && [ "$zdu_tries" -gt 0 ]; do
+        sleep 0.02 || sleep 1
+        zdu_tries=$((zdu_tries - 1))
+        zdu_state "$zdu_rec"
+    done
+    case $zdu_state-$5 in never-* | ended*-now | *rebooted*) zdu_send= ;; *) zdu_send=yes ;; esac
+    if [ -n "$zdu_send" ] && [ -s "$zdu_rec/pid" ]; then
+        IFS=' ' read -r zdu_pid zdu_begun zdu_end <"$zdu_rec/pid"
+        IFS= read -r zdu_user <"$zdu_rec/user"
+        # A number that now names another process is not ours to signal; a group that outlived
+        # its leader keeps the number from being given again.
+        if zdu_alive "$zdu_pid" "$zdu_begun" || [ ! -d "/proc/$zdu_pid" ]; then
+            if [ -n "$zdu_user" ] && [ "$(id -u)" != 0 ]; then
+                sudo -n -u "$zdu_user" -- kill -s "$4" -- "-$zdu_pid" 2>/dev/null
+            else
+                kill -s "$4" -- "-$zdu_pid" 2>/dev/null
+            fi
+        fi
+    fi
+    printf 'zdu1 %s\n' "$zdu_state"
+}
+
+# list: "rollout step.attempt state…" a line.
+zdu_list() {
+    printf 'zdu1 list\n'
+    for zdu_rec in "$zdu_base"/r/*/*; do
+        [ -d "$zdu_rec" ] || continue
+        zdu_state "$zdu_rec"
+        zdu_name=${zdu_rec#"$zdu_base"/r/}
+        printf '%s %s %s\n' "${zdu_name%%/*}" "${zdu_name#*/}" "$zdu_state"
+    done
+}
+
+# clean ROLLOUT: removes its records; refuses while a step of it runs.
+zdu_clean() {
+    umask 077
+    zdu_lock
+    for zdu_rec in "$zdu_base/r/$1"/*; do
+        [ -d "$zdu_rec" ] || continue
+        [ -s "$zdu_rec/waiter" ] || continue
+        zdu_state "$zdu_rec"
+        case $zdu_state in
+        running | *alive)
+            printf 'zdu1 busy %s\n' "${zdu_rec##*/}"
+            return 0
+            ;;
+        esac
+    done
+    rm -rf "$zdu_base/r/$1" || exit 1
+    printf 'zdu1 cleaned\n'
+}
+
+# remove: the whole base, when no records are left. Forgets the epochs too.
+zdu_remove() {
+    zdu_lock
+    if rmdir "$zdu_base/r" 2>/dev/null; then
+        rm -rf "$zdu_base" || exit 1
+        printf 'zdu1 cleaned\n'
+    else
+        printf 'zdu1 busy records\n'
+    fi
+}
+
+zdu_umask=$(umask) zdu_fresh= zdu_setsid=plain
+# By its path too: busybox' shell takes its own setsid, whatever PATH says.
+for zdu_tool in setsid /usr/bin/setsid; do
+    if "$zdu_tool" --fork --wait true; then
+        zdu_setsid=$zdu_tool
+        break
+    fi
+done 2>/dev/null
+IFS= read -r zdu_boot </proc/sys/kernel/random/boot_id
+# Who starts steps here, for those who find a record and no waiter.
+zdu_self() { shift 19; zdu_self="$$ $1 $zdu_boot"; }
+IFS= read -r zdu_stat <"/proc/$$/stat"
+zdu_self ${zdu_stat##*) }
+if zdu_install; then
+    exec 8<>"$zdu_base/lib/$zdu_word.wake" && rm -f "$zdu_base/lib/$zdu_word.wake"
+else
+    false
+fi

@@ -1,0 +1,167 @@
+//! Channels, steps and forwards over a real `sshd`.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
+use std::time::Instant;
+
+use zdu_drivers::exec::{
+    Channel, ChannelError, ConnectFailure, Exit, ForwardError, Node, Pool, StepFate, StepNews,
+    StreamForward, Target, run_step,
+};
+
+use crate::LONG;
+use crate::sshd::Sshd;
+use crate::steps::{base, shell, within};
+
+fn failure(opened: Result<Channel, ChannelError>) -> (ConnectFailure, Vec<String>) {
+    match opened {
+        Err(ChannelError::Connect { failure, stderr }) => (failure, stderr),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_channel_over_ssh_carries_bytes_both_ways() {
+    let Some(sshd) = Sshd::start() else { return };
+    let begin = Instant::now();
+    let mut channel = Channel::open(&sshd.target(), LONG).await.expect("opens");
+    println!("ssh channel open: {:?}", begin.elapsed());
+    let data: Vec<u8> = (0..2_000_000_u32)
+        .map(|i| u8::try_from(i % 251).unwrap())
+        .collect();
+    let reply = channel
+        .run("cat; printf e >&2; exit 5", Some(&data), LONG)
+        .await
+        .expect("runs");
+    assert_eq!((reply.exit, &reply.stderr[..]), (5, &b"e"[..]));
+    assert!(reply.stdout == data);
+    let mut times = Vec::new();
+    for _ in 0..100 {
+        let begin = Instant::now();
+        channel.run("echo hello", None, LONG).await.expect("runs");
+        times.push(begin.elapsed());
+    }
+    times.sort();
+    println!("ssh command: median {:?}, 95th {:?}", times[50], times[95]);
+    channel.close().await;
+}
+
+#[tokio::test]
+async fn a_changed_or_unknown_host_key_is_refused_and_told_apart() {
+    let Some(sshd) = Sshd::start() else { return };
+    sshd.change_known_key();
+    let (changed, lines) = failure(Channel::open(&sshd.target(), LONG).await);
+    assert_eq!(changed, ConnectFailure::HostKeyChanged, "{lines:?}");
+    assert!(!changed.may_pass() && !lines.is_empty());
+    sshd.forget_known_key();
+    let (unknown, lines) = failure(Channel::open(&sshd.target(), LONG).await);
+    assert_eq!(unknown, ConnectFailure::HostKeyUnknown, "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_wrong_key_and_a_closed_port_are_told_apart() {
+    let Some(sshd) = Sshd::start() else { return };
+    let mut target = sshd.target();
+    if let Target::Ssh { identity, .. } = &mut target {
+        *identity = Some(sshd.directory.path().join("host"));
+    }
+    let (denied, lines) = failure(Channel::open(&target, LONG).await);
+    assert_eq!(denied, ConnectFailure::PermissionDenied, "{lines:?}");
+    let target = sshd.target();
+    drop(sshd);
+    let (refused, lines) = failure(Channel::open(&target, LONG).await);
+    assert_eq!(refused, ConnectFailure::Refused, "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_step_outlives_its_connection_and_its_output_is_whole() {
+    let Some(sshd) = Sshd::start() else { return };
+    let (directory, supervisor) = base();
+    let count = directory.path().join("count");
+    let gate = directory.path().join("gate");
+    // Goes on only after the connection was cut: the test makes the gate.
+    let script = format!(
+        "echo x >>{}; echo one; while [ ! -e {} ]; do sleep 0.02; done; echo two; echo err >&2; exit 9",
+        count.display(),
+        gate.display(),
+    );
+    let pool = Arc::new(Pool::new(LONG));
+    let node = Node {
+        pool,
+        name: "n".to_owned(),
+        target: sshd.target(),
+    };
+    let mut told = Vec::new();
+    let mut losses = 0;
+    let mut news = |news: StepNews<'_>| match news {
+        StepNews::Output { bytes, .. } => {
+            told.extend_from_slice(bytes);
+            if told == b"one\n" {
+                assert!(sshd.cut_connections() > 0);
+            }
+        }
+        StepNews::Reconnecting { error, .. } => {
+            assert!(matches!(error, ChannelError::Lost { .. }), "{error:?}");
+            losses += 1;
+            std::fs::write(&gate, "").expect("writes");
+        }
+        StepNews::Attached => {}
+    };
+    let step = shell("cut", &script);
+    let end = run_step(&node, &supervisor, &step, within(LONG), &mut news)
+        .await
+        .expect("runs");
+    assert_eq!(end.fate, StepFate::Ended(Exit::Exited(9)));
+    assert_eq!(
+        (&end.stdout[..], &end.stderr[..]),
+        (&b"one\ntwo\n"[..], &b"err\n"[..])
+    );
+    assert_eq!((told.len(), losses), (12, 1));
+    assert_eq!(std::fs::read_to_string(count).expect("it ran"), "x\n");
+}
+
+#[tokio::test]
+async fn a_remote_unix_socket_is_reached_and_a_dead_forward_is_noticed_and_restarted() {
+    let Some(sshd) = Sshd::start() else { return };
+    let remote = sshd.directory.path().join("admin.sock");
+    let listener = UnixListener::bind(&remote).expect("binds");
+    let server = std::thread::spawn(move || {
+        for _ in 0..2 {
+            let (mut stream, _) = listener.accept().expect("a client");
+            let mut asked = [0_u8; 5];
+            stream.read_exact(&mut asked).expect("reads");
+            stream.write_all(b"pong\n").expect("writes");
+        }
+    });
+    let parent = tempfile::tempdir().expect("a directory");
+    let remote = remote.to_str().expect("text");
+    let opened = StreamForward::open(&sshd.target(), remote, parent.path(), LONG).await;
+    let mut forward = opened.expect("opens");
+    ask(&forward);
+    assert!(forward.is_alive());
+    assert!(sshd.cut_connections() > 0);
+    while forward.is_alive() {
+        tokio::task::yield_now().await;
+    }
+    forward.restart().await.expect("restarts");
+    ask(&forward);
+    server.join().expect("no panic");
+    let path = forward.path();
+    drop(forward);
+    assert!(!path.exists() && parent.path().read_dir().expect("reads").count() == 0);
+    sshd.change_known_key();
+    let refused = StreamForward::open(&sshd.target(), remote, parent.path(), LONG).await;
+    let Err(ForwardError::Connect { failure, .. }) = refused else {
+        panic!("{refused:?}")
+    };
+    assert_eq!(failure, ConnectFailure::HostKeyChanged);
+}
+
+fn ask(forward: &StreamForward) {
+    let mut stream = UnixStream::connect(forward.path()).expect("connects");
+    stream.write_all(b"ping\n").expect("writes");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("reads");
+    assert_eq!(answer, "pong\n");
+}

@@ -1,0 +1,506 @@
+//! Supervised steps over local channels.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use zdu_drivers::exec::{
+    Begun, Channel, Command, Exit, Limits, LostReason, Node, Pool, Range, Spec, StepEnd, StepFate,
+    StepNews, StepState, Supervisor, Target, run_step,
+};
+
+use crate::{LONG, shells};
+
+pub(crate) fn spec(step: &str, command: Command) -> Spec {
+    Spec {
+        fleet: "fleet".to_owned(),
+        rollout: "r1".to_owned(),
+        step: step.to_owned(),
+        attempt: 1,
+        epoch: 7,
+        command,
+        cwd: None,
+        env: Vec::new(),
+        stdin: Vec::new(),
+        user: None,
+        output_limit: 4 << 20,
+    }
+}
+
+pub(crate) fn shell(step: &str, script: &str) -> Spec {
+    spec(step, Command::Shell(script.to_owned()))
+}
+
+pub(crate) fn base() -> (TempDir, Supervisor) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("base dir");
+    (
+        directory,
+        Supervisor::new(path.to_str()).expect("an absolute path"),
+    )
+}
+
+pub(crate) fn local() -> Node {
+    Node {
+        pool: Arc::new(Pool::new(LONG)),
+        name: "n".to_owned(),
+        target: Target::Local,
+    }
+}
+
+pub(crate) fn within(deadline: Duration) -> Limits {
+    Limits {
+        deadline,
+        grace: Duration::from_millis(300),
+    }
+}
+
+async fn run(node: &Node, supervisor: &Supervisor, spec: &Spec) -> StepEnd {
+    let mut told = Vec::new();
+    let mut news = |news: StepNews<'_>| {
+        if let StepNews::Output { bytes, .. } = news {
+            told.extend_from_slice(bytes);
+        }
+    };
+    let end = run_step(node, supervisor, spec, within(LONG), &mut news)
+        .await
+        .expect("runs");
+    assert_eq!(told.len(), end.stdout.len() + end.stderr.len());
+    end
+}
+
+#[tokio::test]
+async fn a_step_ends_with_its_exact_status_and_whole_output_in_every_shell() {
+    for sh in shells() {
+        let (_directory, supervisor) = base();
+        let mut channel = Channel::open_shell(&sh, LONG).await.expect("opens");
+        let cases = [
+            ("exit 0", Exit::Exited(0)),
+            ("exit 137", Exit::Exited(137)),
+            ("kill -KILL $$", Exit::Signaled(9)),
+            ("kill -INT $$", Exit::Signaled(2)),
+            ("exit 130", Exit::Exited(130)),
+            ("kill -PIPE $$", Exit::Signaled(13)),
+            ("kill -QUIT $$", Exit::Signaled(3)),
+            ("kill -TERM $$", Exit::Signaled(15)),
+        ];
+        for (number, (script, exit)) in cases.into_iter().enumerate() {
+            let step = shell(
+                &format!("s/{number}"),
+                &format!("ulimit -c 0; echo out; echo err >&2; {script}"),
+            );
+            let poll = supervisor
+                .start(&mut channel, &step, LONG, 1000)
+                .await
+                .expect("starts");
+            assert_eq!(poll.state, StepState::Ended(exit), "{sh:?} {script}");
+            assert_eq!(
+                (&poll.stdout[..], &poll.stderr[..]),
+                (&b"out\n"[..], &b"err\n"[..])
+            );
+        }
+        let listed = supervisor.list(&mut channel).await.expect("lists");
+        assert_eq!(
+            (listed.len(), listed[0].0.step.as_str()),
+            (cases.len(), "s/0")
+        );
+        assert_eq!(supervisor.remove_base(&mut channel).await, Ok(false));
+        assert_eq!(supervisor.clean(&mut channel, "r1").await, Ok(None));
+        assert_eq!(supervisor.remove_base(&mut channel).await, Ok(true));
+    }
+}
+
+/// As on a node where busybox is all there is.
+#[tokio::test]
+async fn without_util_linux_only_int_and_pipe_read_as_exits() {
+    if !Path::new("/bin/busybox").exists() {
+        return;
+    }
+    let (directory, supervisor) = base();
+    let tools = directory.path().join("tools");
+    std::fs::create_dir(&tools).expect("a directory");
+    for tool in [
+        "setsid", "flock", "mkfifo", "head", "tail", "mkdir", "mv", "rm", "cat", "chmod", "sleep",
+        "wc", "sync", "kill", "id",
+    ] {
+        let busybox = if tool == "flock" {
+            "/usr/bin/flock"
+        } else {
+            "/bin/busybox"
+        };
+        std::os::unix::fs::symlink(busybox, tools.join(tool)).expect("a link");
+    }
+    let mut channel = Channel::open_shell(
+        &[
+            "env",
+            &format!("PATH={}", tools.display()),
+            "/bin/busybox",
+            "sh",
+        ],
+        LONG,
+    )
+    .await
+    .expect("opens");
+    let cases = [
+        ("exit 137", Exit::Exited(137)),
+        ("kill -KILL $$", Exit::Signaled(9)),
+        ("kill -TERM $$", Exit::Signaled(15)),
+        ("kill -PIPE $$", Exit::Exited(141)),
+    ];
+    for (number, (script, exit)) in cases.into_iter().enumerate() {
+        let mut step = shell(&number.to_string(), &format!("cat; {script}"));
+        step.stdin = b"in".to_vec();
+        let poll = supervisor
+            .start(&mut channel, &step, LONG, 1000)
+            .await
+            .expect("starts");
+        assert_eq!(
+            (poll.state, &poll.stdout[..]),
+            (StepState::Ended(exit), &b"in"[..]),
+            "{script}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn arguments_directory_variables_and_umask_reach_the_command_as_given() {
+    let (directory, supervisor) = base();
+    let argv = ["printf", "%s|", "a b", "$HOME", "it's", "-x", "", "é\n"];
+    let mut step = spec("argv", Command::Argv(argv.map(str::to_owned).to_vec()));
+    step.cwd = directory.path().to_str().map(str::to_owned);
+    let end = run(&local(), &supervisor, &step).await;
+    assert_eq!(
+        String::from_utf8_lossy(&end.stdout),
+        "a b|$HOME|it's|-x||é\n|"
+    );
+    let mut step = shell("env", "umask; pwd; printf %s \"$A\"; cat; echo $#");
+    step.cwd = directory.path().to_str().map(str::to_owned);
+    step.env = vec![("A".to_owned(), "x 'y'\n".to_owned())];
+    step.stdin = b"typed\n".to_vec();
+    let end = run(&local(), &supervisor, &step).await;
+    let expected = format!("0022\n{}\nx 'y'\ntyped\n0\n", directory.path().display());
+    assert_eq!(String::from_utf8_lossy(&end.stdout), expected);
+    let mut step = shell("nowhere", "true");
+    step.cwd = Some("/nowhere".to_owned());
+    assert_eq!(
+        run(&local(), &supervisor, &step).await.fate,
+        StepFate::Ended(Exit::Exited(126))
+    );
+    let missing = spec("missing", Command::Argv(vec!["no-such-program".to_owned()]));
+    let end = run(&local(), &supervisor, &missing).await;
+    assert_eq!(end.fate, StepFate::Ended(Exit::Exited(127)));
+    assert!(!end.stderr.is_empty());
+}
+
+#[tokio::test]
+async fn concurrent_starts_of_one_record_run_it_once() {
+    let (directory, supervisor) = base();
+    let count = directory.path().join("count");
+    let step = Arc::new(shell(
+        "once",
+        &format!("echo x >>{}; sleep 0.2; echo done", count.display()),
+    ));
+    let mut tasks = Vec::new();
+    for _ in 0..6 {
+        let (step, supervisor) = (Arc::clone(&step), supervisor.clone());
+        tasks.push(tokio::spawn(async move {
+            run(&local(), &supervisor, &step).await
+        }));
+    }
+    for task in tasks {
+        let end = task.await.expect("no panic");
+        assert_eq!(
+            (end.fate, &end.stdout[..]),
+            (StepFate::Ended(Exit::Exited(0)), &b"done\n"[..])
+        );
+    }
+    assert_eq!(std::fs::read_to_string(count).expect("it ran"), "x\n");
+}
+
+#[tokio::test]
+async fn an_older_epoch_is_refused_and_a_newer_one_is_kept() {
+    let (directory, supervisor) = base();
+    let node = local();
+    assert_eq!(
+        run(&node, &supervisor, &shell("a", ":")).await.fate,
+        StepFate::Ended(Exit::Exited(0))
+    );
+    let ran = directory.path().join("ran");
+    let mut channel = node.channel().await.expect("opens");
+    // Numbers, not texts: 10 is newer than 9.
+    assert_eq!(supervisor.fence(&mut channel, "fleet", 9).await, Ok(None));
+    assert_eq!(supervisor.fence(&mut channel, "fleet", 10).await, Ok(None));
+    assert_eq!(
+        supervisor.fence(&mut channel, "fleet", 9).await,
+        Ok(Some(10))
+    );
+    assert_eq!(supervisor.fence(&mut channel, "other", 1).await, Ok(None));
+    drop(channel);
+    let old = shell("old", &format!("touch {}", ran.display()));
+    assert_eq!(
+        run(&node, &supervisor, &old).await.fate,
+        StepFate::RefusedEpoch { seen: 10 }
+    );
+    assert!(!ran.exists());
+    let mut new = old.clone();
+    new.epoch = 11;
+    assert_eq!(
+        run(&node, &supervisor, &new).await.fate,
+        StepFate::Ended(Exit::Exited(0))
+    );
+    assert!(ran.exists());
+}
+
+#[tokio::test]
+async fn at_the_deadline_the_whole_group_is_killed_even_if_it_ignores_term() {
+    let (_directory, supervisor) = base();
+    let step = shell(
+        "stubborn",
+        "trap '' TERM; (trap '' TERM; sleep 60) & echo $!; sleep 60",
+    );
+    let limits = within(Duration::from_millis(400));
+    let end = run_step(&local(), &supervisor, &step, limits, &mut |_| {})
+        .await
+        .expect("runs");
+    assert_eq!(end.fate, StepFate::TimedOut(Some(Exit::Signaled(9))));
+    let child = String::from_utf8_lossy(&end.stdout).trim().to_owned();
+    assert!(
+        is_gone(&child),
+        "the background child {child} was killed too"
+    );
+}
+
+#[tokio::test]
+async fn a_step_of_another_user_runs_as_that_user_and_can_be_killed() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let (_directory, supervisor) = base();
+    let mut step = shell("who", "id -un; id -Gn; cat; echo $A");
+    step.user = Some("nobody".to_owned());
+    step.stdin = b"secret\n".to_vec();
+    step.env = vec![("A".to_owned(), "b c".to_owned())];
+    let end = run(&local(), &supervisor, &step).await;
+    assert_eq!(
+        String::from_utf8_lossy(&end.stdout),
+        "nobody\nnogroup\nsecret\nb c\n",
+        "{end:?}"
+    );
+    let mut step = shell("long", "sleep 60 & echo $!; wait");
+    step.user = Some("nobody".to_owned());
+    let limits = within(Duration::from_millis(500));
+    let end = run_step(&local(), &supervisor, &step, limits, &mut |_| {})
+        .await
+        .expect("runs");
+    assert_eq!(end.fate, StepFate::TimedOut(Some(Exit::Signaled(15))));
+    assert!(is_gone(String::from_utf8_lossy(&end.stdout).trim()));
+}
+
+#[tokio::test]
+async fn a_secret_on_standard_input_is_in_no_process_list_and_no_record() {
+    let (directory, supervisor) = base();
+    let secret = "s3cr3t-8c1f0e";
+    let mut step = shell("secret", "read -r word; echo ${#word}; sleep 1");
+    step.stdin = format!("{secret}\n").into_bytes();
+    assert!(!format!("{step:?}").contains(secret));
+    let node = local();
+    let task = tokio::spawn({
+        let (supervisor, step) = (supervisor.clone(), step.clone());
+        async move { run(&node, &supervisor, &step).await }
+    });
+    let mut samples = 0;
+    while !task.is_finished() {
+        for line in command_lines() {
+            assert!(!line.contains(secret), "{line}");
+        }
+        samples += 1;
+        tokio::task::yield_now().await;
+    }
+    assert!(samples > 10);
+    assert_eq!(task.await.expect("no panic").stdout, b"13\n");
+    let root = directory.path().join("base dir");
+    let mut left = vec![root];
+    while let Some(path) = left.pop() {
+        let mode = path.metadata().expect("metadata").permissions().mode() & 0o7777;
+        if path.is_dir() {
+            assert_eq!(mode, 0o700, "{}", path.display());
+            left.extend(
+                path.read_dir()
+                    .expect("a directory")
+                    .map(|e| e.expect("entry").path()),
+            );
+        } else {
+            assert_eq!(mode, 0o600, "{}", path.display());
+            let text = String::from_utf8_lossy(&std::fs::read(&path).expect("a file")).into_owned();
+            assert!(!text.contains(secret), "{}", path.display());
+        }
+    }
+}
+
+#[tokio::test]
+async fn records_without_an_end_say_which_way_they_were_lost() {
+    let (directory, supervisor) = base();
+    let mut channel = Channel::open(&Target::Local, LONG).await.expect("opens");
+    let step = shell("lost", "exec sleep 60");
+    let key = step.key();
+    let nothing = Range {
+        offset: 0,
+        maximum: 0,
+    };
+    let now = Duration::ZERO;
+    let never = supervisor
+        .poll(&mut channel, &key, nothing, nothing, now)
+        .await
+        .expect("polls");
+    assert_eq!(never.state, StepState::Never);
+    let started = supervisor
+        .start(&mut channel, &step, Duration::from_millis(100), 10)
+        .await;
+    assert_eq!(started.expect("starts").state, StepState::Running);
+    let record = directory.path().join("base dir/r/r1/lost.1");
+    let waiter = std::fs::read_to_string(record.join("waiter")).expect("a waiter");
+    kill_process(waiter.split(' ').next().expect("its number"));
+    let lost = supervisor
+        .poll(&mut channel, &key, nothing, nothing, LONG)
+        .await
+        .expect("polls");
+    let reason = LostReason::SupervisorGone;
+    assert_eq!(
+        lost.state,
+        StepState::Lost {
+            reason,
+            alive: true
+        }
+    );
+    assert_eq!(
+        supervisor.clean(&mut channel, "r1").await,
+        Ok(Some("lost.1".to_owned()))
+    );
+    let killed = supervisor
+        .kill(&mut channel, &step, Duration::from_millis(200))
+        .await;
+    assert_eq!(
+        killed,
+        Ok(StepState::Lost {
+            reason,
+            alive: false
+        })
+    );
+    std::fs::write(record.join("waiter"), "1 1 another-boot .\n").expect("writes");
+    let lost = supervisor
+        .poll(&mut channel, &key, nothing, nothing, LONG)
+        .await
+        .expect("polls");
+    assert_eq!(
+        lost.state,
+        StepState::Lost {
+            reason: LostReason::Rebooted,
+            alive: false
+        }
+    );
+    std::fs::remove_file(record.join("waiter")).expect("removes");
+    std::fs::write(record.join("starter"), "1 1 another-boot .\n").expect("writes");
+    let lost = supervisor
+        .poll(&mut channel, &key, nothing, nothing, LONG)
+        .await
+        .expect("polls");
+    assert_eq!(
+        lost.state,
+        StepState::Lost {
+            reason: LostReason::Unstarted,
+            alive: false
+        }
+    );
+}
+
+#[tokio::test]
+async fn output_longer_than_the_limit_is_cut_and_said_to_be() {
+    let (_directory, supervisor) = base();
+    let mut step = shell("long", "head -c 3000000 /dev/zero");
+    step.output_limit = 2_000_000;
+    let end = run(&local(), &supervisor, &step).await;
+    assert_eq!((end.stdout.len(), end.truncated), (2_000_000, true));
+    let mut step = shell("exact", "head -c 3000000 /dev/zero; printf e >&2");
+    step.output_limit = 3_000_000;
+    let end = run(&local(), &supervisor, &step).await;
+    assert_eq!(
+        (end.stdout.len(), end.stderr.len(), end.truncated),
+        (3_000_000, 1, false)
+    );
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_be_reached_is_known_not_to_have_begun() {
+    let (_directory, supervisor) = base();
+    let target = Target::Ssh {
+        host: "-bad".to_owned(),
+        port: None,
+        user: None,
+        identity: None,
+        config: None,
+        options: Vec::new(),
+    };
+    let node = Node { target, ..local() };
+    let step = shell("a", ":");
+    let end = run_step(&node, &supervisor, &step, within(LONG), &mut |_| {})
+        .await
+        .expect("data");
+    assert!(
+        matches!(
+            end.fate,
+            StepFate::Unreachable {
+                begun: Begun::No,
+                ..
+            }
+        ),
+        "{end:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_short_step_costs_one_quick_round_trip() {
+    for sh in shells() {
+        let (_directory, supervisor) = base();
+        let mut channel = Channel::open_shell(&sh, LONG).await.expect("opens");
+        let mut times = Vec::new();
+        for number in 0..60 {
+            let step = spec(&number.to_string(), Command::Argv(vec!["true".to_owned()]));
+            let begin = Instant::now();
+            let poll = supervisor
+                .start(&mut channel, &step, LONG, 1000)
+                .await
+                .expect("starts");
+            times.push(begin.elapsed());
+            assert_eq!(poll.state, StepState::Ended(Exit::Exited(0)));
+        }
+        times.sort();
+        println!("{sh:?}: median {:?}, 95th {:?}", times[30], times[57]);
+        assert!(times[30] < Duration::from_millis(60), "{:?}", times[30]);
+    }
+}
+
+pub(crate) fn command_lines() -> Vec<String> {
+    let entries = std::fs::read_dir("/proc").expect("/proc");
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path().join("cmdline")));
+    paths
+        .filter_map(|path| Some(String::from_utf8_lossy(&std::fs::read(path).ok()?).into_owned()))
+        .collect()
+}
+
+/// The process does not run (a zombie does not).
+pub(crate) fn is_gone(number: &str) -> bool {
+    assert!(number.parse::<u32>().is_ok(), "{number:?} is a number");
+    let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
+    stat.is_empty() || stat.contains(") Z ")
+}
+
+pub(crate) fn kill_process(number: &str) {
+    let number = number.trim().parse().expect("a number");
+    let pid = rustix::process::Pid::from_raw(number).expect("not 0");
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it lives");
+    while !is_gone(&number.to_string()) {
+        std::thread::yield_now();
+    }
+}
