@@ -1,1 +1,2 @@
 //! zdu-drivers
+pub mod balancer;
