@@ -1,2 +1,22 @@
-//! zdu-drivers
+//! Answers effects: what the engine asks is done here, and what came of it is told as facts.
+//!
+//! Nothing here decides about a node. [`Drivers`] takes effects and sends answers; [`Access`] is
+//! the ways out (channels, HTTP, secrets); [`exec`] runs commands that survive us, [`balancer`]
+//! takes members out of traffic and proves it, [`probe`] measures.
+
+pub mod access;
+mod answer;
+pub mod balancer;
+pub mod capture;
+mod command;
+mod drivers;
 pub mod exec;
+pub mod output;
+pub mod probe;
+pub mod secret;
+mod traffic;
+mod transfer;
+
+pub use access::Access;
+pub use answer::{Answer, Progress};
+pub use drivers::{Drivers, Setup};

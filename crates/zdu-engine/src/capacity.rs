@@ -33,7 +33,7 @@ fn objection(
     node: &NodeName,
     reading: &InstanceReading,
 ) -> Option<End> {
-    let InstanceReading { instance, error, members } = reading;
+    let InstanceReading { balancer: _, instance, error, members } = reading;
     if let Some(error) = error {
         return Some(End::Waiting(format!("balancer instance {instance} cannot be read: {error}")));
     }

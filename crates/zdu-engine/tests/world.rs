@@ -394,14 +394,16 @@ impl World {
                 node: node.clone(),
                 member: member(node.as_str()),
                 state: *state,
-                sessions: 0,
-                queued: 0,
-                weight: 1,
+                held: Held::Ready,
+                sessions: Some(0),
+                queued: Some(0),
+                weight: Some((1, 1)),
                 detail: format!("{state:?}"),
             })
             .collect();
         let instance = InstanceName::new("lb-a").expect("a name");
-        let reading = InstanceReading { instance, error: None, members };
+        let balancer = BalancerName::new("edge").expect("a name");
+        let reading = InstanceReading { balancer, instance, error: None, members };
         Report::with(End::Done, Evidence::Balancers(vec![reading]))
     }
 

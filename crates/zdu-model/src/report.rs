@@ -2,7 +2,7 @@
 //! step's contract and the engine.
 
 use crate::fleet::Member;
-use crate::ids::{CaptureName, Digest, InstanceName, NodeName};
+use crate::ids::{BalancerName, CaptureName, Digest, InstanceName, NodeName};
 use crate::time::Millis;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -112,7 +112,9 @@ pub enum Evidence {
 /// One balancer instance, read at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceReading {
-    /// Which instance.
+    /// The balancer.
+    pub balancer: BalancerName,
+    /// Which of its instances.
     pub instance: InstanceName,
     /// Why it could not be read, when it could not.
     pub error: Option<String>,
@@ -129,14 +131,28 @@ pub struct MemberReading {
     pub member: Member,
     /// What it is.
     pub state: MemberState,
-    /// Sessions in progress.
-    pub sessions: u64,
-    /// Requests waiting for it.
-    pub queued: u64,
-    /// The effective weight.
-    pub weight: u32,
+    /// How it is held by command, which is what an undo goes back to.
+    pub held: Held,
+    /// Sessions in progress; absent where the balancer cannot say.
+    pub sessions: Option<u64>,
+    /// Requests waiting for it; absent where the balancer cannot say.
+    pub queued: Option<u64>,
+    /// The weight in force and the configured one; absent where the balancer has none.
+    pub weight: Option<(u32, u32)>,
     /// The product's own words, such as `UP 1/2` or `MAINT (via x/y)`.
     pub detail: String,
+}
+
+/// How a member is held by command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Held {
+    /// In rotation.
+    Ready,
+    /// Drained.
+    Drain,
+    /// In maintenance.
+    Maint,
 }
 
 /// What a member is, in one word for every driver.

@@ -1,0 +1,155 @@
+//! What must be true of an answer. Pure.
+
+use crate::capture::plain;
+use std::cmp::Ordering;
+use zdu_model::plan::Want;
+use zdu_model::procedure::Comparison;
+
+/// An answer to a probe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// HTTP status.
+    pub status: Option<u16>,
+    /// Exit code.
+    pub exit: Option<i32>,
+    /// Body or output.
+    pub text: String,
+}
+
+/// The most of an answer that a reason quotes, in characters.
+const QUOTE_MAX: usize = 120;
+
+/// Whether the answer is as wanted.
+///
+/// # Errors
+/// The first thing that is not, as a sentence.
+pub fn judge(want: &Want, answered: &Answered) -> Result<(), String> {
+    let Want { exit, status, contains, matches, json } = want;
+    if let Some(seen) = answered.status {
+        let fits = if status.is_empty() { seen < 400 } else { status.contains(&seen) };
+        if !fits {
+            return Err(format!("HTTP status is {seen}: {}", excerpt(&answered.text)));
+        }
+    }
+    if let Some(seen) = answered.exit {
+        let fits = if exit.is_empty() { seen == 0 } else { exit.contains(&seen) };
+        if !fits {
+            return Err(format!("exit code is {seen}: {}", excerpt(&answered.text)));
+        }
+    }
+    if let Some(wanted) = contains
+        && !answered.text.contains(wanted.as_str())
+    {
+        return Err(format!("the answer has no {wanted:?}: {}", excerpt(&answered.text)));
+    }
+    if let Some(pattern) = matches {
+        let regex = regex::Regex::new(pattern).map_err(|error| error.to_string())?;
+        if !regex.is_match(&answered.text) {
+            return Err(format!("the answer does not match {pattern}: {}", excerpt(&answered.text)));
+        }
+    }
+    if json.is_empty() {
+        return Ok(());
+    }
+    let document: serde_json::Value = serde_json::from_str(&answered.text)
+        .map_err(|error| format!("the answer is no JSON ({error}): {}", excerpt(&answered.text)))?;
+    json.iter().try_for_each(|(pointer, is, value)| compare(&document, pointer, *is, value))
+}
+
+fn compare(
+    document: &serde_json::Value,
+    pointer: &str,
+    is: Comparison,
+    wanted: &str,
+) -> Result<(), String> {
+    let Some(found) = document.pointer(pointer) else {
+        return Err(format!("the answer has nothing at {pointer}"));
+    };
+    let (fits, seen) = match is {
+        Comparison::Equals => (plain(found) == wanted, plain(found)),
+        Comparison::Length => {
+            let length = found.as_array().map(Vec::len);
+            let seen = length.map_or_else(|| "no array".into(), |length| length.to_string());
+            (seen == wanted, seen)
+        }
+        Comparison::VersionEquals | Comparison::VersionAtLeast => {
+            let seen = plain(found);
+            let order = version_order(&seen, wanted);
+            let fits = order == Ordering::Equal
+                || (is == Comparison::VersionAtLeast && order == Ordering::Greater);
+            (fits, seen)
+        }
+    };
+    if fits { Ok(()) } else { Err(format!("{pointer} is {seen}, wanted {wanted}")) }
+}
+
+/// Compares dotted versions part by part, numbers as numbers: 2.9 is below 2.104. A missing part
+/// counts as 0; parts that are no numbers compare as text.
+#[must_use]
+pub fn version_order(left: &str, right: &str) -> Ordering {
+    let parts = |text: &str| -> Vec<String> {
+        text.trim().trim_start_matches('v').split(['.', '-', '+']).map(str::to_owned).collect()
+    };
+    let (left, right) = (parts(left), parts(right));
+    for at in 0..left.len().max(right.len()) {
+        let part = |of: &[String]| of.get(at).cloned().unwrap_or_else(|| "0".into());
+        let (a, b) = (part(&left), part(&right));
+        let order = match (a.parse::<u64>(), b.parse::<u64>()) {
+            (Ok(a), Ok(b)) => a.cmp(&b),
+            (Ok(_), Err(_)) | (Err(_), Ok(_)) | (Err(_), Err(_)) => a.cmp(&b),
+        };
+        if order != Ordering::Equal {
+            return order;
+        }
+    }
+    Ordering::Equal
+}
+
+fn excerpt(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.is_empty() {
+        return "nothing was said".into();
+    }
+    line.chars().take(QUOTE_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(text: &str) -> Answered {
+        Answered { status: Some(200), exit: None, text: text.into() }
+    }
+
+    #[test]
+    fn versions_compare_by_number() {
+        assert_eq!(version_order("2.9", "2.104"), Ordering::Less);
+        assert_eq!(version_order("7.7", "7.7.0"), Ordering::Equal);
+        assert_eq!(version_order("7.7.20240228", "7.7"), Ordering::Greater);
+        assert_eq!(version_order("v2", "2"), Ordering::Equal);
+    }
+
+    #[test]
+    fn every_condition_must_hold_and_the_reason_says_what_was_seen() {
+        let json = vec![
+            ("/version".into(), Comparison::VersionAtLeast, "7.7".into()),
+            ("/nodes".into(), Comparison::Length, "2".into()),
+        ];
+        let want = Want { json, ..Want::default() };
+        assert_eq!(judge(&want, &said(r#"{"version":"7.7","nodes":[1,2]}"#)), Ok(()));
+        let why = judge(&want, &said(r#"{"version":"7.5.3","nodes":[1,2]}"#));
+        assert_eq!(why, Err("/version is 7.5.3, wanted 7.7".into()));
+        let why = judge(&want, &said(r#"{"version":"7.7","nodes":[1]}"#));
+        assert_eq!(why, Err("/nodes is 1, wanted 2".into()));
+        assert!(judge(&want, &said("<html>")).is_err());
+    }
+
+    #[test]
+    fn without_conditions_a_status_below_400_and_exit_0_are_well() {
+        let failed = Answered { status: Some(500), ..said("oops") };
+        assert_eq!(judge(&Want::default(), &failed), Err("HTTP status is 500: oops".into()));
+        let failed = Answered { status: None, exit: Some(1), text: String::new() };
+        let why = judge(&Want::default(), &failed);
+        assert_eq!(why, Err("exit code is 1: nothing was said".into()));
+    }
+}

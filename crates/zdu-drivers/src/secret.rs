@@ -1,0 +1,224 @@
+//! Secret values: fetched once, held wiped-on-drop, given out only into pipes, and masked at every
+//! sink in every form they can be met in.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use secrecy::{ExposeSecret, SecretString};
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+use zdu_model::ids::SecretName;
+use zdu_model::policy::SecretSource;
+
+/// What stands in place of a secret.
+pub const MASK: &str = "********";
+
+/// The shortest value that is masked: shorter ones would mask half of every line, and are no
+/// secrets.
+const MASKED_BYTES_MIN: usize = 4;
+
+/// Why a secret has no value.
+#[derive(Debug, thiserror::Error)]
+#[error("secret {name} cannot be had from {from}: {why}")]
+pub struct SecretError {
+    /// Which.
+    pub name: SecretName,
+    /// Its source, without any value.
+    pub from: String,
+    /// Why.
+    pub why: String,
+}
+
+/// The values of secrets.
+#[derive(Default)]
+pub struct Secrets {
+    values: BTreeMap<SecretName, SecretString>,
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.values.keys()).finish()
+    }
+}
+
+impl Secrets {
+    /// Fetches the values.
+    ///
+    /// # Errors
+    /// [`SecretError`] for the first source that has none.
+    pub fn fetch(sources: &BTreeMap<SecretName, SecretSource>) -> Result<Self, SecretError> {
+        let mut values = BTreeMap::new();
+        for (name, source) in sources {
+            let value = fetch_one(source).map_err(|(from, why)| SecretError {
+                name: name.clone(),
+                from,
+                why,
+            })?;
+            values.insert(name.clone(), SecretString::from(value));
+        }
+        Ok(Self { values })
+    }
+
+    /// The value, for the moment it is written into a pipe.
+    #[must_use]
+    pub fn expose(&self, name: &SecretName) -> Option<&str> {
+        self.values.get(name).map(ExposeSecret::expose_secret)
+    }
+
+    /// Adds a value that came up on the way, such as a captured one.
+    pub fn add(&mut self, name: SecretName, value: String) {
+        self.values.insert(name, SecretString::from(value));
+    }
+
+    /// A redactor for all values.
+    #[must_use]
+    pub fn redactor(&self) -> Redactor {
+        let mut redactor = Redactor::default();
+        for value in self.values.values() {
+            redactor.add(value.expose_secret());
+        }
+        redactor
+    }
+}
+
+fn fetch_one(source: &SecretSource) -> Result<String, (String, String)> {
+    let (from, text) = match source {
+        SecretSource::Env(name) => {
+            let value = std::env::var(name);
+            (format!("environment variable {name}"), value.map_err(|error| error.to_string()))
+        }
+        SecretSource::File(path) => {
+            let text = std::fs::read_to_string(path);
+            (format!("file {path}"), text.map_err(|error| error.to_string()))
+        }
+        SecretSource::Command(argv) => {
+            let program = argv.first().map_or("", String::as_str);
+            (format!("command {program}"), run(argv))
+        }
+    };
+    let text = text.map_err(|why| (from.clone(), why))?;
+    let value = text.lines().next().unwrap_or_default().to_owned();
+    if value.is_empty() {
+        return Err((from, "it is empty".into()));
+    }
+    Ok(value)
+}
+
+fn run(argv: &[String]) -> Result<String, String> {
+    let Some((program, arguments)) = argv.split_first() else {
+        return Err("no command is given".into());
+    };
+    let output = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| error.to_string())?;
+    if !output.status.success() {
+        // What it printed may hold the value, so only its status is told.
+        return Err(format!("it ended with {}", output.status));
+    }
+    String::from_utf8(output.stdout).map_err(|_| "it printed no UTF-8".into())
+}
+
+/// Masks secret values in text on its way to a sink, also where they stand base64, URL, JSON or
+/// shell encoded.
+#[derive(Debug, Clone, Default)]
+pub struct Redactor {
+    needles: Vec<String>,
+}
+
+impl Redactor {
+    /// Masks this value too from now on.
+    pub fn add(&mut self, value: &str) {
+        if value.len() < MASKED_BYTES_MIN {
+            return;
+        }
+        self.needles.extend(forms(value));
+        // Longer forms first, so that no part of one is left beside a mask.
+        self.needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
+        self.needles.dedup();
+    }
+
+    /// The text without secrets.
+    #[must_use]
+    pub fn mask(&self, text: &str) -> String {
+        let mut masked = text.to_owned();
+        for needle in &self.needles {
+            if masked.contains(needle.as_str()) {
+                masked = masked.replace(needle.as_str(), MASK);
+            }
+        }
+        masked
+    }
+}
+
+/// Every form a value is masked in.
+fn forms(value: &str) -> Vec<String> {
+    let mut forms = vec![value.to_owned()];
+    let percent = |keep: fn(&u8) -> bool, upper: bool| -> String {
+        value
+            .bytes()
+            .map(|byte| match (keep(&byte), upper) {
+                (true, _) => char::from(byte).to_string(),
+                (false, true) => format!("%{byte:02X}"),
+                (false, false) => format!("%{byte:02x}"),
+            })
+            .collect()
+    };
+    let unreserved = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
+    let form = percent(unreserved, true);
+    forms.push(form.replace("%20", "+"));
+    forms.push(form);
+    forms.push(percent(unreserved, false));
+    forms.push(serde_json::Value::from(value).to_string().trim_matches('"').to_owned());
+    forms.push(value.replace('\'', r"'\''"));
+    for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
+        // A value inside a longer text (`user:password`) begins at one of three places in a
+        // group of four characters; the characters that also hold neighbours are left out.
+        for lead in 0..3 {
+            let mut bytes = vec![0; lead];
+            bytes.extend(value.as_bytes());
+            let text = engine.encode(&bytes);
+            let skip = [0, 2, 3][lead];
+            let whole = bytes.len() / 3 * 4;
+            if let Some(inner) = text.get(skip..whole.max(skip)) {
+                forms.push(inner.to_owned());
+            }
+        }
+        forms.push(engine.encode(value));
+    }
+    forms.retain(|form| form.len() >= MASKED_BYTES_MIN);
+    forms
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::engine::general_purpose::STANDARD;
+
+    #[test]
+    fn a_secret_is_masked_in_every_form_it_travels_in() {
+        let secret = "pa ss'wo\"rd/+ü&9";
+        let mut redactor = Redactor::default();
+        redactor.add(secret);
+        for text in [
+            secret.to_owned(),
+            STANDARD.encode(secret),
+            STANDARD.encode(format!("admin:{secret}")),
+            STANDARD.encode(format!("xadmin:{secret}:y")),
+            URL_SAFE_NO_PAD.encode(format!("ab{secret}")),
+            serde_json::Value::from(secret).to_string(),
+            "pa%20ss%27wo%22rd%2F%2B%C3%BC%269".to_owned(),
+            "pa+ss%27wo%22rd%2F%2B%C3%BC%269".to_owned(),
+        ] {
+            assert!(redactor.mask(&text).contains(MASK), "{text} was not masked");
+        }
+    }
+
+    #[test]
+    fn an_empty_source_is_an_error_that_names_no_value() {
+        let name = SecretName::new("p").expect("a name");
+        let source = SecretSource::Command(vec!["true".into()]);
+        let error = Secrets::fetch(&BTreeMap::from([(name, source)])).expect_err("empty");
+        assert_eq!(error.to_string(), "secret p cannot be had from command true: it is empty");
+    }
+}

@@ -1,0 +1,59 @@
+//! Files to nodes, copies on nodes, and HTTP steps.
+
+use crate::access::chain;
+use crate::command::{capture, matched, node_of};
+use crate::drivers::Inner;
+use crate::exec::{backup_file, upload};
+use crate::probe;
+use std::time::Duration;
+use zdu_model::ids::Digest;
+use zdu_model::plan::{HttpCall, PlannedStep};
+use zdu_model::report::{End, Evidence, Report, TAIL_LINES_MAX};
+
+pub(crate) async fn put(inner: &Inner, step: &PlannedStep, from: &str, to: &str, mode: u32) -> Report {
+    let bytes = match std::fs::read(from) {
+        Ok(bytes) => bytes,
+        Err(error) => return Report::bare(End::Refused(format!("{from}: {error}"))),
+    };
+    let deadline = Duration::from_millis(step.deadline.0);
+    let mut channel = match inner.access.channel(node_of(step)).await {
+        Ok(channel) => channel,
+        Err(error) => return Report::bare(End::NotMet(chain(&error))),
+    };
+    match upload(&mut channel, &bytes, to, mode, deadline).await {
+        Ok(digest) => Report::with(End::Done, Evidence::File(Digest(digest))),
+        Err(error) => Report::bare(End::NotMet(chain(&error))),
+    }
+}
+
+pub(crate) async fn save(inner: &Inner, step: &PlannedStep, path: &str, to: &str) -> Report {
+    let deadline = Duration::from_millis(step.deadline.0);
+    let mut channel = match inner.access.channel(node_of(step)).await {
+        Ok(channel) => channel,
+        Err(error) => return Report::bare(End::NotMet(chain(&error))),
+    };
+    match backup_file(&mut channel, path, to, false, deadline).await {
+        Ok((digest, _bytes)) => Report::with(End::Done, Evidence::File(Digest(digest))),
+        Err(error) => Report::bare(End::NotMet(chain(&error))),
+    }
+}
+
+/// An HTTP request that changes something: when its answer is lost, nobody knows.
+pub(crate) async fn send(inner: &Inner, step: &PlannedStep, call: &HttpCall) -> Report {
+    let timeout = Duration::from_millis(step.deadline.0);
+    match probe::http(&inner.access, &inner.captures, call, timeout).await {
+        Err(why) => Report::bare(End::Lost(why)),
+        Ok(answered) => {
+            let redactor = inner.access.redactor();
+            let lines: Vec<_> = answered.text.lines().map(|line| redactor.mask(line)).collect();
+            let tail = lines[lines.len().saturating_sub(TAIL_LINES_MAX)..].to_vec();
+            let report = Report {
+                matched: matched(&step.contract, &answered.text, &answered.text),
+                tail,
+                output_bytes: u64::try_from(answered.text.len()).unwrap_or(u64::MAX),
+                ..Report::bare(End::Http(answered.status.unwrap_or_default()))
+            };
+            capture(inner, step, report, &answered.text)
+        }
+    }
+}
