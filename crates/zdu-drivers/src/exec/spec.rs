@@ -131,7 +131,9 @@ pub(super) fn file_name(name: &str) -> Result<String, SpecError> {
         if kept {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            let [high, low] =
+                [byte >> 4, byte & 15].map(|half| b"0123456789ABCDEF"[usize::from(half)]);
+            encoded.extend(['%', char::from(high), char::from(low)]);
         }
     }
     if encoded.is_empty() || encoded.len() > NAME_LIMIT {
@@ -210,7 +212,7 @@ fi
 
 /// Variables, directory and the command, for the shell of the user who runs it.
 fn body(spec: &Spec) -> Result<String, SpecError> {
-    let mut body = String::new();
+    let mut lines = Vec::new();
     for (name, value) in &spec.env {
         let letters = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
         let starts = name
@@ -221,12 +223,12 @@ fn body(spec: &Spec) -> Result<String, SpecError> {
             return Err(SpecError::Variable { name: name.clone() });
         }
         refuse_nul(value, "a variable")?;
-        body.push_str(&format!("export {name}={}\n", quote(value)));
+        lines.push(format!("export {name}={}", quote(value)));
     }
     if let Some(cwd) = &spec.cwd {
         refuse_nul(cwd, "the working directory")?;
         // 126: found, but cannot be run. CDPATH would make cd print and go elsewhere.
-        body.push_str(&format!("CDPATH= cd -- {} || exit 126\n", quote(cwd)));
+        lines.push(format!("CDPATH= cd -- {} || exit 126", quote(cwd)));
     }
     match &spec.command {
         Command::Argv(argv) => {
@@ -236,17 +238,18 @@ fn body(spec: &Spec) -> Result<String, SpecError> {
             for word in argv {
                 refuse_nul(word, "an argument")?;
             }
-            body.push_str(&format!("exec {}\n", quote_all(argv)));
+            lines.push(format!("exec {}", quote_all(argv)));
         }
         Command::Shell(script) => {
             if script.trim().is_empty() {
                 return Err(SpecError::EmptyCommand);
             }
             refuse_nul(script, "the script")?;
-            body.push_str(&format!("exec /bin/sh -c {}\n", quote(script)));
+            lines.push(format!("exec /bin/sh -c {}", quote(script)));
         }
     }
-    Ok(body)
+    lines.push(String::new());
+    Ok(lines.join("\n"))
 }
 
 fn refuse_nul(text: &str, what: &'static str) -> Result<(), SpecError> {

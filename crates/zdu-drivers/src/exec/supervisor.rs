@@ -399,9 +399,10 @@ impl Supervisor {
         {
             return Err(unreadable(&reply));
         }
-        let reply = channel
-            .run(script, stdin, wait.saturating_add(REQUEST_MARGIN))
-            .await?;
+        // The functions are the same for every base; which one this request means, it says itself.
+        let script = format!("zdu_base={base}\n{script}");
+        let within = wait.saturating_add(REQUEST_MARGIN);
+        let reply = channel.run(&script, stdin, within).await?;
         if reply.exit != 0 {
             return Err(unreadable(&reply));
         }
