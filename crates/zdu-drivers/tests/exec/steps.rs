@@ -350,6 +350,15 @@ async fn a_secret_on_standard_input_is_in_no_process_list_and_no_record() {
     }
     assert!(samples > 10);
     assert_eq!(task.await.expect("no panic").stdout, b"13\n");
+    for entry in std::fs::read_dir("/dev/shm")
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let text = std::fs::read(entry.path()).unwrap_or_default();
+        let holds = String::from_utf8_lossy(&text).contains(secret);
+        assert!(!holds, "{}", entry.path().display());
+    }
     let root = directory.path().join("base dir");
     let mut left = vec![root];
     while let Some(path) = left.pop() {
