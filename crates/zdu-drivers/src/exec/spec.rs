@@ -171,9 +171,10 @@ pub(super) fn shell_epoch(epoch: u64) -> Result<i64, SpecError> {
     i64::try_from(epoch).map_err(|_| SpecError::Epoch { epoch })
 }
 
-/// Recording the step's own number and start time, before it becomes the command by `exec`.
+/// What every step's script begins with, known to the node from the loading of the functions on:
+/// recording the step's own number and start time, before it becomes the command by `exec`.
 /// `$1` is the record, `$2` the umask of the login.
-const PROLOGUE: &str = r#"IFS= read -r zdu_stat <"/proc/$$/stat"
+pub(super) const PROLOGUE: &str = r#"IFS= read -r zdu_stat <"/proc/$$/stat"
 zdu_stat=${zdu_stat##*) }
 zdu_begun() { shift 19; printf '%s %s .\n' "$$" "$1"; }
 umask 077
@@ -189,7 +190,7 @@ set --
 pub(super) fn command_text(spec: &Spec) -> Result<String, SpecError> {
     let body = body(spec)?;
     let Some(user) = &spec.user else {
-        return Ok(format!("{PROLOGUE}{body}"));
+        return Ok(body);
     };
     let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@\\+".contains(&byte);
     if user.is_empty() || user.starts_with('-') || !user.bytes().all(safe) {
@@ -199,7 +200,7 @@ pub(super) fn command_text(spec: &Spec) -> Result<String, SpecError> {
     // setpriv keeps the process (no session of its own, no monitor): the number recorded above is
     // the command's. `su` and `sudo` stay as its parent and hand its end on.
     Ok(format!(
-        r#"{PROLOGUE}if [ "$(id -u)" != 0 ]; then
+        r#"if [ "$(id -u)" != 0 ]; then
     exec sudo -n -u {name} -- /bin/sh -c {inner}
 elif setpriv --version >/dev/null 2>&1; then
     exec setpriv --reuid={name} --regid="$(id -g {name})" --init-groups --reset-env -- /bin/sh -c {inner}
