@@ -253,9 +253,10 @@ impl Channel {
                 let ended_remotely = status
                     .and_then(|s| s.code())
                     .is_some_and(|code| code != 255);
-                let failure = match recognised {
-                    ConnectFailure::Other if ended_remotely => ConnectFailure::NoShell,
-                    known => known,
+                let failure = if recognised == ConnectFailure::Other && ended_remotely {
+                    ConnectFailure::NoShell
+                } else {
+                    recognised
                 };
                 Err(ChannelError::Connect { failure, stderr })
             }

@@ -14,6 +14,8 @@ use super::target::Target;
 /// One wait on the node. Others need the node's only channel too (socket counts during a drain),
 /// so it is short; new output and the end cut it shorter.
 const NODE_WAIT: Duration = Duration::from_millis(250);
+/// How much later than the deadline a connection that does not answer is given up.
+const SLACK: Duration = Duration::from_millis(500);
 /// Most bytes of one stream in one reply; two of them stay below the channel's limit.
 const CHUNK: usize = 1024 * 1024;
 /// First and longest pause before another connection. A node that reboots is back after tens of
@@ -151,7 +153,9 @@ pub async fn run_step(
 ) -> Result<StepEnd, SupervisorError> {
     let until = Instant::now() + limits.deadline;
     let mut run = Run::new(node, supervisor, spec, on_news);
-    let fate = match timeout_at(until, run.follow(until)).await {
+    // Requests end before the deadline by themselves; the slack spares a healthy connection from
+    // being torn down in the middle of the last one.
+    let fate = match timeout_at(until + SLACK, run.follow(until)).await {
         Ok(fate) => fate?,
         Err(_) => None,
     };
@@ -199,7 +203,10 @@ impl<'run> Run<'run> {
     /// Until the step has a fate. None when the deadline came first.
     async fn follow(&mut self, until: Instant) -> Result<Option<StepFate>, SupervisorError> {
         loop {
-            match self.look(NODE_WAIT).await {
+            let wait = until
+                .saturating_duration_since(Instant::now())
+                .min(NODE_WAIT);
+            match self.look(wait).await {
                 Ok(poll) => {
                     self.failures = 0;
                     self.last_error = None;
@@ -217,7 +224,7 @@ impl<'run> Run<'run> {
                 }
                 Err(error) => return Err(error),
             }
-            if Instant::now() >= until {
+            if Instant::now() + Duration::from_millis(1) >= until {
                 return Ok(None);
             }
         }

@@ -131,7 +131,9 @@ pub(super) fn file_name(name: &str) -> Result<String, SpecError> {
         if kept {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            let [high, low] =
+                [byte >> 4, byte & 15].map(|half| b"0123456789ABCDEF"[usize::from(half)]);
+            encoded.extend(['%', char::from(high), char::from(low)]);
         }
     }
     if encoded.is_empty() || encoded.len() > NAME_LIMIT {
@@ -169,9 +171,10 @@ pub(super) fn shell_epoch(epoch: u64) -> Result<i64, SpecError> {
     i64::try_from(epoch).map_err(|_| SpecError::Epoch { epoch })
 }
 
-/// Recording the step's own number and start time, before it becomes the command by `exec`.
+/// What every step's script begins with, known to the node from the loading of the functions on:
+/// recording the step's own number and start time, before it becomes the command by `exec`.
 /// `$1` is the record, `$2` the umask of the login.
-const PROLOGUE: &str = r#"IFS= read -r zdu_stat <"/proc/$$/stat"
+pub(super) const PROLOGUE: &str = r#"IFS= read -r zdu_stat <"/proc/$$/stat"
 zdu_stat=${zdu_stat##*) }
 zdu_begun() { shift 19; printf '%s %s .\n' "$$" "$1"; }
 umask 077
@@ -187,7 +190,7 @@ set --
 pub(super) fn command_text(spec: &Spec) -> Result<String, SpecError> {
     let body = body(spec)?;
     let Some(user) = &spec.user else {
-        return Ok(format!("{PROLOGUE}{body}"));
+        return Ok(body);
     };
     let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@\\+".contains(&byte);
     if user.is_empty() || user.starts_with('-') || !user.bytes().all(safe) {
@@ -197,7 +200,7 @@ pub(super) fn command_text(spec: &Spec) -> Result<String, SpecError> {
     // setpriv keeps the process (no session of its own, no monitor): the number recorded above is
     // the command's. `su` and `sudo` stay as its parent and hand its end on.
     Ok(format!(
-        r#"{PROLOGUE}if [ "$(id -u)" != 0 ]; then
+        r#"if [ "$(id -u)" != 0 ]; then
     exec sudo -n -u {name} -- /bin/sh -c {inner}
 elif setpriv --version >/dev/null 2>&1; then
     exec setpriv --reuid={name} --regid="$(id -g {name})" --init-groups --reset-env -- /bin/sh -c {inner}
@@ -210,7 +213,7 @@ fi
 
 /// Variables, directory and the command, for the shell of the user who runs it.
 fn body(spec: &Spec) -> Result<String, SpecError> {
-    let mut body = String::new();
+    let mut lines = Vec::new();
     for (name, value) in &spec.env {
         let letters = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
         let starts = name
@@ -221,12 +224,12 @@ fn body(spec: &Spec) -> Result<String, SpecError> {
             return Err(SpecError::Variable { name: name.clone() });
         }
         refuse_nul(value, "a variable")?;
-        body.push_str(&format!("export {name}={}\n", quote(value)));
+        lines.push(format!("export {name}={}", quote(value)));
     }
     if let Some(cwd) = &spec.cwd {
         refuse_nul(cwd, "the working directory")?;
         // 126: found, but cannot be run. CDPATH would make cd print and go elsewhere.
-        body.push_str(&format!("CDPATH= cd -- {} || exit 126\n", quote(cwd)));
+        lines.push(format!("CDPATH= cd -- {} || exit 126", quote(cwd)));
     }
     match &spec.command {
         Command::Argv(argv) => {
@@ -236,17 +239,18 @@ fn body(spec: &Spec) -> Result<String, SpecError> {
             for word in argv {
                 refuse_nul(word, "an argument")?;
             }
-            body.push_str(&format!("exec {}\n", quote_all(argv)));
+            lines.push(format!("exec {}", quote_all(argv)));
         }
         Command::Shell(script) => {
             if script.trim().is_empty() {
                 return Err(SpecError::EmptyCommand);
             }
             refuse_nul(script, "the script")?;
-            body.push_str(&format!("exec /bin/sh -c {}\n", quote(script)));
+            lines.push(format!("exec /bin/sh -c {}", quote(script)));
         }
     }
-    Ok(body)
+    lines.push(String::new());
+    Ok(lines.join("\n"))
 }
 
 fn refuse_nul(text: &str, what: &'static str) -> Result<(), SpecError> {

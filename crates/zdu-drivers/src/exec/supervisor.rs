@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use super::channel::{Channel, ChannelError, Reply, random_word, tail};
 use super::quote::{has_nul, quote, quote_all};
 use super::spec::{
-    Spec, SpecError, command_text, file_name, name_of_file, shell_epoch, step_file_name,
+    PROLOGUE, Spec, SpecError, command_text, file_name, name_of_file, shell_epoch, step_file_name,
 };
 
 const FUNCTIONS: &str = include_str!("supervisor.sh");
@@ -399,9 +399,10 @@ impl Supervisor {
         {
             return Err(unreadable(&reply));
         }
-        let reply = channel
-            .run(script, stdin, wait.saturating_add(REQUEST_MARGIN))
-            .await?;
+        // The functions are the same for every base; which one this request means, it says itself.
+        let script = format!("zdu_base={base}\n{script}");
+        let within = wait.saturating_add(REQUEST_MARGIN);
+        let reply = channel.run(&script, stdin, within).await?;
         if reply.exit != 0 {
             return Err(unreadable(&reply));
         }
@@ -412,9 +413,10 @@ impl Supervisor {
         let digest = Sha256::digest(WAITER.as_bytes());
         let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(format!(
-            "zdu_base={base}\nzdu_word={}\nzdu_lib={digest}.sh\nzdu_waiter={}\n{FUNCTIONS}",
+            "zdu_base={base}\nzdu_word={}\nzdu_lib={digest}.sh\nzdu_waiter={}\nzdu_prologue={}\n{FUNCTIONS}",
             new_mark()?,
             quote(WAITER),
+            quote(PROLOGUE),
         ))
     }
 }

@@ -1,5 +1,6 @@
 # zdu: functions of the step supervisor, for POSIX sh. Loaded once per channel; zdu_base,
-# zdu_word (random), zdu_lib (name of the waiter's file) and zdu_waiter (its text) are set before.
+# zdu_word (random), zdu_lib (name of the waiter's file), zdu_waiter (its text) and zdu_prologue
+# (how each step's script begins) are set before.
 # Every function but the install runs in a subshell of its own. Answers go to standard output
 # and begin with "zdu1 "; anything else is a failure of the node, told on standard error.
 zdu_fail() {
@@ -182,7 +183,8 @@ zdu_poll() {
 
 # launch RECORD USER COMMAND-TEXT piped|none, in a record just made.
 zdu_launch() {
-    printf '%s .\n' "$zdu_self" >"$1/starter" && printf '%s\n' "$2" >"$1/user" && printf '%s' "$3" >"$1/cmd" || return 1
+    printf '%s .\n' "$zdu_self" >"$1/starter" && printf '%s\n' "$2" >"$1/user" &&
+        printf '%s%s' "$zdu_prologue" "$3" >"$1/cmd" || return 1
     if [ "$4" = piped ]; then
         # The input may be secret: memory rather than disk, and no name once it is open.
         zdu_in=$1/in

@@ -107,6 +107,22 @@ async fn a_shell_that_dies_during_a_request_is_a_loss_with_its_last_words() {
 }
 
 #[tokio::test]
+async fn noise_of_login_scripts_before_the_shell_is_skipped() {
+    let noisy = "echo welcome; printf '\\n0000 0\\nno newline'; echo warning >&2; exec /bin/sh";
+    let mut channel = Channel::open_shell(&["/bin/sh", "-c", noisy], LONG)
+        .await
+        .expect("opens");
+    let reply = channel
+        .run("echo x; echo y >&2", None, LONG)
+        .await
+        .expect("runs");
+    assert_eq!(
+        (&reply.stdout[..], &reply.stderr[..]),
+        (&b"x\n"[..], &b"y\n"[..])
+    );
+}
+
+#[tokio::test]
 async fn a_program_that_is_no_shell_cannot_be_connected_to() {
     let error = Channel::open_shell(&["false"], LONG)
         .await

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use zdu_drivers::exec::{
-    Begun, Channel, Command, Exit, Limits, LostReason, Node, Pool, Range, Spec, StepEnd, StepFate,
-    StepNews, StepState, Supervisor, Target, run_step,
+    Begun, Channel, Command, Exit, Limits, LostReason, Node, Poll, Pool, Range, Spec, StepEnd,
+    StepFate, StepNews, StepState, Supervisor, Target, run_step,
 };
 
 use crate::{LONG, shells};
@@ -69,6 +69,19 @@ async fn run(node: &Node, supervisor: &Supervisor, spec: &Spec) -> StepEnd {
         .expect("runs");
     assert_eq!(told.len(), end.stdout.len() + end.stderr.len());
     end
+}
+
+/// Starts it and asks until it no longer runs: new output alone ends a wait too.
+async fn finish(supervisor: &Supervisor, channel: &mut Channel, spec: &Spec) -> Poll {
+    loop {
+        let poll = supervisor
+            .start(channel, spec, LONG, 1000)
+            .await
+            .expect("starts");
+        if poll.state != StepState::Running {
+            return poll;
+        }
+    }
 }
 
 #[tokio::test]
@@ -152,10 +165,7 @@ async fn without_util_linux_only_int_and_pipe_read_as_exits() {
     for (number, (script, exit)) in cases.into_iter().enumerate() {
         let mut step = shell(&number.to_string(), &format!("cat; {script}"));
         step.stdin = b"in".to_vec();
-        let poll = supervisor
-            .start(&mut channel, &step, LONG, 1000)
-            .await
-            .expect("starts");
+        let poll = finish(&supervisor, &mut channel, &step).await;
         assert_eq!(
             (poll.state, &poll.stdout[..]),
             (StepState::Ended(exit), &b"in"[..]),
@@ -192,6 +202,26 @@ async fn arguments_directory_variables_and_umask_reach_the_command_as_given() {
     let end = run(&local(), &supervisor, &missing).await;
     assert_eq!(end.fate, StepFate::Ended(Exit::Exited(127)));
     assert!(!end.stderr.is_empty());
+}
+
+#[tokio::test]
+async fn two_base_directories_on_one_channel_stay_apart() {
+    let ((_one, first), (_two, second)) = (base(), base());
+    let node = local();
+    let (a, b) = (shell("a", "echo a"), shell("b", "echo b"));
+    assert_eq!(run(&node, &first, &a).await.stdout, b"a\n");
+    assert_eq!(run(&node, &second, &b).await.stdout, b"b\n");
+    let mut channel = node.channel().await.expect("opens");
+    for (supervisor, name) in [(&first, "a"), (&second, "b")] {
+        let listed = supervisor.list(&mut channel).await.expect("lists");
+        assert_eq!(
+            listed
+                .iter()
+                .map(|(key, _)| key.step.as_str())
+                .collect::<Vec<_>>(),
+            [name]
+        );
+    }
 }
 
 #[tokio::test]
@@ -320,6 +350,15 @@ async fn a_secret_on_standard_input_is_in_no_process_list_and_no_record() {
     }
     assert!(samples > 10);
     assert_eq!(task.await.expect("no panic").stdout, b"13\n");
+    for entry in std::fs::read_dir("/dev/shm")
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let text = std::fs::read(entry.path()).unwrap_or_default();
+        let holds = String::from_utf8_lossy(&text).contains(secret);
+        assert!(!holds, "{}", entry.path().display());
+    }
     let root = directory.path().join("base dir");
     let mut left = vec![root];
     while let Some(path) = left.pop() {
