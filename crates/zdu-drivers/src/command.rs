@@ -64,8 +64,7 @@ pub(crate) async fn run(
             inner.progress(step.no, &text);
         }
     };
-    let limits =
-        Limits { deadline: Duration::from_millis(step.deadline.0), grace: KILL_GRACE };
+    let limits = Limits { deadline: Duration::from_millis(step.deadline.0), grace: KILL_GRACE };
     let ended = run_step(&node, &supervisor, &spec, limits, &mut on_news).await;
     let tail = lines.finish();
     match ended {
@@ -123,8 +122,8 @@ async fn look_for_record(
     supervisor: &Supervisor,
     spec: &Spec,
 ) -> Option<End> {
-    let until = tokio::time::Instant::now()
-        + Duration::from_millis(inner.plan.policy.reconnect_deadline.0);
+    let until =
+        tokio::time::Instant::now() + Duration::from_millis(inner.plan.policy.reconnect_deadline.0);
     let nothing = Range { offset: 0, maximum: 0 };
     loop {
         let looked = async {

@@ -11,10 +11,11 @@ pub mod capture;
 mod command;
 mod drivers;
 pub mod exec;
+mod instance;
 pub mod output;
 pub mod probe;
 pub mod secret;
-mod traffic;
+pub mod traffic;
 mod transfer;
 
 pub use access::Access;

@@ -10,7 +10,13 @@ use zdu_model::ids::Digest;
 use zdu_model::plan::{HttpCall, PlannedStep};
 use zdu_model::report::{End, Evidence, Report, TAIL_LINES_MAX};
 
-pub(crate) async fn put(inner: &Inner, step: &PlannedStep, from: &str, to: &str, mode: u32) -> Report {
+pub(crate) async fn put(
+    inner: &Inner,
+    step: &PlannedStep,
+    from: &str,
+    to: &str,
+    mode: u32,
+) -> Report {
     let bytes = match std::fs::read(from) {
         Ok(bytes) => bytes,
         Err(error) => return Report::bare(End::Refused(format!("{from}: {error}"))),

@@ -88,8 +88,7 @@ impl SocketReading {
     /// Connections from balancers that nothing explains.
     #[must_use]
     pub fn unexplained(&self) -> u64 {
-        self.from_balancers
-            .saturating_sub(self.explained.unwrap_or(0))
+        self.from_balancers.saturating_sub(self.explained.unwrap_or(0))
     }
 }
 
@@ -195,16 +194,12 @@ pub async fn certify(
     let mut clean: Vec<Sample> = Vec::new();
     loop {
         let mut sample = take_sample(evidence, begun).await;
-        let continues = clean
-            .last()
-            .is_none_or(|last| same_processes(last, &sample));
+        let continues = clean.last().is_none_or(|last| same_processes(last, &sample));
         if !sample.left.is_empty() || !continues {
             clean.clear();
         }
         if sample.left.is_empty() {
-            sample.clean_in_row = u32::try_from(clean.len())
-                .unwrap_or(u32::MAX)
-                .saturating_add(1);
+            sample.clean_in_row = u32::try_from(clean.len()).unwrap_or(u32::MAX).saturating_add(1);
             clean.push(sample.clone());
         }
         progress(&sample);
@@ -218,11 +213,7 @@ pub async fn certify(
         }
         if begun.elapsed() + rule.interval > rule.deadline {
             let ended_unix_ms = unix_ms();
-            let missed = NotDrained {
-                last: sample,
-                started_unix_ms,
-                ended_unix_ms,
-            };
+            let missed = NotDrained { last: sample, started_unix_ms, ended_unix_ms };
             return Certification::NotDrained(Box::new(missed));
         }
         tokio::time::sleep(rule.interval).await;
@@ -236,10 +227,7 @@ async fn take_sample(evidence: Evidence<'_>, begun: Instant) -> Sample {
         None => None,
     };
     let sockets = counted.map(|(counts, rule)| {
-        (
-            counts.map(|counts| sort_sockets(&counts, rule, explained(&instances))),
-            rule,
-        )
+        (counts.map(|counts| sort_sockets(&counts, rule, explained(&instances))), rule)
     });
     let mut left = instances_left(&instances, sockets.is_some());
     if evidence.instances.is_empty() || evidence.members.is_empty() {
@@ -267,20 +255,14 @@ fn explained(instances: &[InstanceReading]) -> Option<u64> {
         };
         for (_, reading) in &observation.members {
             let Ok(reading) = reading else { continue };
-            sum = sum
-                .saturating_add(reading.idle?)
-                .saturating_add(u64::from(reading.checking));
+            sum = sum.saturating_add(reading.idle?).saturating_add(u64::from(reading.checking));
         }
     }
     Some(sum)
 }
 
 fn sort_sockets(counts: &[PeerCount], rule: &SocketRule, explained: Option<u64>) -> SocketReading {
-    let mut sorted = SocketReading {
-        foreign: BTreeMap::new(),
-        from_balancers: 0,
-        explained,
-    };
+    let mut sorted = SocketReading { foreign: BTreeMap::new(), from_balancers: 0, explained };
     for count in counts {
         // `::ffff:10.0.0.1` is how a dual-stack listener shows 10.0.0.1.
         let peer = count.peer.to_canonical();
@@ -321,12 +303,7 @@ fn instances_left(instances: &[InstanceReading], have_sockets: bool) -> Vec<Left
             let (sessions, queued) = (reading.sessions.unwrap_or(0), reading.queued.unwrap_or(0));
             if sessions > 0 || queued > 0 {
                 let (instance, member) = (instance.clone(), member.clone());
-                left.push(Left::Sessions {
-                    instance,
-                    member,
-                    sessions,
-                    queued,
-                });
+                left.push(Left::Sessions { instance, member, sessions, queued });
             } else if reading.sessions.is_none() && !have_sockets {
                 left.push(Left::Uncounted(instance.clone(), member.clone()));
             }
@@ -355,26 +332,17 @@ fn sockets_left(reading: &Result<SocketReading, String>, rule: &SocketRule) -> V
 
 fn same_processes(one: &Sample, other: &Sample) -> bool {
     let identity = |reading: &InstanceReading| -> Option<Identity> {
-        reading
-            .result
-            .as_ref()
-            .ok()
-            .and_then(|observation| observation.identity.clone())
+        reading.result.as_ref().ok().and_then(|observation| observation.identity.clone())
     };
-    one.instances
-        .iter()
-        .zip(&other.instances)
-        .all(|(a, b)| match (identity(a), identity(b)) {
-            (Some(a), Some(b)) => a.same_process(&b),
-            (None, None) => true,
-            (Some(_), None) | (None, Some(_)) => false,
-        })
+    one.instances.iter().zip(&other.instances).all(|(a, b)| match (identity(a), identity(b)) {
+        (Some(a), Some(b)) => a.same_process(&b),
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    })
 }
 
 fn unix_ms() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -415,12 +383,7 @@ pub fn proceed_and_count(missed: NotDrained) -> AfterDeadline {
     let (mut all_sessions, mut all_queued, mut sockets) = (0_u64, 0_u64, 0_u64);
     for left in &missed.last.left {
         match left {
-            Left::Sessions {
-                instance: _,
-                member: _,
-                sessions,
-                queued,
-            } => {
+            Left::Sessions { instance: _, member: _, sessions, queued } => {
                 all_sessions = all_sessions.saturating_add(*sessions);
                 all_queued = all_queued.saturating_add(*queued);
             }
@@ -434,12 +397,7 @@ pub fn proceed_and_count(missed: NotDrained) -> AfterDeadline {
         }
     }
     let left = Box::new(missed);
-    AfterDeadline::Proceeded {
-        sessions: all_sessions,
-        queued: all_queued,
-        sockets,
-        left,
-    }
+    AfterDeadline::Proceeded { sessions: all_sessions, queued: all_queued, sockets, left }
 }
 
 /// Policy `kill sessions`: cuts on every instance, counts, and certifies again under `rule` (give it
@@ -450,10 +408,7 @@ pub async fn kill_sessions(
     progress: &mut (dyn FnMut(&Sample) + Send),
 ) -> AfterDeadline {
     let cuts = evidence.instances.iter().flat_map(|instance| {
-        evidence
-            .members
-            .iter()
-            .map(move |member| cut(instance.as_ref(), member))
+        evidence.members.iter().map(move |member| cut(instance.as_ref(), member))
     });
     let cuts = join_all(cuts.collect()).await;
     let after = certify(evidence, rule, progress).await;

@@ -144,24 +144,13 @@ pub enum PrintedState {
 
 /// Reads the output of `state`; total over all bytes.
 pub fn parse_state(output: &[u8]) -> Result<Printed, HookError> {
-    let refuse = |why: &str| HookError::NoState {
-        output: excerpt(output),
-        why: why.to_owned(),
-    };
-    let text = std::str::from_utf8(output)
-        .map_err(|_| refuse("it is not UTF-8"))?
-        .trim();
-    let fields = if text.starts_with('{') {
-        json_fields(text)
-    } else {
-        word_fields(text)
-    };
+    let refuse = |why: &str| HookError::NoState { output: excerpt(output), why: why.to_owned() };
+    let text = std::str::from_utf8(output).map_err(|_| refuse("it is not UTF-8"))?.trim();
+    let fields = if text.starts_with('{') { json_fields(text) } else { word_fields(text) };
     let fields = fields.map_err(|why| refuse(&why))?;
     let number = |key: &str| -> Result<Option<u64>, HookError> {
         let parse = |value: &String| {
-            value
-                .parse()
-                .map_err(|_| refuse(&format!("`{key}` is not a number: {value:?}")))
+            value.parse().map_err(|_| refuse(&format!("`{key}` is not a number: {value:?}")))
         };
         fields.get(key).map(parse).transpose()
     };
@@ -175,21 +164,13 @@ pub fn parse_state(output: &[u8]) -> Result<Printed, HookError> {
     };
     let pid = number("pid")?.and_then(|pid| u32::try_from(pid).ok());
     let identity = match (pid, number("started")?) {
-        (Some(pid), Some(started_unix_s)) => Some(Identity {
-            pid,
-            started_unix_s,
-            version: String::new(),
-        }),
+        (Some(pid), Some(started_unix_s)) => {
+            Some(Identity { pid, started_unix_s, version: String::new() })
+        }
         (Some(_), None) | (None, Some(_)) | (None, None) => None,
     };
     let (sessions, queued, idle) = (number("sessions")?, number("queued")?, number("idle")?);
-    Ok(Printed {
-        state,
-        sessions,
-        queued,
-        idle,
-        identity,
-    })
+    Ok(Printed { state, sessions, queued, idle, identity })
 }
 
 fn json_fields(text: &str) -> Result<BTreeMap<String, String>, String> {
@@ -222,11 +203,7 @@ fn word_fields(text: &str) -> Result<BTreeMap<String, String>, String> {
 }
 
 fn excerpt(output: &[u8]) -> String {
-    String::from_utf8_lossy(output)
-        .trim()
-        .chars()
-        .take(EXCERPT)
-        .collect()
+    String::from_utf8_lossy(output).trim().chars().take(EXCERPT).collect()
 }
 
 impl Hook {
@@ -238,12 +215,7 @@ impl Hook {
         runner: Arc<dyn Runner>,
         deadline: Duration,
     ) -> Self {
-        Self {
-            name: name.into(),
-            commands,
-            runner,
-            deadline,
-        }
+        Self { name: name.into(), commands, runner, deadline }
     }
 
     async fn run(
@@ -254,16 +226,9 @@ impl Hook {
     ) -> Result<Vec<u8>, InstanceError> {
         // One pass per argument, so that a name with braces in it is not replaced again.
         let argv: Vec<String> = argv.iter().map(|word| fill(word, member)).collect();
-        let ran = self
-            .runner
-            .run(&argv, self.deadline)
-            .await
-            .map_err(|detail| {
-                InstanceError::Hook(HookError::NotRun {
-                    command: command.to_owned(),
-                    detail,
-                })
-            })?;
+        let ran = self.runner.run(&argv, self.deadline).await.map_err(|detail| {
+            InstanceError::Hook(HookError::NotRun { command: command.to_owned(), detail })
+        })?;
         if ran.exit != 0 {
             return Err(InstanceError::Hook(HookError::Failed {
                 command: command.to_owned(),
@@ -311,11 +276,7 @@ impl Hook {
         if seen == wanted {
             Ok(true)
         } else {
-            Err(InstanceError::NotTaken {
-                member: member.clone(),
-                wanted,
-                seen,
-            })
+            Err(InstanceError::NotTaken { member: member.clone(), wanted, seen })
         }
     }
 }
@@ -354,10 +315,7 @@ async fn observe_members(
     hook: &Hook,
     members: &[MemberName],
 ) -> Result<Observation, InstanceError> {
-    let mut observation = Observation {
-        identity: None,
-        members: Vec::new(),
-    };
+    let mut observation = Observation { identity: None, members: Vec::new() };
     for member in members {
         let answer = match hook.read(member).await {
             Ok(printed) => {

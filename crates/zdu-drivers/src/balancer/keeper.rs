@@ -106,29 +106,16 @@ impl Keeper {
             let turn = Turn {
                 instance: Arc::clone(&instance),
                 intents: Arc::clone(&intents),
-                reports: Reports {
-                    sender: sender.clone(),
-                    lost: 0,
-                },
+                reports: Reports { sender: sender.clone(), lost: 0 },
                 last: None,
                 down: false,
                 unreadable: BTreeSet::new(),
                 failing: BTreeMap::new(),
             };
             let task = tokio::spawn(run(turn, poll, stopped.clone()));
-            Watched {
-                instance,
-                intents,
-                task,
-            }
+            Watched { instance, intents, task }
         });
-        (
-            Self {
-                watched: watched.collect(),
-                stop,
-            },
-            receiver,
-        )
+        (Self { watched: watched.collect(), stop }, receiver)
     }
 
     /// From now on the member is to be out on that instance, as its `Before` says
@@ -179,10 +166,7 @@ struct Reports {
 
 impl Reports {
     fn send(&mut self, event: KeeperEvent) {
-        match self.sender.try_send(Report {
-            event,
-            lost_before: self.lost,
-        }) {
+        match self.sender.try_send(Report { event, lost_before: self.lost }) {
             Ok(()) => self.lost = 0,
             Err(_) => self.lost = self.lost.saturating_add(1),
         }
@@ -216,10 +200,8 @@ impl Turn {
     async fn poll_once(&mut self) {
         let intents = Arc::clone(&self.intents);
         let intents = intents.lock().await;
-        self.unreadable
-            .retain(|member| intents.contains_key(member));
-        self.failing
-            .retain(|member, _| intents.contains_key(member));
+        self.unreadable.retain(|member| intents.contains_key(member));
+        self.failing.retain(|member, _| intents.contains_key(member));
         if intents.is_empty() {
             // Nothing to hold, nothing to know: the next reading starts afresh.
             self.last = None;
@@ -232,8 +214,7 @@ impl Turn {
             Err(error) => {
                 if !self.down {
                     let instance = self.instance.name().to_owned();
-                    self.reports
-                        .send(KeeperEvent::InstanceDown { instance, error });
+                    self.reports.send(KeeperEvent::InstanceDown { instance, error });
                 }
                 self.down = true;
             }
@@ -247,11 +228,7 @@ impl Turn {
         let mut events = Vec::new();
         if self.down {
             let instance = instance.clone();
-            events.push(KeeperEvent::InstanceUp {
-                instance,
-                pid_before,
-                pid_after,
-            });
+            events.push(KeeperEvent::InstanceUp { instance, pid_before, pid_after });
         }
         self.down = false;
         self.last = observation.identity.or(self.last.take());
@@ -283,11 +260,7 @@ impl Turn {
                 }
                 Err(error) if self.unreadable.insert(member.clone()) => {
                     let instance = instance.clone();
-                    events.push(KeeperEvent::MemberUnreadable {
-                        instance,
-                        member,
-                        error,
-                    });
+                    events.push(KeeperEvent::MemberUnreadable { instance, member, error });
                 }
                 Err(_) => {}
             }

@@ -141,17 +141,12 @@ pub type Instances = [Arc<dyn BalancerInstance>];
 /// Reads members on all instances at the same time. For headroom: a member serves only where every
 /// instance says so, because clients come in through any of them.
 pub async fn read_group(instances: &Instances, members: &[MemberName]) -> Vec<InstanceReading> {
-    let reads = instances
-        .iter()
-        .map(|instance| -> BoxFuture<'_, InstanceReading> {
-            Box::pin(async move {
-                let result = instance.observe(members).await;
-                InstanceReading {
-                    instance: instance.name().to_owned(),
-                    result,
-                }
-            })
-        });
+    let reads = instances.iter().map(|instance| -> BoxFuture<'_, InstanceReading> {
+        Box::pin(async move {
+            let result = instance.observe(members).await;
+            InstanceReading { instance: instance.name().to_owned(), result }
+        })
+    });
     join_all(reads.collect()).await
 }
 
@@ -170,14 +165,12 @@ pub struct PerMember<T> {
 /// [`hold_all`].
 pub async fn look_all(instances: &Instances, members: &[MemberName]) -> Vec<PerMember<Before>> {
     let looks = instances.iter().flat_map(|instance| {
-        members
-            .iter()
-            .map(move |member| -> BoxFuture<'_, PerMember<Before>> {
-                Box::pin(async move {
-                    let result = instance.look(member).await;
-                    per_member(instance, member, result)
-                })
+        members.iter().map(move |member| -> BoxFuture<'_, PerMember<Before>> {
+            Box::pin(async move {
+                let result = instance.look(member).await;
+                per_member(instance, member, result)
             })
+        })
     });
     join_all(looks.collect()).await
 }
@@ -185,21 +178,15 @@ pub async fn look_all(instances: &Instances, members: &[MemberName]) -> Vec<PerM
 /// Takes out what was looked at, on all instances at the same time. An instance named by a `Before`
 /// and not in `instances` answers with an error.
 pub async fn hold_all(instances: &Instances, befores: &[Before]) -> Vec<PerMember<()>> {
-    let holds = befores
-        .iter()
-        .map(|before| -> BoxFuture<'_, PerMember<()>> {
-            Box::pin(async move {
-                let result = match find(instances, before) {
-                    Ok(instance) => instance.hold(&before.member, before.hold_while_out()).await,
-                    Err(error) => Err(error),
-                };
-                PerMember {
-                    instance: before.instance.clone(),
-                    member: before.member.clone(),
-                    result,
-                }
-            })
-        });
+    let holds = befores.iter().map(|before| -> BoxFuture<'_, PerMember<()>> {
+        Box::pin(async move {
+            let result = match find(instances, before) {
+                Ok(instance) => instance.hold(&before.member, before.hold_while_out()).await,
+                Err(error) => Err(error),
+            };
+            PerMember { instance: before.instance.clone(), member: before.member.clone(), result }
+        })
+    });
     join_all(holds.collect()).await
 }
 
@@ -207,14 +194,12 @@ pub async fn hold_all(instances: &Instances, befores: &[Before]) -> Vec<PerMembe
 /// decides whether to go back with the `Before`s of the others ([`undrain_all`]).
 pub async fn drain_all(instances: &Instances, members: &[MemberName]) -> Vec<PerMember<Before>> {
     let drains = instances.iter().flat_map(|instance| {
-        members
-            .iter()
-            .map(move |member| -> BoxFuture<'_, PerMember<Before>> {
-                Box::pin(async move {
-                    let result = drain_one(instance.as_ref(), member).await;
-                    per_member(instance, member, result)
-                })
+        members.iter().map(move |member| -> BoxFuture<'_, PerMember<Before>> {
+            Box::pin(async move {
+                let result = drain_one(instance.as_ref(), member).await;
+                per_member(instance, member, result)
             })
+        })
     });
     join_all(drains.collect()).await
 }
@@ -230,21 +215,15 @@ async fn drain_one(
 
 /// Goes back to every `Before`, on all instances at the same time.
 pub async fn undrain_all(instances: &Instances, befores: &[Before]) -> Vec<PerMember<Undone>> {
-    let undos = befores
-        .iter()
-        .map(|before| -> BoxFuture<'_, PerMember<Undone>> {
-            Box::pin(async move {
-                let result = match find(instances, before) {
-                    Ok(instance) => instance.undrain(before).await,
-                    Err(error) => Err(error),
-                };
-                PerMember {
-                    instance: before.instance.clone(),
-                    member: before.member.clone(),
-                    result,
-                }
-            })
-        });
+    let undos = befores.iter().map(|before| -> BoxFuture<'_, PerMember<Undone>> {
+        Box::pin(async move {
+            let result = match find(instances, before) {
+                Ok(instance) => instance.undrain(before).await,
+                Err(error) => Err(error),
+            };
+            PerMember { instance: before.instance.clone(), member: before.member.clone(), result }
+        })
+    });
     join_all(undos.collect()).await
 }
 
@@ -253,20 +232,14 @@ fn per_member<T>(
     member: &MemberName,
     result: Result<T, InstanceError>,
 ) -> PerMember<T> {
-    PerMember {
-        instance: instance.name().to_owned(),
-        member: member.clone(),
-        result,
-    }
+    PerMember { instance: instance.name().to_owned(), member: member.clone(), result }
 }
 
 fn find<'a>(
     instances: &'a Instances,
     before: &Before,
 ) -> Result<&'a Arc<dyn BalancerInstance>, InstanceError> {
-    let found = instances
-        .iter()
-        .find(|instance| instance.name() == before.instance);
+    let found = instances.iter().find(|instance| instance.name() == before.instance);
     found.ok_or_else(|| InstanceError::Name(format!("no instance is named {}", before.instance)))
 }
 

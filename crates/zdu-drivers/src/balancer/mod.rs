@@ -77,10 +77,7 @@ impl MemberName {
     /// `backend/server`.
     #[must_use]
     pub fn new(backend: impl Into<String>, server: impl Into<String>) -> Self {
-        Self {
-            backend: backend.into(),
-            server: server.into(),
-        }
+        Self { backend: backend.into(), server: server.into() }
     }
 }
 

@@ -72,21 +72,14 @@ pub async fn wait_serving(
 ) -> Serving {
     let begun = Instant::now();
     loop {
-        let looks = befores
-            .iter()
-            .map(|before| look(instances, before))
-            .collect();
+        let looks = befores.iter().map(|before| look(instances, before)).collect();
         let mut served = Vec::new();
         let mut gaps = Vec::new();
         for (before, result) in befores.iter().zip(join_all(looks).await) {
             let (instance, member) = (before.instance.clone(), before.member.clone());
             match result {
                 Ok(kind) => served.push((instance, member, kind)),
-                Err(gap) => gaps.push(WaitingOn {
-                    instance,
-                    member,
-                    gap,
-                }),
+                Err(gap) => gaps.push(WaitingOn { instance, member, gap }),
             }
         }
         if gaps.is_empty() {
@@ -105,19 +98,14 @@ fn look<'a>(
     before: &'a Before,
 ) -> BoxFuture<'a, Result<Served, ServeGap>> {
     Box::pin(async move {
-        let found = instances
-            .iter()
-            .find(|instance| instance.name() == before.instance);
+        let found = instances.iter().find(|instance| instance.name() == before.instance);
         let Some(instance) = found else {
             let missing = InstanceError::Name(format!("no instance is named {}", before.instance));
             return Err(ServeGap::Unreadable(missing));
         };
         let members = std::slice::from_ref(&before.member);
         let result = instance.observe(members).await;
-        let reading = InstanceReading {
-            instance: before.instance.clone(),
-            result,
-        };
+        let reading = InstanceReading { instance: before.instance.clone(), result };
         let mut observation = reading.result.map_err(ServeGap::Unreadable)?;
         match observation.members.pop() {
             Some((_, Ok(reading))) => judge(&reading, before),

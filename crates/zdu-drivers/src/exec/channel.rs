@@ -94,27 +94,17 @@ impl ChannelError {
 }
 
 fn shown(lines: &[String]) -> String {
-    if lines.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", lines.join("; "))
-    }
+    if lines.is_empty() { String::new() } else { format!(" ({})", lines.join("; ")) }
 }
 
 /// The last lines of a text of any encoding, control characters made harmless.
 pub(super) fn tail(bytes: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(bytes);
     let clean = |line: &str| -> String {
-        line.chars()
-            .filter(|character| !character.is_control())
-            .take(400)
-            .collect()
+        line.chars().filter(|character| !character.is_control()).take(400).collect()
     };
-    let lines: Vec<String> = text
-        .lines()
-        .map(clean)
-        .filter(|line| !line.trim().is_empty())
-        .collect();
+    let lines: Vec<String> =
+        text.lines().map(clean).filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(TAIL_LINES)..].to_vec()
 }
 
@@ -130,10 +120,7 @@ impl Mark {
         let mut random = [0_u8; 16];
         std::fs::File::open("/dev/urandom")?.read_exact(&mut random)?;
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self {
-            first: hex(&random[..8]),
-            second: hex(&random[8..]),
-        })
+        Ok(Self { first: hex(&random[..8]), second: hex(&random[8..]) })
     }
 
     fn whole(&self) -> String {
@@ -177,20 +164,14 @@ impl Channel {
                 let arguments = ssh_arguments(target, connect_timeout).ok_or_else(refused)?;
                 let mut command = Command::new("ssh");
                 // A forwarding of the user's own sessions would fail on the second channel.
-                command
-                    .args(arguments)
-                    .args(["-o", "ClearAllForwardings=yes"]);
+                command.args(arguments).args(["-o", "ClearAllForwardings=yes"]);
                 // `exec /bin/sh` means the same in sh, csh, fish and zsh, and skips the rest of
                 // what a login shell would do.
                 command.arg("--").arg(host).arg("exec /bin/sh");
                 command
             }
         };
-        Self::open_command(
-            command,
-            connect_timeout.saturating_add(Duration::from_secs(2)),
-        )
-        .await
+        Self::open_command(command, connect_timeout.saturating_add(Duration::from_secs(2))).await
     }
 
     /// Opens a local channel to the given shell instead of `/bin/sh` (`["busybox", "sh"]`).
@@ -212,24 +193,14 @@ impl Channel {
         // A group of its own: a Ctrl-C at the controller's terminal is an input of the rollout
         // and must not cut the connection.
         command.process_group(0).kill_on_drop(true);
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(spawn)?;
         let missing = || spawn(std::io::Error::other("a pipe is missing"));
         let stdin = child.stdin.take().ok_or_else(missing)?;
         let stdout = child.stdout.take().ok_or_else(missing)?;
         let stderr = child.stderr.take().ok_or_else(missing)?;
         let defined = BTreeSet::new();
-        let mut channel = Self {
-            child,
-            stdin,
-            stdout,
-            stderr,
-            busy: false,
-            defined,
-        };
+        let mut channel = Self { child, stdin, stdout, stderr, busy: false, defined };
         let mark = Mark::new().map_err(spawn)?;
         let hello = format!(
             "{BOOTSTRAP}printf '\\n%s%s 0\\n' {a} {b}; printf '\\n%s%s 0\\n' {a} {b} >&2; zdu_serve; exit\n",
@@ -241,18 +212,13 @@ impl Channel {
             Ok(_) | Err(ChannelError::TooLong { .. }) => Ok(channel),
             Err(ChannelError::Deadline { .. }) => Err(ChannelError::Connect {
                 failure: ConnectFailure::TimedOut,
-                stderr: vec![format!(
-                    "no shell answered within {} ms",
-                    within.as_millis()
-                )],
+                stderr: vec![format!("no shell answered within {} ms", within.as_millis())],
             }),
             Err(ChannelError::Lost { stderr }) => {
                 let status = channel.child.try_wait().ok().flatten();
                 let recognised = ConnectFailure::recognise(&stderr.join("\n"));
                 // 255 is ssh's own failure; anything else is the remote login shell's.
-                let ended_remotely = status
-                    .and_then(|s| s.code())
-                    .is_some_and(|code| code != 255);
+                let ended_remotely = status.and_then(|s| s.code()).is_some_and(|code| code != 255);
                 let failure = if recognised == ConnectFailure::Other && ended_remotely {
                     ConnectFailure::NoShell
                 } else {
@@ -304,9 +270,7 @@ impl Channel {
         if has_nul(script) {
             return Err(ChannelError::Nul);
         }
-        let reply = self
-            .request("define", 0, "", script.as_bytes(), deadline)
-            .await?;
+        let reply = self.request("define", 0, "", script.as_bytes(), deadline).await?;
         if reply.exit == 0 {
             self.defined.insert(name.to_owned());
         }
@@ -340,9 +304,7 @@ impl Channel {
         data: &[u8],
         deadline: Duration,
     ) -> Result<Reply, ChannelError> {
-        let lost = |error: std::io::Error| ChannelError::Lost {
-            stderr: vec![error.to_string()],
-        };
+        let lost = |error: std::io::Error| ChannelError::Lost { stderr: vec![error.to_string()] };
         let mark = Mark::new().map_err(lost)?;
         let (first, second) = (&mark.first, &mark.second);
         let mut head = format!("{mode} {lines} {} {first} {second}\n", data.len());
@@ -350,8 +312,7 @@ impl Channel {
             head.push_str(script);
             head.push('\n');
         }
-        self.exchange(&[head.as_bytes(), data], &mark, deadline)
-            .await
+        self.exchange(&[head.as_bytes(), data], &mark, deadline).await
     }
 
     /// Sends the parts and reads both streams up to the mark.
@@ -367,12 +328,7 @@ impl Channel {
         self.busy = true;
         let word = mark.whole();
         let (mut out, mut err) = (Collector::new(&word), Collector::new(&word));
-        let Self {
-            stdin,
-            stdout,
-            stderr,
-            ..
-        } = self;
+        let Self { stdin, stdout, stderr, .. } = self;
         let talk = async {
             let write = async {
                 for part in parts {
@@ -406,31 +362,21 @@ impl Channel {
                 // Reaps, so that the exit status is there for the caller's diagnosis.
                 let _ = timeout(LAST_WORDS, self.child.wait()).await;
                 self.end_process();
-                Err(ChannelError::Lost {
-                    stderr: tail(&err.bytes),
-                })
+                Err(ChannelError::Lost { stderr: tail(&err.bytes) })
             }
             Ok(true) => {
                 self.busy = false;
                 if out.overflowed || err.overflowed {
                     return Err(ChannelError::TooLong { limit: REPLY_LIMIT });
                 }
-                Ok(Reply {
-                    exit: out.exit,
-                    stdout: out.bytes,
-                    stderr: err.bytes,
-                })
+                Ok(Reply { exit: out.exit, stdout: out.bytes, stderr: err.bytes })
             }
         }
     }
 
     fn end_process(&mut self) {
         // The id is gone once the child was reaped, so this never hits a stranger.
-        let id = self
-            .child
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .and_then(Pid::from_raw);
+        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         if let Some(id) = id {
             let _ = kill_process_group(id, Signal::KILL);
         }
@@ -454,12 +400,7 @@ struct Collector {
 impl Collector {
     fn new(word: &str) -> Self {
         let mark = format!("\n{word} ").into_bytes();
-        Self {
-            mark,
-            bytes: Vec::new(),
-            exit: 0,
-            overflowed: false,
-        }
+        Self { mark, bytes: Vec::new(), exit: 0, overflowed: false }
     }
 
     /// Reads to the mark (true) or to the end of the stream (false).
@@ -487,10 +428,7 @@ impl Collector {
         // 8 more: the digits after the mark may come in a later read than the mark.
         let from = before.saturating_sub(self.mark.len() + 8);
         let window = &self.bytes[from..];
-        let Some(at) = window
-            .windows(self.mark.len())
-            .position(|part| part == self.mark)
-        else {
+        let Some(at) = window.windows(self.mark.len()).position(|part| part == self.mark) else {
             return false;
         };
         let rest = &window[at + self.mark.len()..];
@@ -517,18 +455,13 @@ mod tests {
             assert!(!collector.finish(0), "cut at {cut}");
             collector.bytes.extend_from_slice(&whole[cut..]);
             assert!(collector.finish(cut), "cut at {cut}");
-            assert_eq!(
-                (collector.exit, collector.bytes.as_slice()),
-                (17, &b"a\nb\x00\n"[..])
-            );
+            assert_eq!((collector.exit, collector.bytes.as_slice()), (17, &b"a\nb\x00\n"[..]));
         }
     }
 
     #[test]
     fn the_tail_is_short_and_free_of_control_characters() {
-        let text: String = (0..100)
-            .map(|line| format!("line {line}\x1b[31m\n"))
-            .collect();
+        let text: String = (0..100).map(|line| format!("line {line}\x1b[31m\n")).collect();
         let lines = tail(text.as_bytes());
         assert_eq!(lines.len(), TAIL_LINES);
         assert_eq!(lines.last().map(String::as_str), Some("line 99[31m"));

@@ -94,9 +94,7 @@ impl StreamForward {
 
     /// Whether the `ssh` process runs. It ends by itself 6 to 8 seconds after a silent loss.
     pub fn is_alive(&mut self) -> bool {
-        self.child
-            .as_mut()
-            .is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+        self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
     /// Last lines of ssh's messages, for a diagnosis.
@@ -115,10 +113,7 @@ impl StreamForward {
             let _ = child.kill().await;
         }
         let _ = std::fs::remove_file(self.path());
-        self.messages
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let mut child = self.spawn()?;
         if let Some(stderr) = child.stderr.take() {
             let messages = Arc::clone(&self.messages);
@@ -137,34 +132,15 @@ impl StreamForward {
         let arguments = ssh_arguments(&self.target, self.connect_timeout)
             .ok_or_else(|| self.error(ConnectFailure::BadTarget, Vec::new()))?;
         let mut command = Command::new("ssh");
-        command
-            .args(arguments)
-            .args(["-o", "ExitOnForwardFailure=yes"]);
-        command.args([
-            "-o",
-            "StreamLocalBindUnlink=yes",
-            "-o",
-            "StreamLocalBindMask=0177",
-        ]);
+        command.args(arguments).args(["-o", "ExitOnForwardFailure=yes"]);
+        command.args(["-o", "StreamLocalBindUnlink=yes", "-o", "StreamLocalBindMask=0177"]);
         // Through a user's own master the forward would outlive this process.
-        command.args([
-            "-o",
-            "ControlMaster=no",
-            "-o",
-            "ControlPath=none",
-            "-N",
-            "-L",
-        ]);
+        command.args(["-o", "ControlMaster=no", "-o", "ControlPath=none", "-N", "-L"]);
         command.arg(format!("{}:{}", self.path().display(), self.remote));
         command.arg("--").arg(host);
         command.process_group(0).kill_on_drop(true);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        command
-            .spawn()
-            .map_err(|error| self.error(ConnectFailure::Spawn, vec![error.to_string()]))
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.spawn().map_err(|error| self.error(ConnectFailure::Spawn, vec![error.to_string()]))
     }
 
     async fn wait_for_socket(&mut self) -> Result<(), ForwardError> {
@@ -191,11 +167,7 @@ impl StreamForward {
     }
 
     fn error(&self, failure: ConnectFailure, stderr: Vec<String>) -> ForwardError {
-        ForwardError::Connect {
-            remote: self.remote.clone(),
-            failure,
-            stderr,
-        }
+        ForwardError::Connect { remote: self.remote.clone(), failure, stderr }
     }
 }
 

@@ -28,17 +28,13 @@ pub struct Lease {
 impl Deref for Lease {
     type Target = Channel;
     fn deref(&self) -> &Channel {
-        self.guard
-            .as_ref()
-            .expect("a lease is only made around an open channel")
+        self.guard.as_ref().expect("a lease is only made around an open channel")
     }
 }
 
 impl DerefMut for Lease {
     fn deref_mut(&mut self) -> &mut Channel {
-        self.guard
-            .as_mut()
-            .expect("a lease is only made around an open channel")
+        self.guard.as_mut().expect("a lease is only made around an open channel")
     }
 }
 
@@ -46,10 +42,7 @@ impl Pool {
     /// A pool whose connections must stand within `connect_timeout`.
     #[must_use]
     pub fn new(connect_timeout: Duration) -> Self {
-        Self {
-            connect_timeout,
-            slots: Mutex::new(BTreeMap::new()),
-        }
+        Self { connect_timeout, slots: Mutex::new(BTreeMap::new()) }
     }
 
     /// The channel of the target called `name`, opened now if there is none or the last one died.

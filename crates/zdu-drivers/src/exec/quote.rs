@@ -52,11 +52,7 @@ mod tests {
     /// What `sh` makes of the quoted word, as the single argument of `printf`.
     fn through_sh(shell: &[&str], text: &str) -> String {
         let script = format!("printf '%s|%s' {} \"$#\"", quote(text));
-        let output = Command::new(shell[0])
-            .args(&shell[1..])
-            .arg("-c")
-            .arg(script)
-            .output();
+        let output = Command::new(shell[0]).args(&shell[1..]).arg("-c").arg(script).output();
         String::from_utf8(output.expect("the shell starts").stdout).expect("text stays text")
     }
 
@@ -96,21 +92,14 @@ mod tests {
                 continue;
             }
             for word in nasty {
-                assert_eq!(
-                    through_sh(shell, word),
-                    format!("{word}|0"),
-                    "{shell:?} {word:?}"
-                );
+                assert_eq!(through_sh(shell, word), format!("{word}|0"), "{shell:?} {word:?}");
             }
         }
     }
 
     #[test]
     fn plain_words_stay_readable() {
-        assert_eq!(
-            quote_all(["rpm", "-U", "/opt/a.rpm", "a b"]),
-            "rpm -U /opt/a.rpm 'a b'"
-        );
+        assert_eq!(quote_all(["rpm", "-U", "/opt/a.rpm", "a b"]), "rpm -U /opt/a.rpm 'a b'");
         assert_eq!(quote("a=b"), "'a=b'");
     }
 

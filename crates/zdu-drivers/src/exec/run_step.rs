@@ -187,25 +187,13 @@ impl<'run> Run<'run> {
     ) -> Self {
         let (stdout, stderr) = (Vec::new(), Vec::new());
         let (begun, failures, last_error) = (Begun::No, 0, None);
-        Self {
-            node,
-            supervisor,
-            spec,
-            on_news,
-            stdout,
-            stderr,
-            begun,
-            failures,
-            last_error,
-        }
+        Self { node, supervisor, spec, on_news, stdout, stderr, begun, failures, last_error }
     }
 
     /// Until the step has a fate. None when the deadline came first.
     async fn follow(&mut self, until: Instant) -> Result<Option<StepFate>, SupervisorError> {
         loop {
-            let wait = until
-                .saturating_duration_since(Instant::now())
-                .min(NODE_WAIT);
+            let wait = until.saturating_duration_since(Instant::now()).min(NODE_WAIT);
             match self.look(wait).await {
                 Ok(poll) => {
                     self.failures = 0;
@@ -236,23 +224,14 @@ impl<'run> Run<'run> {
         if self.begun == Begun::Yes {
             let key = self.spec.key();
             let (out, err) = (self.range(self.stdout.len()), self.range(self.stderr.len()));
-            return self
-                .supervisor
-                .poll(&mut channel, &key, out, err, wait)
-                .await;
+            return self.supervisor.poll(&mut channel, &key, out, err, wait).await;
         }
         // From here on the request may reach the node even if this future is dropped.
         let before = std::mem::replace(&mut self.begun, Begun::Unknown);
         let maximum = self.range(0).maximum;
-        let started = self
-            .supervisor
-            .start(&mut channel, self.spec, wait, maximum)
-            .await;
+        let started = self.supervisor.start(&mut channel, self.spec, wait, maximum).await;
         match &started {
-            Ok(Poll {
-                state: StepState::RefusedEpoch { .. },
-                ..
-            }) => self.begun = before,
+            Ok(Poll { state: StepState::RefusedEpoch { .. }, .. }) => self.begun = before,
             Ok(_) => {
                 self.begun = Begun::Yes;
                 (self.on_news)(StepNews::Attached);
@@ -266,19 +245,12 @@ impl<'run> Run<'run> {
     /// One byte more than the limit tells whether there is more.
     fn range(&self, offset: usize) -> Range {
         let limit = self.spec.output_limit.saturating_add(1);
-        Range {
-            offset,
-            maximum: limit.saturating_sub(offset).min(CHUNK),
-        }
+        Range { offset, maximum: limit.saturating_sub(offset).min(CHUNK) }
     }
 
     /// Takes the output of a poll. False when more of it may wait on the node right now.
     fn take(&mut self, poll: &Poll) -> bool {
-        let Poll {
-            state: _,
-            stdout,
-            stderr,
-        } = poll;
+        let Poll { state: _, stdout, stderr } = poll;
         let mut caught_up = true;
         for (stream, bytes) in [(Stream::Out, stdout), (Stream::Err, stderr)] {
             let limit = self.spec.output_limit;
@@ -288,10 +260,7 @@ impl<'run> Run<'run> {
             };
             let told = bytes.len().min(limit.saturating_sub(held.len()));
             if told > 0 {
-                (self.on_news)(StepNews::Output {
-                    stream,
-                    bytes: &bytes[..told],
-                });
+                (self.on_news)(StepNews::Output { stream, bytes: &bytes[..told] });
             }
             held.extend_from_slice(bytes);
             caught_up &= bytes.len() < CHUNK || held.len() > limit;
@@ -312,24 +281,16 @@ impl<'run> Run<'run> {
     /// Tells the failure and pauses; a fate when another connection cannot help.
     async fn reconnect(&mut self, error: ChannelError) -> Option<StepFate> {
         self.failures = self.failures.saturating_add(1);
-        (self.on_news)(StepNews::Reconnecting {
-            attempt: self.failures,
-            error: &error,
-        });
+        (self.on_news)(StepNews::Reconnecting { attempt: self.failures, error: &error });
         if let ChannelError::Connect { failure, .. } = &error
             && !failure.may_pass()
         {
-            return Some(StepFate::Unreachable {
-                begun: self.begun,
-                error,
-            });
+            return Some(StepFate::Unreachable { begun: self.begun, error });
         }
         // The first loss of a connection that worked is mended at once.
         let pause = match self.failures {
             1 => Duration::ZERO,
-            count => FIRST_PAUSE
-                .saturating_mul(1 << (count - 2).min(6))
-                .min(LONGEST_PAUSE),
+            count => FIRST_PAUSE.saturating_mul(1 << (count - 2).min(6)).min(LONGEST_PAUSE),
         };
         self.last_error = Some(error);
         sleep(pause).await;
@@ -340,17 +301,11 @@ impl<'run> Run<'run> {
     async fn time_out(&mut self, grace: Duration) -> Result<StepFate, SupervisorError> {
         if self.begun == Begun::No {
             let error = self.last_error.take().unwrap_or(ChannelError::Abandoned);
-            return Ok(StepFate::Unreachable {
-                begun: Begun::No,
-                error,
-            });
+            return Ok(StepFate::Unreachable { begun: Begun::No, error });
         }
         let until = Instant::now() + grace + Duration::from_secs(10);
         let killed = timeout_at(until, self.kill_and_collect(grace)).await;
-        let unreachable = |error| StepFate::Unreachable {
-            begun: self.begun,
-            error,
-        };
+        let unreachable = |error| StepFate::Unreachable { begun: self.begun, error };
         match killed {
             Ok(Ok(fate)) => Ok(fate),
             Ok(Err(SupervisorError::Channel(error))) => Ok(unreachable(error)),
@@ -358,9 +313,7 @@ impl<'run> Run<'run> {
             Err(_) => {
                 let deadline = grace + Duration::from_secs(10);
                 let error = self.last_error.clone();
-                Ok(unreachable(
-                    error.unwrap_or(ChannelError::Deadline { deadline }),
-                ))
+                Ok(unreachable(error.unwrap_or(ChannelError::Deadline { deadline })))
             }
         }
     }
@@ -392,11 +345,6 @@ impl<'run> Run<'run> {
         let truncated = self.stdout.len() > limit || self.stderr.len() > limit;
         self.stdout.truncate(limit);
         self.stderr.truncate(limit);
-        StepEnd {
-            fate,
-            stdout: self.stdout,
-            stderr: self.stderr,
-            truncated,
-        }
+        StepEnd { fate, stdout: self.stdout, stderr: self.stderr, truncated }
     }
 }

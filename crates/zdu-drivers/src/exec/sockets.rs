@@ -57,10 +57,7 @@ pub async fn established(
     let reply = channel.run(script, None, deadline).await?;
     if reply.exit != 0 {
         let lines = tail(&reply.stderr);
-        return Err(SocketsError::Node {
-            exit: reply.exit,
-            lines,
-        });
+        return Err(SocketsError::Node { exit: reply.exit, lines });
     }
     count_established(&String::from_utf8_lossy(&reply.stdout), ports)
 }
@@ -73,19 +70,16 @@ pub fn count_established(
     tables: &str,
     ports: &[u16],
 ) -> Result<BTreeMap<u16, Connections>, SocketsError> {
-    let mut counts: BTreeMap<u16, Connections> = ports
-        .iter()
-        .map(|port| (*port, Connections::default()))
-        .collect();
+    let mut counts: BTreeMap<u16, Connections> =
+        ports.iter().map(|port| (*port, Connections::default())).collect();
     for line in tables.lines() {
         // Each table begins with its own header.
         if line.trim_start().starts_with("sl") || line.trim().is_empty() {
             continue;
         }
         let parsed = parse_line(line);
-        let (port, remote, state) = parsed.ok_or_else(|| SocketsError::Line {
-            line: line.to_owned(),
-        })?;
+        let (port, remote, state) =
+            parsed.ok_or_else(|| SocketsError::Line { line: line.to_owned() })?;
         if state == ESTABLISHED
             && let Some(connections) = counts.get_mut(&port)
         {
@@ -102,11 +96,7 @@ fn parse_line(line: &str) -> Option<(u16, IpAddr, &str)> {
     let (_, local, remote, state) = (words.next()?, words.next()?, words.next()?, words.next()?);
     let (_, port) = local.split_once(':')?;
     let (address, _) = remote.split_once(':')?;
-    Some((
-        u16::from_str_radix(port, 16).ok()?,
-        parse_address(address)?,
-        state,
-    ))
+    Some((u16::from_str_radix(port, 16).ok()?, parse_address(address)?, state))
 }
 
 /// The kernel prints each 32-bit word of the address as a number of the node's own byte order.
@@ -145,24 +135,15 @@ mod tests {
         let counts = count_established(TCP, &[8080, 443]).expect("a table of the kernel");
         let gateway = &counts[&8080];
         assert_eq!(gateway.count, 3);
-        let remotes: Vec<(String, usize)> = gateway
-            .remotes
-            .iter()
-            .map(|(address, count)| (address.to_string(), *count))
-            .collect();
-        assert_eq!(
-            remotes,
-            [("127.0.0.1".to_owned(), 2), ("2001:db8::2".to_owned(), 1)]
-        );
+        let remotes: Vec<(String, usize)> =
+            gateway.remotes.iter().map(|(address, count)| (address.to_string(), *count)).collect();
+        assert_eq!(remotes, [("127.0.0.1".to_owned(), 2), ("2001:db8::2".to_owned(), 1)]);
         assert_eq!(counts[&443], Connections::default());
     }
 
     #[test]
     fn a_line_that_cannot_be_read_is_an_error_and_not_a_zero() {
         let cut = TCP.replace("0100007F:D2A4", "0100007F");
-        assert!(matches!(
-            count_established(&cut, &[8080]),
-            Err(SocketsError::Line { .. })
-        ));
+        assert!(matches!(count_established(&cut, &[8080]), Err(SocketsError::Line { .. })));
     }
 }

@@ -137,9 +137,7 @@ pub(super) fn file_name(name: &str) -> Result<String, SpecError> {
         }
     }
     if encoded.is_empty() || encoded.len() > NAME_LIMIT {
-        return Err(SpecError::Name {
-            name: name.to_owned(),
-        });
+        return Err(SpecError::Name { name: name.to_owned() });
     }
     Ok(encoded)
 }
@@ -216,10 +214,7 @@ fn body(spec: &Spec) -> Result<String, SpecError> {
     let mut lines = Vec::new();
     for (name, value) in &spec.env {
         let letters = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-        let starts = name
-            .bytes()
-            .next()
-            .is_some_and(|byte| !byte.is_ascii_digit());
+        let starts = name.bytes().next().is_some_and(|byte| !byte.is_ascii_digit());
         if !starts || !name.bytes().all(letters) {
             return Err(SpecError::Variable { name: name.clone() });
         }
@@ -254,11 +249,7 @@ fn body(spec: &Spec) -> Result<String, SpecError> {
 }
 
 fn refuse_nul(text: &str, what: &'static str) -> Result<(), SpecError> {
-    if has_nul(text) {
-        Err(SpecError::Nul { what })
-    } else {
-        Ok(())
-    }
+    if has_nul(text) { Err(SpecError::Nul { what }) } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -85,11 +85,7 @@ pub struct StepKey {
 
 impl StepKey {
     pub(super) fn path(&self) -> Result<String, SpecError> {
-        Ok(format!(
-            "{}/{}",
-            file_name(&self.rollout)?,
-            step_file_name(&self.step, self.attempt)?
-        ))
+        Ok(format!("{}/{}", file_name(&self.rollout)?, step_file_name(&self.step, self.attempt)?))
     }
 }
 
@@ -97,11 +93,7 @@ impl Spec {
     /// The name of this attempt.
     #[must_use]
     pub fn key(&self) -> StepKey {
-        StepKey {
-            rollout: self.rollout.clone(),
-            step: self.step.clone(),
-            attempt: self.attempt,
-        }
+        StepKey { rollout: self.rollout.clone(), step: self.step.clone(), attempt: self.attempt }
     }
 }
 
@@ -160,13 +152,9 @@ impl Supervisor {
     pub fn new(base: Option<&str>) -> Result<Self, SpecError> {
         match base {
             Some(path) if !path.starts_with('/') || path.len() < 2 || has_nul(path) => {
-                Err(SpecError::Base {
-                    path: path.to_owned(),
-                })
+                Err(SpecError::Base { path: path.to_owned() })
             }
-            Some(path) => Ok(Self {
-                base: Some(path.trim_end_matches('/').to_owned()),
-            }),
+            Some(path) => Ok(Self { base: Some(path.trim_end_matches('/').to_owned()) }),
             None => Ok(Self { base: None }),
         }
     }
@@ -192,18 +180,11 @@ impl Supervisor {
         let text = command_text(spec)?;
         let (wait_ms, maximum) = (wait.as_millis().to_string(), maximum.to_string());
         let user = spec.user.as_deref().unwrap_or_default();
-        let input = if spec.stdin.is_empty() {
-            "none"
-        } else {
-            "piped"
-        };
-        let words = [
-            &rollout, &step, &fleet, &epoch, user, &text, input, &wait_ms, &maximum, &mark,
-        ];
+        let input = if spec.stdin.is_empty() { "none" } else { "piped" };
+        let words =
+            [&rollout, &step, &fleet, &epoch, user, &text, input, &wait_ms, &maximum, &mark];
         let script = format!("zdu_begin {}", quote_all(words));
-        let reply = self
-            .request(channel, &script, Some(&spec.stdin), wait)
-            .await?;
+        let reply = self.request(channel, &script, Some(&spec.stdin), wait).await?;
         read_poll(&reply, &mark)
     }
 
@@ -297,14 +278,10 @@ impl Supervisor {
         &self,
         channel: &mut Channel,
     ) -> Result<Vec<(StepKey, StepState)>, SupervisorError> {
-        let reply = self
-            .request(channel, "zdu_list", None, Duration::ZERO)
-            .await?;
+        let reply = self.request(channel, "zdu_list", None, Duration::ZERO).await?;
         let (_, rest) = first_line(&reply)?;
         let text = String::from_utf8_lossy(rest);
-        text.lines()
-            .map(|line| read_entry(line).ok_or_else(|| unreadable(&reply)))
-            .collect()
+        text.lines().map(|line| read_entry(line).ok_or_else(|| unreadable(&reply))).collect()
     }
 
     /// Removes the records of a rollout. Returns the step that still runs, if one does; then
@@ -329,9 +306,7 @@ impl Supervisor {
     /// # Errors
     /// See [`SupervisorError`].
     pub async fn remove_base(&self, channel: &mut Channel) -> Result<bool, SupervisorError> {
-        let reply = self
-            .request(channel, "zdu_remove", None, Duration::ZERO)
-            .await?;
+        let reply = self.request(channel, "zdu_remove", None, Duration::ZERO).await?;
         Ok(first_line(&reply)?.0 == "cleaned")
     }
 
@@ -344,13 +319,8 @@ impl Supervisor {
     ) -> Result<StepState, SupervisorError> {
         let (path, fleet) = (spec.key().path()?, file_name(&spec.fleet)?);
         let epoch = shell_epoch(spec.epoch)?.to_string();
-        let script = format!(
-            "zdu_signal {}",
-            quote_all([&path, &fleet, &epoch, signal, when])
-        );
-        let reply = self
-            .request(channel, &script, None, Duration::from_secs(1))
-            .await?;
+        let script = format!("zdu_signal {}", quote_all([&path, &fleet, &epoch, signal, when]));
+        let reply = self.request(channel, &script, None, Duration::from_secs(1)).await?;
         let (line, _) = first_line(&reply)?;
         read_state(&line).ok_or_else(|| unreadable(&reply))
     }
@@ -363,17 +333,12 @@ impl Supervisor {
         spec: &Spec,
         within: Duration,
     ) -> Result<StepState, SupervisorError> {
-        let nothing = Range {
-            offset: 0,
-            maximum: 0,
-        };
+        let nothing = Range { offset: 0, maximum: 0 };
         let until = tokio::time::Instant::now() + within;
         loop {
             let wait = until.saturating_duration_since(tokio::time::Instant::now());
             let wait = wait.min(Duration::from_millis(500));
-            let poll = self
-                .poll(channel, &spec.key(), nothing, nothing, wait)
-                .await?;
+            let poll = self.poll(channel, &spec.key(), nothing, nothing, wait).await?;
             if poll.state != StepState::Running || wait.is_zero() {
                 return Ok(poll.state);
             }
@@ -388,10 +353,7 @@ impl Supervisor {
         stdin: Option<&[u8]>,
         wait: Duration,
     ) -> Result<Reply, SupervisorError> {
-        let base = self
-            .base
-            .as_deref()
-            .map_or("${HOME:+$HOME/.zdu}".to_owned(), quote);
+        let base = self.base.as_deref().map_or("${HOME:+$HOME/.zdu}".to_owned(), quote);
         let name = format!("supervisor {base}");
         let load = self.library(&base)?;
         if let Some(reply) = channel.define(&name, &load, REQUEST_MARGIN).await?
@@ -430,22 +392,13 @@ fn new_mark() -> Result<String, SupervisorError> {
 }
 
 fn unreadable(reply: &Reply) -> SupervisorError {
-    SupervisorError::Node {
-        exit: reply.exit,
-        lines: tail(&reply.stderr),
-    }
+    SupervisorError::Node { exit: reply.exit, lines: tail(&reply.stderr) }
 }
 
 /// The first line after `zdu1 `, and what follows it.
 fn first_line(reply: &Reply) -> Result<(String, &[u8]), SupervisorError> {
-    let rest = reply
-        .stdout
-        .strip_prefix(b"zdu1 ")
-        .ok_or_else(|| unreadable(reply))?;
-    let end = rest
-        .iter()
-        .position(|byte| *byte == b'\n')
-        .ok_or_else(|| unreadable(reply))?;
+    let rest = reply.stdout.strip_prefix(b"zdu1 ").ok_or_else(|| unreadable(reply))?;
+    let end = rest.iter().position(|byte| *byte == b'\n').ok_or_else(|| unreadable(reply))?;
     let line = std::str::from_utf8(&rest[..end]).map_err(|_| unreadable(reply))?;
     Ok((line.to_owned(), &rest[end + 1..]))
 }
@@ -453,16 +406,10 @@ fn first_line(reply: &Reply) -> Result<(String, &[u8]), SupervisorError> {
 fn read_poll(reply: &Reply, mark: &str) -> Result<Poll, SupervisorError> {
     let (line, rest) = first_line(reply)?;
     let state = read_state(&line).ok_or_else(|| unreadable(reply))?;
-    let at = rest
-        .windows(mark.len())
-        .position(|part| part == mark.as_bytes());
+    let at = rest.windows(mark.len()).position(|part| part == mark.as_bytes());
     let at = at.ok_or_else(|| unreadable(reply))?;
     let (stdout, stderr) = (rest[..at].to_vec(), rest[at + mark.len()..].to_vec());
-    Ok(Poll {
-        state,
-        stdout,
-        stderr,
-    })
+    Ok(Poll { state, stdout, stderr })
 }
 
 fn read_state(line: &str) -> Option<StepState> {
@@ -472,9 +419,7 @@ fn read_state(line: &str) -> Option<StepState> {
         ["never"] => Some(StepState::Never),
         ["ended", "exited", code] => Some(StepState::Ended(Exit::Exited(code.parse().ok()?))),
         ["ended", "signaled", code] => Some(StepState::Ended(Exit::Signaled(code.parse().ok()?))),
-        ["refused", seen] => Some(StepState::RefusedEpoch {
-            seen: seen.parse().ok()?,
-        }),
+        ["refused", seen] => Some(StepState::RefusedEpoch { seen: seen.parse().ok()? }),
         ["lost", reason, alive] => {
             let reason = match *reason {
                 "rebooted" => LostReason::Rebooted,
@@ -482,10 +427,7 @@ fn read_state(line: &str) -> Option<StepState> {
                 "unstarted" => LostReason::Unstarted,
                 _ => return None,
             };
-            Some(StepState::Lost {
-                reason,
-                alive: *alive == "alive",
-            })
+            Some(StepState::Lost { reason, alive: *alive == "alive" })
         }
         _ => None,
     }

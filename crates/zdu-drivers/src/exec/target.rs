@@ -102,10 +102,7 @@ impl ConnectFailure {
         // Order matters: a changed key also ends with "Host key verification failed.", and a
         // refused jump host also ends with "Connection closed by UNKNOWN port 65535".
         let known = [
-            (
-                "REMOTE HOST IDENTIFICATION HAS CHANGED",
-                Self::HostKeyChanged,
-            ),
+            ("REMOTE HOST IDENTIFICATION HAS CHANGED", Self::HostKeyChanged),
             ("REVOKED HOST KEY", Self::HostKeyChanged),
             ("host key is known for", Self::HostKeyUnknown),
             ("Host key verification failed", Self::HostKeyUnknown),
@@ -139,15 +136,7 @@ fn is_safe_name(name: &str) -> bool {
 /// None when host or user are unusable names.
 #[must_use]
 pub(super) fn ssh_arguments(target: &Target, connect_timeout: Duration) -> Option<Vec<OsString>> {
-    let Target::Ssh {
-        host,
-        port,
-        user,
-        identity,
-        config,
-        options,
-    } = target
-    else {
+    let Target::Ssh { host, port, user, identity, config, options } = target else {
         return None;
     };
     if !is_safe_name(host) || !user.as_deref().is_none_or(is_safe_name) {
@@ -219,15 +208,8 @@ mod tests {
     #[test]
     fn names_that_ssh_could_take_for_something_else_are_refused() {
         for name in ["-oProxyCommand=x", "", "a b", "$(id)", "a;b", "a'b", "a\nb"] {
-            assert_eq!(
-                ssh_arguments(&ssh(name, None, &[]), Duration::ZERO),
-                None,
-                "{name:?}"
-            );
-            assert_eq!(
-                ssh_arguments(&ssh("h", Some(name), &[]), Duration::ZERO),
-                None
-            );
+            assert_eq!(ssh_arguments(&ssh(name, None, &[]), Duration::ZERO), None, "{name:?}");
+            assert_eq!(ssh_arguments(&ssh("h", Some(name), &[]), Duration::ZERO), None);
         }
         assert!(ssh_arguments(&ssh("fe80::1%eth0", None, &[]), Duration::ZERO).is_some());
     }
@@ -235,22 +217,10 @@ mod tests {
     #[test]
     fn messages_of_ssh_are_recognised() {
         let cases = [
-            (
-                "ssh: Could not resolve hostname x: Name or service not known",
-                "name not resolved",
-            ),
-            (
-                "ssh: connect to host ::1 port 1: Connection refused",
-                "connection refused",
-            ),
-            (
-                "ssh: connect to host 10.0.0.1 port 22: Connection timed out",
-                "connection timed out",
-            ),
-            (
-                "Connection timed out during banner exchange",
-                "connection timed out",
-            ),
+            ("ssh: Could not resolve hostname x: Name or service not known", "name not resolved"),
+            ("ssh: connect to host ::1 port 1: Connection refused", "connection refused"),
+            ("ssh: connect to host 10.0.0.1 port 22: Connection timed out", "connection timed out"),
+            ("Connection timed out during banner exchange", "connection timed out"),
             ("u@h: Permission denied (publickey).", "permission denied"),
             (
                 "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.",
@@ -268,11 +238,7 @@ mod tests {
             ("strange", "connection failed"),
         ];
         for (text, meaning) in cases {
-            assert_eq!(
-                ConnectFailure::recognise(text).describe(),
-                meaning,
-                "{text}"
-            );
+            assert_eq!(ConnectFailure::recognise(text).describe(), meaning, "{text}");
         }
     }
 }

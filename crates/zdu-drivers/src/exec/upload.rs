@@ -53,10 +53,7 @@ pub enum TransferError {
 }
 
 fn refused(reply: &Reply) -> TransferError {
-    TransferError::Target {
-        exit: reply.exit,
-        lines: tail(&reply.stderr),
-    }
+    TransferError::Target { exit: reply.exit, lines: tail(&reply.stderr) }
 }
 
 /// The path as a shell word. Absolute, so it can be no option and no different file elsewhere.
@@ -64,19 +61,12 @@ fn absolute(path: &str) -> Result<String, TransferError> {
     if path.starts_with('/') && !path.ends_with('/') {
         return Ok(quote(path));
     }
-    Err(TransferError::Path {
-        path: path.to_owned(),
-    })
+    Err(TransferError::Path { path: path.to_owned() })
 }
 
 fn temporary(path: &str) -> Result<String, TransferError> {
-    let lost = |error: std::io::Error| ChannelError::Lost {
-        stderr: vec![error.to_string()],
-    };
-    Ok(quote(&format!(
-        "{path}.zdu-{}",
-        random_word().map_err(lost)?
-    )))
+    let lost = |error: std::io::Error| ChannelError::Lost { stderr: vec![error.to_string()] };
+    Ok(quote(&format!("{path}.zdu-{}", random_word().map_err(lost)?)))
 }
 
 /// Puts `bytes` at `path` with permissions `mode` (like `0o640`): written beside it, verified,
@@ -108,11 +98,7 @@ pub async fn upload(
     let found = String::from_utf8_lossy(&reply.stdout).into_owned();
     match reply.exit {
         0 => Ok(expected),
-        9 => Err(TransferError::Digest {
-            path: path.to_owned(),
-            found,
-            expected,
-        }),
+        9 => Err(TransferError::Digest { path: path.to_owned(), found, expected }),
         _ => Err(refused(&reply)),
     }
 }
@@ -150,12 +136,8 @@ pub async fn backup_file(
             let size = size.parse().map_err(|_| refused(&reply))?;
             Ok(((*copy).to_owned(), size))
         }
-        (7, _) => Err(TransferError::Absent {
-            path: path.to_owned(),
-        }),
-        (8, _) => Err(TransferError::Empty {
-            path: path.to_owned(),
-        }),
+        (7, _) => Err(TransferError::Absent { path: path.to_owned() }),
+        (8, _) => Err(TransferError::Empty { path: path.to_owned() }),
         (9, [source, copy, _]) => Err(TransferError::Digest {
             path: to.to_owned(),
             found: (*copy).to_owned(),

@@ -45,7 +45,10 @@ pub fn judge(want: &Want, answered: &Answered) -> Result<(), String> {
     if let Some(pattern) = matches {
         let regex = regex::Regex::new(pattern).map_err(|error| error.to_string())?;
         if !regex.is_match(&answered.text) {
-            return Err(format!("the answer does not match {pattern}: {}", excerpt(&answered.text)));
+            return Err(format!(
+                "the answer does not match {pattern}: {}",
+                excerpt(&answered.text)
+            ));
         }
     }
     if json.is_empty() {

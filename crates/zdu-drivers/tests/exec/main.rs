@@ -15,12 +15,7 @@ pub(crate) const LONG: Duration = Duration::from_secs(20);
 
 /// The shells of this machine that must serve channels.
 pub(crate) fn shells() -> Vec<Vec<&'static str>> {
-    let all = [
-        vec!["/bin/sh"],
-        vec!["dash"],
-        vec!["bash"],
-        vec!["busybox", "sh"],
-    ];
+    let all = [vec!["/bin/sh"], vec!["dash"], vec!["bash"], vec!["busybox", "sh"]];
     let present = |shell: &Vec<&str>| Command::new(shell[0]).args(["-c", ":"]).output().is_ok();
     all.into_iter().filter(present).collect()
 }

@@ -27,13 +27,8 @@ async fn a_channel_over_ssh_carries_bytes_both_ways() {
     let begin = Instant::now();
     let mut channel = Channel::open(&sshd.target(), LONG).await.expect("opens");
     println!("ssh channel open: {:?}", begin.elapsed());
-    let data: Vec<u8> = (0..2_000_000_u32)
-        .map(|i| u8::try_from(i % 251).unwrap())
-        .collect();
-    let reply = channel
-        .run("cat; printf e >&2; exit 5", Some(&data), LONG)
-        .await
-        .expect("runs");
+    let data: Vec<u8> = (0..2_000_000_u32).map(|i| u8::try_from(i % 251).unwrap()).collect();
+    let reply = channel.run("cat; printf e >&2; exit 5", Some(&data), LONG).await.expect("runs");
     assert_eq!((reply.exit, &reply.stderr[..]), (5, &b"e"[..]));
     assert!(reply.stdout == data);
     let mut times = Vec::new();
@@ -87,11 +82,7 @@ async fn a_step_outlives_its_connection_and_its_output_is_whole() {
         gate.display(),
     );
     let pool = Arc::new(Pool::new(LONG));
-    let node = Node {
-        pool,
-        name: "n".to_owned(),
-        target: sshd.target(),
-    };
+    let node = Node { pool, name: "n".to_owned(), target: sshd.target() };
     let mut told = Vec::new();
     let mut losses = 0;
     let mut news = |news: StepNews<'_>| match news {
@@ -109,14 +100,9 @@ async fn a_step_outlives_its_connection_and_its_output_is_whole() {
         StepNews::Attached => {}
     };
     let step = shell("cut", &script);
-    let end = run_step(&node, &supervisor, &step, within(LONG), &mut news)
-        .await
-        .expect("runs");
+    let end = run_step(&node, &supervisor, &step, within(LONG), &mut news).await.expect("runs");
     assert_eq!(end.fate, StepFate::Ended(Exit::Exited(9)));
-    assert_eq!(
-        (&end.stdout[..], &end.stderr[..]),
-        (&b"one\ntwo\n"[..], &b"err\n"[..])
-    );
+    assert_eq!((&end.stdout[..], &end.stderr[..]), (&b"one\ntwo\n"[..], &b"err\n"[..]));
     assert_eq!((told.len(), losses), (12, 1));
     assert_eq!(std::fs::read_to_string(count).expect("it ran"), "x\n");
 }
@@ -152,9 +138,7 @@ async fn a_remote_unix_socket_is_reached_and_a_dead_forward_is_noticed_and_resta
     assert!(!path.exists() && parent.path().read_dir().expect("reads").count() == 0);
     sshd.change_known_key();
     let refused = StreamForward::open(&sshd.target(), remote, parent.path(), LONG).await;
-    let Err(ForwardError::Connect { failure, .. }) = refused else {
-        panic!("{refused:?}")
-    };
+    let Err(ForwardError::Connect { failure, .. }) = refused else { panic!("{refused:?}") };
     assert_eq!(failure, ConnectFailure::HostKeyChanged);
 }
 

@@ -40,16 +40,9 @@ impl Sshd {
         let log = std::fs::File::create(at("log")).expect("a log");
         let mut command = Command::new(program);
         command.args(["-D", "-e", "-f"]).arg(at("sshd_config"));
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let child = command.spawn().expect("sshd starts");
-        let sshd = Self {
-            directory,
-            child,
-            port,
-        };
+        let sshd = Self { directory, child, port };
         let until = Instant::now() + Duration::from_secs(10);
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(Instant::now() < until, "{}", sshd.log());
@@ -84,11 +77,7 @@ impl Sshd {
     pub(crate) fn change_known_key(&self) {
         let other = self.directory.path().join("other");
         keygen(&other);
-        write_known_hosts(
-            self.directory.path(),
-            self.port,
-            &other.with_extension("pub"),
-        );
+        write_known_hosts(self.directory.path(), self.port, &other.with_extension("pub"));
     }
 
     pub(crate) fn forget_known_key(&self) {
@@ -99,9 +88,7 @@ impl Sshd {
     pub(crate) fn cut_connections(&self) -> usize {
         let children = children_of(self.child.id());
         for child in &children {
-            let pid = i32::try_from(*child)
-                .ok()
-                .and_then(rustix::process::Pid::from_raw);
+            let pid = i32::try_from(*child).ok().and_then(rustix::process::Pid::from_raw);
             let _ =
                 rustix::process::kill_process(pid.expect("a pid"), rustix::process::Signal::KILL);
         }
@@ -124,9 +111,7 @@ fn free_port() -> u16 {
 
 fn keygen(path: &Path) {
     let mut command = Command::new("ssh-keygen");
-    command
-        .args(["-q", "-t", "ed25519", "-N", "", "-f"])
-        .arg(path);
+    command.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(path);
     assert!(command.status().expect("ssh-keygen runs").success());
 }
 
@@ -144,10 +129,7 @@ fn children_of(parent: u32) -> Vec<u32> {
             continue;
         };
         let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        let after = stat
-            .rsplit_once(") ")
-            .map(|(_, rest)| rest)
-            .unwrap_or_default();
+        let after = stat.rsplit_once(") ").map(|(_, rest)| rest).unwrap_or_default();
         if after.split(' ').nth(1) == Some(parent.to_string().as_str()) {
             children.push(number);
         }

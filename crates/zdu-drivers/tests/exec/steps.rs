@@ -36,25 +36,15 @@ pub(crate) fn shell(step: &str, script: &str) -> Spec {
 pub(crate) fn base() -> (TempDir, Supervisor) {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("base dir");
-    (
-        directory,
-        Supervisor::new(path.to_str()).expect("an absolute path"),
-    )
+    (directory, Supervisor::new(path.to_str()).expect("an absolute path"))
 }
 
 pub(crate) fn local() -> Node {
-    Node {
-        pool: Arc::new(Pool::new(LONG)),
-        name: "n".to_owned(),
-        target: Target::Local,
-    }
+    Node { pool: Arc::new(Pool::new(LONG)), name: "n".to_owned(), target: Target::Local }
 }
 
 pub(crate) fn within(deadline: Duration) -> Limits {
-    Limits {
-        deadline,
-        grace: Duration::from_millis(300),
-    }
+    Limits { deadline, grace: Duration::from_millis(300) }
 }
 
 async fn run(node: &Node, supervisor: &Supervisor, spec: &Spec) -> StepEnd {
@@ -64,9 +54,7 @@ async fn run(node: &Node, supervisor: &Supervisor, spec: &Spec) -> StepEnd {
             told.extend_from_slice(bytes);
         }
     };
-    let end = run_step(node, supervisor, spec, within(LONG), &mut news)
-        .await
-        .expect("runs");
+    let end = run_step(node, supervisor, spec, within(LONG), &mut news).await.expect("runs");
     assert_eq!(told.len(), end.stdout.len() + end.stderr.len());
     end
 }
@@ -74,10 +62,7 @@ async fn run(node: &Node, supervisor: &Supervisor, spec: &Spec) -> StepEnd {
 /// Starts it and asks until it no longer runs: new output alone ends a wait too.
 async fn finish(supervisor: &Supervisor, channel: &mut Channel, spec: &Spec) -> Poll {
     loop {
-        let poll = supervisor
-            .start(channel, spec, LONG, 1000)
-            .await
-            .expect("starts");
+        let poll = supervisor.start(channel, spec, LONG, 1000).await.expect("starts");
         if poll.state != StepState::Running {
             return poll;
         }
@@ -104,21 +89,12 @@ async fn a_step_ends_with_its_exact_status_and_whole_output_in_every_shell() {
                 &format!("s/{number}"),
                 &format!("ulimit -c 0; echo out; echo err >&2; {script}"),
             );
-            let poll = supervisor
-                .start(&mut channel, &step, LONG, 1000)
-                .await
-                .expect("starts");
+            let poll = supervisor.start(&mut channel, &step, LONG, 1000).await.expect("starts");
             assert_eq!(poll.state, StepState::Ended(exit), "{sh:?} {script}");
-            assert_eq!(
-                (&poll.stdout[..], &poll.stderr[..]),
-                (&b"out\n"[..], &b"err\n"[..])
-            );
+            assert_eq!((&poll.stdout[..], &poll.stderr[..]), (&b"out\n"[..], &b"err\n"[..]));
         }
         let listed = supervisor.list(&mut channel).await.expect("lists");
-        assert_eq!(
-            (listed.len(), listed[0].0.step.as_str()),
-            (cases.len(), "s/0")
-        );
+        assert_eq!((listed.len(), listed[0].0.step.as_str()), (cases.len(), "s/0"));
         assert_eq!(supervisor.remove_base(&mut channel).await, Ok(false));
         assert_eq!(supervisor.clean(&mut channel, "r1").await, Ok(None));
         assert_eq!(supervisor.remove_base(&mut channel).await, Ok(true));
@@ -138,20 +114,11 @@ async fn without_util_linux_only_int_and_pipe_read_as_exits() {
         "setsid", "flock", "mkfifo", "head", "tail", "mkdir", "mv", "rm", "cat", "chmod", "sleep",
         "wc", "sync", "kill", "id",
     ] {
-        let busybox = if tool == "flock" {
-            "/usr/bin/flock"
-        } else {
-            "/bin/busybox"
-        };
+        let busybox = if tool == "flock" { "/usr/bin/flock" } else { "/bin/busybox" };
         std::os::unix::fs::symlink(busybox, tools.join(tool)).expect("a link");
     }
     let mut channel = Channel::open_shell(
-        &[
-            "env",
-            &format!("PATH={}", tools.display()),
-            "/bin/busybox",
-            "sh",
-        ],
+        &["env", &format!("PATH={}", tools.display()), "/bin/busybox", "sh"],
         LONG,
     )
     .await
@@ -181,10 +148,7 @@ async fn arguments_directory_variables_and_umask_reach_the_command_as_given() {
     let mut step = spec("argv", Command::Argv(argv.map(str::to_owned).to_vec()));
     step.cwd = directory.path().to_str().map(str::to_owned);
     let end = run(&local(), &supervisor, &step).await;
-    assert_eq!(
-        String::from_utf8_lossy(&end.stdout),
-        "a b|$HOME|it's|-x||é\n|"
-    );
+    assert_eq!(String::from_utf8_lossy(&end.stdout), "a b|$HOME|it's|-x||é\n|");
     let mut step = shell("env", "umask; pwd; printf %s \"$A\"; cat; echo $#");
     step.cwd = directory.path().to_str().map(str::to_owned);
     step.env = vec![("A".to_owned(), "x 'y'\n".to_owned())];
@@ -194,10 +158,7 @@ async fn arguments_directory_variables_and_umask_reach_the_command_as_given() {
     assert_eq!(String::from_utf8_lossy(&end.stdout), expected);
     let mut step = shell("nowhere", "true");
     step.cwd = Some("/nowhere".to_owned());
-    assert_eq!(
-        run(&local(), &supervisor, &step).await.fate,
-        StepFate::Ended(Exit::Exited(126))
-    );
+    assert_eq!(run(&local(), &supervisor, &step).await.fate, StepFate::Ended(Exit::Exited(126)));
     let missing = spec("missing", Command::Argv(vec!["no-such-program".to_owned()]));
     let end = run(&local(), &supervisor, &missing).await;
     assert_eq!(end.fate, StepFate::Ended(Exit::Exited(127)));
@@ -214,13 +175,7 @@ async fn two_base_directories_on_one_channel_stay_apart() {
     let mut channel = node.channel().await.expect("opens");
     for (supervisor, name) in [(&first, "a"), (&second, "b")] {
         let listed = supervisor.list(&mut channel).await.expect("lists");
-        assert_eq!(
-            listed
-                .iter()
-                .map(|(key, _)| key.step.as_str())
-                .collect::<Vec<_>>(),
-            [name]
-        );
+        assert_eq!(listed.iter().map(|(key, _)| key.step.as_str()).collect::<Vec<_>>(), [name]);
     }
 }
 
@@ -228,23 +183,16 @@ async fn two_base_directories_on_one_channel_stay_apart() {
 async fn concurrent_starts_of_one_record_run_it_once() {
     let (directory, supervisor) = base();
     let count = directory.path().join("count");
-    let step = Arc::new(shell(
-        "once",
-        &format!("echo x >>{}; sleep 0.2; echo done", count.display()),
-    ));
+    let step =
+        Arc::new(shell("once", &format!("echo x >>{}; sleep 0.2; echo done", count.display())));
     let mut tasks = Vec::new();
     for _ in 0..6 {
         let (step, supervisor) = (Arc::clone(&step), supervisor.clone());
-        tasks.push(tokio::spawn(async move {
-            run(&local(), &supervisor, &step).await
-        }));
+        tasks.push(tokio::spawn(async move { run(&local(), &supervisor, &step).await }));
     }
     for task in tasks {
         let end = task.await.expect("no panic");
-        assert_eq!(
-            (end.fate, &end.stdout[..]),
-            (StepFate::Ended(Exit::Exited(0)), &b"done\n"[..])
-        );
+        assert_eq!((end.fate, &end.stdout[..]), (StepFate::Ended(Exit::Exited(0)), &b"done\n"[..]));
     }
     assert_eq!(std::fs::read_to_string(count).expect("it ran"), "x\n");
 }
@@ -262,44 +210,27 @@ async fn an_older_epoch_is_refused_and_a_newer_one_is_kept() {
     // Numbers, not texts: 10 is newer than 9.
     assert_eq!(supervisor.fence(&mut channel, "fleet", 9).await, Ok(None));
     assert_eq!(supervisor.fence(&mut channel, "fleet", 10).await, Ok(None));
-    assert_eq!(
-        supervisor.fence(&mut channel, "fleet", 9).await,
-        Ok(Some(10))
-    );
+    assert_eq!(supervisor.fence(&mut channel, "fleet", 9).await, Ok(Some(10)));
     assert_eq!(supervisor.fence(&mut channel, "other", 1).await, Ok(None));
     drop(channel);
     let old = shell("old", &format!("touch {}", ran.display()));
-    assert_eq!(
-        run(&node, &supervisor, &old).await.fate,
-        StepFate::RefusedEpoch { seen: 10 }
-    );
+    assert_eq!(run(&node, &supervisor, &old).await.fate, StepFate::RefusedEpoch { seen: 10 });
     assert!(!ran.exists());
     let mut new = old.clone();
     new.epoch = 11;
-    assert_eq!(
-        run(&node, &supervisor, &new).await.fate,
-        StepFate::Ended(Exit::Exited(0))
-    );
+    assert_eq!(run(&node, &supervisor, &new).await.fate, StepFate::Ended(Exit::Exited(0)));
     assert!(ran.exists());
 }
 
 #[tokio::test]
 async fn at_the_deadline_the_whole_group_is_killed_even_if_it_ignores_term() {
     let (_directory, supervisor) = base();
-    let step = shell(
-        "stubborn",
-        "trap '' TERM; (trap '' TERM; sleep 60) & echo $!; sleep 60",
-    );
+    let step = shell("stubborn", "trap '' TERM; (trap '' TERM; sleep 60) & echo $!; sleep 60");
     let limits = within(Duration::from_millis(400));
-    let end = run_step(&local(), &supervisor, &step, limits, &mut |_| {})
-        .await
-        .expect("runs");
+    let end = run_step(&local(), &supervisor, &step, limits, &mut |_| {}).await.expect("runs");
     assert_eq!(end.fate, StepFate::TimedOut(Some(Exit::Signaled(9))));
     let child = String::from_utf8_lossy(&end.stdout).trim().to_owned();
-    assert!(
-        is_gone(&child),
-        "the background child {child} was killed too"
-    );
+    assert!(is_gone(&child), "the background child {child} was killed too");
 }
 
 #[tokio::test]
@@ -313,17 +244,11 @@ async fn a_step_of_another_user_runs_as_that_user_and_can_be_killed() {
     step.stdin = b"secret\n".to_vec();
     step.env = vec![("A".to_owned(), "b c".to_owned())];
     let end = run(&local(), &supervisor, &step).await;
-    assert_eq!(
-        String::from_utf8_lossy(&end.stdout),
-        "nobody\nnogroup\nsecret\nb c\n",
-        "{end:?}"
-    );
+    assert_eq!(String::from_utf8_lossy(&end.stdout), "nobody\nnogroup\nsecret\nb c\n", "{end:?}");
     let mut step = shell("long", "sleep 60 & echo $!; wait");
     step.user = Some("nobody".to_owned());
     let limits = within(Duration::from_millis(500));
-    let end = run_step(&local(), &supervisor, &step, limits, &mut |_| {})
-        .await
-        .expect("runs");
+    let end = run_step(&local(), &supervisor, &step, limits, &mut |_| {}).await.expect("runs");
     assert_eq!(end.fate, StepFate::TimedOut(Some(Exit::Signaled(15))));
     assert!(is_gone(String::from_utf8_lossy(&end.stdout).trim()));
 }
@@ -350,11 +275,7 @@ async fn a_secret_on_standard_input_is_in_no_process_list_and_no_record() {
     }
     assert!(samples > 10);
     assert_eq!(task.await.expect("no panic").stdout, b"13\n");
-    for entry in std::fs::read_dir("/dev/shm")
-        .into_iter()
-        .flatten()
-        .flatten()
-    {
+    for entry in std::fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
         let text = std::fs::read(entry.path()).unwrap_or_default();
         let holds = String::from_utf8_lossy(&text).contains(secret);
         assert!(!holds, "{}", entry.path().display());
@@ -365,11 +286,7 @@ async fn a_secret_on_standard_input_is_in_no_process_list_and_no_record() {
         let mode = path.metadata().expect("metadata").permissions().mode() & 0o7777;
         if path.is_dir() {
             assert_eq!(mode, 0o700, "{}", path.display());
-            left.extend(
-                path.read_dir()
-                    .expect("a directory")
-                    .map(|e| e.expect("entry").path()),
-            );
+            left.extend(path.read_dir().expect("a directory").map(|e| e.expect("entry").path()));
         } else {
             assert_eq!(mode, 0o600, "{}", path.display());
             let text = String::from_utf8_lossy(&std::fs::read(&path).expect("a file")).into_owned();
@@ -384,74 +301,28 @@ async fn records_without_an_end_say_which_way_they_were_lost() {
     let mut channel = Channel::open(&Target::Local, LONG).await.expect("opens");
     let step = shell("lost", "exec sleep 60");
     let key = step.key();
-    let nothing = Range {
-        offset: 0,
-        maximum: 0,
-    };
+    let nothing = Range { offset: 0, maximum: 0 };
     let now = Duration::ZERO;
-    let never = supervisor
-        .poll(&mut channel, &key, nothing, nothing, now)
-        .await
-        .expect("polls");
+    let never = supervisor.poll(&mut channel, &key, nothing, nothing, now).await.expect("polls");
     assert_eq!(never.state, StepState::Never);
-    let started = supervisor
-        .start(&mut channel, &step, Duration::from_millis(100), 10)
-        .await;
+    let started = supervisor.start(&mut channel, &step, Duration::from_millis(100), 10).await;
     assert_eq!(started.expect("starts").state, StepState::Running);
     let record = directory.path().join("base dir/r/r1/lost.1");
     let waiter = std::fs::read_to_string(record.join("waiter")).expect("a waiter");
     kill_process(waiter.split(' ').next().expect("its number"));
-    let lost = supervisor
-        .poll(&mut channel, &key, nothing, nothing, LONG)
-        .await
-        .expect("polls");
+    let lost = supervisor.poll(&mut channel, &key, nothing, nothing, LONG).await.expect("polls");
     let reason = LostReason::SupervisorGone;
-    assert_eq!(
-        lost.state,
-        StepState::Lost {
-            reason,
-            alive: true
-        }
-    );
-    assert_eq!(
-        supervisor.clean(&mut channel, "r1").await,
-        Ok(Some("lost.1".to_owned()))
-    );
-    let killed = supervisor
-        .kill(&mut channel, &step, Duration::from_millis(200))
-        .await;
-    assert_eq!(
-        killed,
-        Ok(StepState::Lost {
-            reason,
-            alive: false
-        })
-    );
+    assert_eq!(lost.state, StepState::Lost { reason, alive: true });
+    assert_eq!(supervisor.clean(&mut channel, "r1").await, Ok(Some("lost.1".to_owned())));
+    let killed = supervisor.kill(&mut channel, &step, Duration::from_millis(200)).await;
+    assert_eq!(killed, Ok(StepState::Lost { reason, alive: false }));
     std::fs::write(record.join("waiter"), "1 1 another-boot .\n").expect("writes");
-    let lost = supervisor
-        .poll(&mut channel, &key, nothing, nothing, LONG)
-        .await
-        .expect("polls");
-    assert_eq!(
-        lost.state,
-        StepState::Lost {
-            reason: LostReason::Rebooted,
-            alive: false
-        }
-    );
+    let lost = supervisor.poll(&mut channel, &key, nothing, nothing, LONG).await.expect("polls");
+    assert_eq!(lost.state, StepState::Lost { reason: LostReason::Rebooted, alive: false });
     std::fs::remove_file(record.join("waiter")).expect("removes");
     std::fs::write(record.join("starter"), "1 1 another-boot .\n").expect("writes");
-    let lost = supervisor
-        .poll(&mut channel, &key, nothing, nothing, LONG)
-        .await
-        .expect("polls");
-    assert_eq!(
-        lost.state,
-        StepState::Lost {
-            reason: LostReason::Unstarted,
-            alive: false
-        }
-    );
+    let lost = supervisor.poll(&mut channel, &key, nothing, nothing, LONG).await.expect("polls");
+    assert_eq!(lost.state, StepState::Lost { reason: LostReason::Unstarted, alive: false });
 }
 
 #[tokio::test]
@@ -464,10 +335,7 @@ async fn output_longer_than_the_limit_is_cut_and_said_to_be() {
     let mut step = shell("exact", "head -c 3000000 /dev/zero; printf e >&2");
     step.output_limit = 3_000_000;
     let end = run(&local(), &supervisor, &step).await;
-    assert_eq!(
-        (end.stdout.len(), end.stderr.len(), end.truncated),
-        (3_000_000, 1, false)
-    );
+    assert_eq!((end.stdout.len(), end.stderr.len(), end.truncated), (3_000_000, 1, false));
 }
 
 #[tokio::test]
@@ -483,19 +351,8 @@ async fn a_node_that_cannot_be_reached_is_known_not_to_have_begun() {
     };
     let node = Node { target, ..local() };
     let step = shell("a", ":");
-    let end = run_step(&node, &supervisor, &step, within(LONG), &mut |_| {})
-        .await
-        .expect("data");
-    assert!(
-        matches!(
-            end.fate,
-            StepFate::Unreachable {
-                begun: Begun::No,
-                ..
-            }
-        ),
-        "{end:?}"
-    );
+    let end = run_step(&node, &supervisor, &step, within(LONG), &mut |_| {}).await.expect("data");
+    assert!(matches!(end.fate, StepFate::Unreachable { begun: Begun::No, .. }), "{end:?}");
 }
 
 #[tokio::test]
@@ -507,10 +364,7 @@ async fn a_short_step_costs_one_quick_round_trip() {
         for number in 0..60 {
             let step = spec(&number.to_string(), Command::Argv(vec!["true".to_owned()]));
             let begin = Instant::now();
-            let poll = supervisor
-                .start(&mut channel, &step, LONG, 1000)
-                .await
-                .expect("starts");
+            let poll = supervisor.start(&mut channel, &step, LONG, 1000).await.expect("starts");
             times.push(begin.elapsed());
             assert_eq!(poll.state, StepState::Ended(Exit::Exited(0)));
         }

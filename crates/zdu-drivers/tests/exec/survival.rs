@@ -28,14 +28,7 @@ async fn the_doomed_controller() {
         return;
     };
     let supervisor = Supervisor::new(Some(&base)).expect("absolute");
-    let _ = run_step(
-        &local(),
-        &supervisor,
-        &step(&base),
-        within(LONG),
-        &mut |_| {},
-    )
-    .await;
+    let _ = run_step(&local(), &supervisor, &step(&base), within(LONG), &mut |_| {}).await;
 }
 
 #[tokio::test]
@@ -44,15 +37,10 @@ async fn a_killed_controller_leaves_the_step_to_the_next_one() {
     let path = _directory.path().join("b");
     let path = path.to_str().expect("text");
     let mut command = Command::new(std::env::current_exe().expect("this test"));
-    command
-        .args(["--exact", "survival::the_doomed_controller"])
-        .env(ROLE, path);
+    command.args(["--exact", "survival::the_doomed_controller"]).env(ROLE, path);
     let mut doomed = command.stdout(Stdio::null()).spawn().expect("starts");
     let until = Instant::now() + LONG;
-    while std::fs::read(format!("{path}.count"))
-        .unwrap_or_default()
-        .is_empty()
-    {
+    while std::fs::read(format!("{path}.count")).unwrap_or_default().is_empty() {
         assert!(Instant::now() < until, "the step begins");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -60,19 +48,9 @@ async fn a_killed_controller_leaves_the_step_to_the_next_one() {
     doomed.wait().expect("reaps");
     std::fs::write(format!("{path}.gate"), "").expect("writes");
     let supervisor = Supervisor::new(Some(path)).expect("absolute");
-    let end = run_step(
-        &local(),
-        &supervisor,
-        &step(path),
-        within(LONG),
-        &mut |_| {},
-    )
-    .await;
+    let end = run_step(&local(), &supervisor, &step(path), within(LONG), &mut |_| {}).await;
     let end = end.expect("attaches");
     assert_eq!(end.fate, StepFate::Ended(Exit::Exited(42)));
     assert_eq!(end.stdout, b"one\ntyped\n");
-    assert_eq!(
-        std::fs::read_to_string(format!("{path}.count")).expect("it ran"),
-        "x\n"
-    );
+    assert_eq!(std::fs::read_to_string(format!("{path}.count")).expect("it ran"), "x\n");
 }

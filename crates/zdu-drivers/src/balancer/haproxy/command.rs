@@ -28,10 +28,7 @@ impl ServerPath {
     pub fn new(backend: &str, server: &str) -> Result<Self, BadName> {
         check_name(backend)?;
         check_name(server)?;
-        Ok(Self {
-            backend: backend.to_owned(),
-            server: server.to_owned(),
-        })
+        Ok(Self { backend: backend.to_owned(), server: server.to_owned() })
     }
 
     /// The backend's name.
@@ -57,9 +54,7 @@ impl fmt::Display for ServerPath {
 pub fn check_name(name: &str) -> Result<(), BadName> {
     let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
     if name.is_empty() || !name.chars().all(fine) {
-        return Err(BadName {
-            name: name.to_owned(),
-        });
+        return Err(BadName { name: name.to_owned() });
     }
     Ok(())
 }
@@ -150,11 +145,7 @@ impl fmt::Display for Command {
 /// pick up the request", and two connections could answer from two processes.
 #[must_use]
 pub fn line(commands: &[Command]) -> String {
-    let mut text = commands
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(";");
+    let mut text = commands.iter().map(ToString::to_string).collect::<Vec<_>>().join(";");
     text.push('\n');
     text
 }

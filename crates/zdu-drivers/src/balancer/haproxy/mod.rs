@@ -63,11 +63,7 @@ impl Instance {
     /// An instance; `deadline` holds for each line of commands, connecting included.
     #[must_use]
     pub fn new(name: impl Into<String>, endpoint: Endpoint, deadline: Duration) -> Self {
-        Self {
-            name: name.into(),
-            endpoint,
-            deadline,
-        }
+        Self { name: name.into(), endpoint, deadline }
     }
 
     /// The process behind the endpoint now; differs after a reload or restart.
@@ -98,10 +94,7 @@ impl Instance {
             instance: self.name.clone(),
             member: MemberName::new(backend, server),
             hold: hold_of(&view),
-            weight: Some(FoundWeight {
-                current: view.uweight,
-                initial: view.iweight,
-            }),
+            weight: Some(FoundWeight { current: view.uweight, initial: view.iweight }),
             identity: Some(identity),
             findings: findings(&view),
         })
@@ -128,11 +121,7 @@ impl Instance {
         if seen == wanted {
             Ok(identity)
         } else {
-            Err(InstanceError::NotTaken {
-                member: member.clone(),
-                wanted,
-                seen,
-            })
+            Err(InstanceError::NotTaken { member: member.clone(), wanted, seen })
         }
     }
 
@@ -168,11 +157,7 @@ impl Instance {
         undone.now = hold_of(&view);
         if undone.now != before.hold {
             let (wanted, seen) = (before.hold, undone.now);
-            return Err(InstanceError::NotTaken {
-                member: member.clone(),
-                wanted,
-                seen,
-            });
+            return Err(InstanceError::NotTaken { member: member.clone(), wanted, seen });
         }
         Ok(undone)
     }
@@ -191,11 +176,7 @@ impl Instance {
         let (_, server) = one(view, &member.backend, &member.server)?;
         let done = replies.take("shutdown sessions").and_then(reply::change);
         done.map_err(InstanceError::Reply)?;
-        Ok(Cut {
-            instance: self.name.clone(),
-            member: member.clone(),
-            sessions: server.scur,
-        })
+        Ok(Cut { instance: self.name.clone(), member: member.clone(), sessions: server.scur })
     }
 
     /// Changes, then a view, all by one process. The first refused change is the error.
@@ -248,10 +229,7 @@ impl Instance {
                 send_and_read(stream, line, into).await
             }
         };
-        done.map_err(|error| InstanceError::Connection {
-            endpoint,
-            detail: error.to_string(),
-        })
+        done.map_err(|error| InstanceError::Connection { endpoint, detail: error.to_string() })
     }
 }
 
@@ -277,19 +255,13 @@ fn read_changes(bytes: &[u8], backend: &str, changes: usize) -> Result<View, Rep
         reply::change(replies.take("a change")?)?;
     }
     let servers = take_servers(&mut replies, backend)?;
-    Ok(View {
-        identity: identity(info),
-        servers,
-    })
+    Ok(View { identity: identity(info), servers })
 }
 
 fn take_view(replies: &mut Replies<'_>, backend: &str) -> Result<View, ReplyError> {
     let info = replies.take_info()?;
     let servers = take_servers(replies, backend)?;
-    Ok(View {
-        identity: identity(info),
-        servers,
-    })
+    Ok(View { identity: identity(info), servers })
 }
 
 fn take_servers(replies: &mut Replies<'_>, backend: &str) -> Result<Vec<ServerView>, ReplyError> {
@@ -310,14 +282,10 @@ fn one(view: View, backend: &str, server: &str) -> Result<(Identity, ServerView)
 
 fn identity(info: reply::Info) -> Identity {
     // Versions that do not print a start time print an uptime.
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     Identity {
         pid: info.pid,
-        started_unix_s: info
-            .started_unix_s
-            .unwrap_or(now.saturating_sub(info.uptime_s)),
+        started_unix_s: info.started_unix_s.unwrap_or(now.saturating_sub(info.uptime_s)),
         version: info.version,
     }
 }
@@ -393,10 +361,7 @@ fn reading(view: &ServerView) -> MemberReading {
             (_, None) if view.tracked.is_some() => Some(state == MemberState::Serving),
             (_, _) => Some(view.check_passed()),
         },
-        weight: Some(FoundWeight {
-            current: view.uweight,
-            initial: view.iweight,
-        }),
+        weight: Some(FoundWeight { current: view.uweight, initial: view.iweight }),
         detail: detail(view),
     }
 }
@@ -477,10 +442,7 @@ async fn observe_members(
     instance: &Instance,
     members: &[MemberName],
 ) -> Result<Observation, InstanceError> {
-    let mut backends: Vec<&str> = members
-        .iter()
-        .map(|member| member.backend.as_str())
-        .collect();
+    let mut backends: Vec<&str> = members.iter().map(|member| member.backend.as_str()).collect();
     backends.sort_unstable();
     backends.dedup();
     let mut commands = vec![Command::ShowInfo];
@@ -494,38 +456,27 @@ async fn observe_members(
     let info = replies.take_info().map_err(InstanceError::Reply)?;
     let mut read = std::collections::BTreeMap::new();
     for backend in backends {
-        let state = replies
-            .take("show servers state")
-            .map_err(InstanceError::Reply)?;
+        let state = replies.take("show servers state").map_err(InstanceError::Reply)?;
         let stat = replies.take("show stat").map_err(InstanceError::Reply)?;
         // A backend that is gone is this member's trouble, not the instance's.
         let servers = reply::servers_state(state)
             .and_then(|state| reply::servers(&reply::stat(stat)?, &state, backend));
         read.insert(backend, servers);
     }
-    let readings = members
-        .iter()
-        .map(|member| (member.clone(), member_of(&read, member)));
-    Ok(Observation {
-        identity: Some(identity(info)),
-        members: readings.collect(),
-    })
+    let readings = members.iter().map(|member| (member.clone(), member_of(&read, member)));
+    Ok(Observation { identity: Some(identity(info)), members: readings.collect() })
 }
 
 fn member_of(
     read: &std::collections::BTreeMap<&str, Result<Vec<ServerView>, ReplyError>>,
     member: &MemberName,
 ) -> Result<MemberReading, InstanceError> {
-    let missing = || ReplyError::NoSuchServer {
-        text: format!("no row for {member}"),
-    };
+    let missing = || ReplyError::NoSuchServer { text: format!("no row for {member}") };
     let servers = match read.get(member.backend.as_str()) {
         Some(Ok(servers)) => servers,
         Some(Err(error)) => return Err(InstanceError::Reply(error.clone())),
         None => return Err(InstanceError::Reply(missing())),
     };
     let server = servers.iter().find(|view| view.server == member.server);
-    server
-        .map(reading)
-        .ok_or_else(|| InstanceError::Reply(missing()))
+    server.map(reading).ok_or_else(|| InstanceError::Reply(missing()))
 }

@@ -163,9 +163,9 @@ impl<'a> Replies<'a> {
     pub fn new(bytes: &'a [u8]) -> Result<Self, ReplyError> {
         match std::str::from_utf8(bytes) {
             Ok(rest) => Ok(Self { rest }),
-            Err(_) => Err(ReplyError::NotHaproxy {
-                excerpt: excerpt(&String::from_utf8_lossy(bytes)),
-            }),
+            Err(_) => {
+                Err(ReplyError::NotHaproxy { excerpt: excerpt(&String::from_utf8_lossy(bytes)) })
+            }
         }
     }
 
@@ -185,10 +185,7 @@ impl<'a> Replies<'a> {
             }
             line_start = byte == b'\n';
         }
-        Err(ReplyError::Truncated {
-            part: part.to_owned(),
-            excerpt: tail(self.rest),
-        })
+        Err(ReplyError::Truncated { part: part.to_owned(), excerpt: tail(self.rest) })
     }
 
     /// The `show info` that every line of this driver begins with: it names the process that
@@ -208,9 +205,7 @@ impl<'a> Replies<'a> {
                 | ReplyError::Refused { .. }
                 | ReplyError::Truncated { .. }
                 | ReplyError::NotHaproxy { .. }
-                | ReplyError::Column { .. } => ReplyError::NotHaproxy {
-                    excerpt: excerpt(start),
-                },
+                | ReplyError::Column { .. } => ReplyError::NotHaproxy { excerpt: excerpt(start) },
             });
         }
         info(self.take("show info")?)
@@ -227,36 +222,23 @@ pub fn looks_like_info(bytes: &[u8]) -> bool {
 
 /// Parses `show info`.
 pub fn info(reply: &str) -> Result<Info, ReplyError> {
-    let fields: BTreeMap<&str, &str> = reply
-        .lines()
-        .filter_map(|line| line.split_once(": "))
-        .collect();
+    let fields: BTreeMap<&str, &str> =
+        reply.lines().filter_map(|line| line.split_once(": ")).collect();
     let number = |name: &str| -> Result<u64, ReplyError> {
         let cell = fields.get(name).copied().unwrap_or("");
-        cell.trim()
-            .parse()
-            .map_err(|_| column("show info", name, cell))
+        cell.trim().parse().map_err(|_| column("show info", name, cell))
     };
     let pid = number("Pid")?;
     Ok(Info {
         pid: u32::try_from(pid).map_err(|_| column("show info", "Pid", &pid.to_string()))?,
         uptime_s: number("Uptime_sec")?,
         started_unix_s: number("Start_time_sec").ok(),
-        version: fields
-            .get("Version")
-            .copied()
-            .unwrap_or("")
-            .trim()
-            .to_owned(),
+        version: fields.get("Version").copied().unwrap_or("").trim().to_owned(),
     })
 }
 
 fn column(part: &str, name: &str, cell: &str) -> ReplyError {
-    ReplyError::Column {
-        part: part.to_owned(),
-        column: name.to_owned(),
-        excerpt: excerpt(cell),
-    }
+    ReplyError::Column { part: part.to_owned(), column: name.to_owned(), excerpt: excerpt(cell) }
 }
 
 /// A table whose cells are found by column name. Rows and header borrow from nothing, because
@@ -276,19 +258,13 @@ impl Table {
 
     fn text<'t>(&self, row: &'t [String], name: &str) -> Result<&'t str, ReplyError> {
         self.cell(row, name).ok_or_else(|| {
-            column(
-                self.part,
-                name,
-                &self.columns.keys().cloned().collect::<Vec<_>>().join(" "),
-            )
+            column(self.part, name, &self.columns.keys().cloned().collect::<Vec<_>>().join(" "))
         })
     }
 
     fn number(&self, row: &[String], name: &str) -> Result<u64, ReplyError> {
         let cell = self.text(row, name)?;
-        cell.trim()
-            .parse()
-            .map_err(|_| column(self.part, name, cell))
+        cell.trim().parse().map_err(|_| column(self.part, name, cell))
     }
 
     fn small(&self, row: &[String], name: &str) -> Result<u32, ReplyError> {
@@ -301,10 +277,7 @@ impl Table {
     }
 
     fn filled(&self, row: &[String], name: &str) -> Option<String> {
-        self.cell(row, name)
-            .map(str::trim)
-            .filter(|cell| !cell.is_empty())
-            .map(str::to_owned)
+        self.cell(row, name).map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned)
     }
 }
 
@@ -317,14 +290,9 @@ pub fn stat(reply: &str) -> Result<Table, ReplyError> {
     let mut records = csv_records(body).into_iter();
     let header = records.next().unwrap_or_default();
     if header.first().map(String::as_str) != Some("pxname") {
-        return Err(ReplyError::NotHaproxy {
-            excerpt: excerpt(reply),
-        });
+        return Err(ReplyError::NotHaproxy { excerpt: excerpt(reply) });
     }
-    let width = header
-        .iter()
-        .position(|name| name == "-")
-        .unwrap_or(header.len());
+    let width = header.iter().position(|name| name == "-").unwrap_or(header.len());
     table(part, header.into_iter().take(width).collect(), records)
 }
 
@@ -336,16 +304,9 @@ pub fn servers_state(reply: &str) -> Result<Table, ReplyError> {
         return Err(table_refusal(part, reply));
     }
     let Some(header) = lines.next().and_then(|line| line.strip_prefix("# ")) else {
-        return Err(ReplyError::Truncated {
-            part: part.to_owned(),
-            excerpt: tail(reply),
-        });
+        return Err(ReplyError::Truncated { part: part.to_owned(), excerpt: tail(reply) });
     };
-    let words = |line: &str| {
-        line.split_whitespace()
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
-    };
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     table(part, words(header), lines.map(words))
 }
 
@@ -386,11 +347,7 @@ fn table(
         }
         rows.push(row);
     }
-    Ok(Table {
-        part,
-        columns,
-        rows,
-    })
+    Ok(Table { part, columns, rows })
 }
 
 /// Cuts CSV text into records: cells in `"` may hold commas, line ends and doubled quotes.

@@ -34,9 +34,7 @@ fn four_replies_on_one_stream_are_cut_apart_and_joined_by_name() {
     let (info, views) = read(all().as_bytes()).unwrap();
     assert_eq!((info.pid, info.uptime_s), (7601, 6));
     assert_eq!(info.started_unix_s, Some(1_795_229_814));
-    let [h1, h2] = views.as_slice() else {
-        panic!("{views:?}")
-    };
+    let [h1, h2] = views.as_slice() else { panic!("{views:?}") };
     assert_eq!((h1.scur, h1.qcur, h1.uweight, h1.iweight), (1, 2, 1, 4));
     assert!(h1.admin.forced_drain() && !h1.admin.forced_maint());
     assert!(h1.checking && h1.check_passed());
@@ -50,45 +48,26 @@ fn four_replies_on_one_stream_are_cut_apart_and_joined_by_name() {
 fn every_sentence_haproxy_refuses_with_has_its_kind_and_keeps_its_text() {
     type Is = fn(&ReplyError) -> bool;
     let cases: [(&str, Is); 12] = [
-        ("No such server.", |e| {
-            matches!(e, ReplyError::NoSuchServer { .. })
-        }),
-        ("No such backend.", |e| {
-            matches!(e, ReplyError::NoSuchBackend { .. })
-        }),
-        ("No such proxy.", |e| {
-            matches!(e, ReplyError::NoSuchBackend { .. })
-        }),
-        ("Can't find backend.", |e| {
-            matches!(e, ReplyError::NoSuchBackend { .. })
-        }),
-        ("Permission denied", |e| {
-            matches!(e, ReplyError::PermissionDenied { .. })
-        }),
+        ("No such server.", |e| matches!(e, ReplyError::NoSuchServer { .. })),
+        ("No such backend.", |e| matches!(e, ReplyError::NoSuchBackend { .. })),
+        ("No such proxy.", |e| matches!(e, ReplyError::NoSuchBackend { .. })),
+        ("Can't find backend.", |e| matches!(e, ReplyError::NoSuchBackend { .. })),
+        ("Permission denied", |e| matches!(e, ReplyError::PermissionDenied { .. })),
         ("Unknown command, but maybe one of the following", |e| {
             matches!(e, ReplyError::UnknownCommand { .. })
         }),
-        ("Require 'backend/server'.", |e| {
-            matches!(e, ReplyError::BadServerPath { .. })
-        }),
-        (
-            "Absolute weight can only be between 0 and 256 inclusive.",
-            |e| matches!(e, ReplyError::BadWeight { .. }),
-        ),
-        (
-            "Backend is using a static LB algorithm and only accepts weights '0%' and '100%'.",
-            |e| matches!(e, ReplyError::BadWeight { .. }),
-        ),
-        ("Require <weight> or <weight%>.", |e| {
+        ("Require 'backend/server'.", |e| matches!(e, ReplyError::BadServerPath { .. })),
+        ("Absolute weight can only be between 0 and 256 inclusive.", |e| {
             matches!(e, ReplyError::BadWeight { .. })
         }),
-        (
-            "'set server <srv> state' expects 'ready', 'drain' and 'maint'.",
-            |e| matches!(e, ReplyError::BadState { .. }),
-        ),
-        ("Something of a later version.", |e| {
-            matches!(e, ReplyError::Refused { .. })
+        ("Backend is using a static LB algorithm and only accepts weights '0%' and '100%'.", |e| {
+            matches!(e, ReplyError::BadWeight { .. })
         }),
+        ("Require <weight> or <weight%>.", |e| matches!(e, ReplyError::BadWeight { .. })),
+        ("'set server <srv> state' expects 'ready', 'drain' and 'maint'.", |e| {
+            matches!(e, ReplyError::BadState { .. })
+        }),
+        ("Something of a later version.", |e| matches!(e, ReplyError::Refused { .. })),
     ];
     for (text, is) in cases {
         let error = change(&format!("{text}\n")).unwrap_err();
@@ -137,22 +116,9 @@ fn a_reply_cut_anywhere_is_an_error_and_never_a_shorter_truth() {
 
 #[test]
 fn what_is_not_haproxy_is_named_with_what_it_said() {
-    for text in [
-        "HTTP/1.1 400 Bad Request\r\n\r\n",
-        "SSH-2.0-OpenSSH_9.2\r\n",
-        "",
-        "Nope\n\n",
-    ] {
-        let error = Replies::new(text.as_bytes())
-            .unwrap()
-            .take_info()
-            .unwrap_err();
-        assert_eq!(
-            error,
-            ReplyError::NotHaproxy {
-                excerpt: text.to_owned()
-            }
-        );
+    for text in ["HTTP/1.1 400 Bad Request\r\n\r\n", "SSH-2.0-OpenSSH_9.2\r\n", "", "Nope\n\n"] {
+        let error = Replies::new(text.as_bytes()).unwrap().take_info().unwrap_err();
+        assert_eq!(error, ReplyError::NotHaproxy { excerpt: text.to_owned() });
     }
     assert!(Replies::new(b"\xff\xfe").is_err());
 }
@@ -162,10 +128,7 @@ fn a_missing_column_is_named() {
     let error = stat("# pxname,svname,type\nb,h1,2\n")
         .and_then(|stat| servers(&stat, &servers_state(STATE.trim_end())?, "b"))
         .unwrap_err();
-    assert!(
-        matches!(&error, ReplyError::Column { column, .. } if column == "status"),
-        "{error:?}"
-    );
+    assert!(matches!(&error, ReplyError::Column { column, .. } if column == "status"), "{error:?}");
 }
 
 proptest! {

@@ -42,10 +42,7 @@ impl Status {
     #[must_use]
     pub fn parse(cell: &str) -> Self {
         let fraction = |word: &str| -> Option<(u32, u32)> {
-            let (done, of) = cell
-                .strip_prefix(word)?
-                .strip_prefix(' ')?
-                .split_once('/')?;
+            let (done, of) = cell.strip_prefix(word)?.strip_prefix(' ')?.split_once('/')?;
             Some((done.parse().ok()?, of.parse().ok()?))
         };
         match cell {
@@ -60,9 +57,7 @@ impl Status {
             "no check" => return Self::NoCheck,
             _ => {}
         }
-        if let Some(via) = cell
-            .strip_prefix("MAINT (via ")
-            .and_then(|rest| rest.strip_suffix(')'))
+        if let Some(via) = cell.strip_prefix("MAINT (via ").and_then(|rest| rest.strip_suffix(')'))
         {
             return Self::MaintVia(via.to_owned());
         }
@@ -228,9 +223,7 @@ impl ServerView {
     #[must_use]
     pub fn check_passed(&self) -> bool {
         let code = self.check_status.as_deref();
-        matches!(
-            self.check_result,
-            CheckResult::Passed | CheckResult::Conditional
-        ) && matches!(code, Some("L4OK" | "L6OK" | "L7OK" | "L7OKC"))
+        matches!(self.check_result, CheckResult::Passed | CheckResult::Conditional)
+            && matches!(code, Some("L4OK" | "L6OK" | "L7OK" | "L7OKC"))
     }
 }

@@ -1,0 +1,322 @@
+//! Taking effects and sending answers.
+
+use crate::access::Access;
+use crate::answer::{Answer, Progress};
+use crate::balancer::keeper::KeeperEvent;
+use crate::capture::Captures;
+use crate::command::{self, Mode, node_of};
+use crate::output::OutputSink;
+use crate::probe;
+use crate::traffic::{Kept, Traffic};
+use crate::transfer;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use zdu_model::effect::Effect;
+use zdu_model::ids::{Attempt, BalancerName, Epoch, InstanceName, NodeName, RolloutId, StepNo};
+use zdu_model::plan::{Plan, PlannedStep, Probe, Unknown, Work};
+use zdu_model::report::{End, InstanceReading, Report};
+
+/// What drivers need to know.
+pub struct Setup {
+    /// The plan whose steps effects name.
+    pub plan: Arc<Plan>,
+    /// The rollout, as nodes' records are named.
+    pub rollout: RolloutId,
+    /// The epoch nodes are told.
+    pub epoch: Epoch,
+    /// The ways out.
+    pub access: Arc<Access>,
+    /// Where captured values are kept (0700).
+    pub captures: PathBuf,
+    /// Where local ends of forwarded sockets lie; a short path, 0700.
+    pub sockets: PathBuf,
+    /// The directory for records on nodes; `$HOME/.zdu` when absent.
+    pub node_base: Option<String>,
+    /// Takes the output of commands.
+    pub sink: Arc<dyn OutputSink>,
+    /// Takes answers. Never dropped: an answer that cannot be sent means that we are being ended.
+    pub answers: mpsc::Sender<Answer>,
+    /// Takes progress; what does not fit is dropped.
+    pub progress: mpsc::Sender<Progress>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) rollout: RolloutId,
+    pub(crate) epoch: Epoch,
+    pub(crate) access: Arc<Access>,
+    pub(crate) captures: Captures,
+    pub(crate) node_base: Option<String>,
+    pub(crate) sink: Arc<dyn OutputSink>,
+    traffic: Traffic,
+    answers: mpsc::Sender<Answer>,
+    progress: mpsc::Sender<Progress>,
+    running: Mutex<BTreeMap<(StepNo, Attempt), AbortHandle>>,
+}
+
+impl Inner {
+    pub(crate) fn progress(&self, step: StepNo, on: &str) {
+        // Droppable by design: the next one says it again.
+        let _dropped = self.progress.try_send(Progress { step, on: on.to_owned() });
+    }
+}
+
+/// Answers effects, each in a task of its own.
+pub struct Drivers {
+    inner: Arc<Inner>,
+    kept: tokio::task::JoinHandle<()>,
+}
+
+/// Events of the keepers on their way; they come at most some per second.
+const KEPT_MAX: usize = 64;
+
+impl Drivers {
+    /// Drivers for one rollout. Needs a tokio runtime; contacts nothing yet.
+    #[must_use]
+    pub fn new(setup: Setup) -> Self {
+        let Setup {
+            plan,
+            rollout,
+            epoch,
+            access,
+            captures,
+            sockets,
+            node_base,
+            sink,
+            answers,
+            progress,
+        } = setup;
+        let (kept, events) = mpsc::channel(KEPT_MAX);
+        let traffic = Traffic::new(Arc::clone(&plan), Arc::clone(&access), &sockets, &kept);
+        let inner = Arc::new(Inner {
+            plan,
+            rollout,
+            epoch,
+            access,
+            captures: Captures::new(captures),
+            node_base,
+            sink,
+            traffic,
+            answers,
+            progress,
+            running: Mutex::new(BTreeMap::new()),
+        });
+        let kept = tokio::spawn(tell_kept(Arc::clone(&inner), events));
+        Self { inner, kept }
+    }
+
+    /// What a guard of an earlier controller saw, read from the journal, so that an undrain can
+    /// mirror it.
+    pub fn remember(&self, node: &NodeName, readings: &[InstanceReading]) {
+        self.inner.traffic.remember(node, readings);
+    }
+
+    /// Begins to answer an effect. The answer comes through the channel of the setup.
+    pub fn start(&self, effect: Effect) {
+        let inner = Arc::clone(&self.inner);
+        match effect {
+            Effect::Run { step, attempt } => self.spawn(step, attempt, Mode::Run),
+            Effect::Recover { step, attempt } => self.spawn(step, attempt, Mode::Recover),
+            Effect::Observe { step, attempt } => {
+                let task = tokio::spawn(async move {
+                    let report = observe(&inner, step).await;
+                    inner.answer(step, attempt, report).await;
+                });
+                self.track(step, attempt, task.abort_handle());
+            }
+            Effect::Cancel { step, attempt } => {
+                let running = self.inner.running.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(task) = running.get(&(step, attempt)) {
+                    task.abort();
+                }
+                drop(running);
+                tokio::spawn(async move {
+                    let report = Report::bare(End::NotMet("cancelled".into()));
+                    inner.answer(step, attempt, report).await;
+                });
+            }
+            Effect::KeepOut { node } => {
+                tokio::spawn(async move { inner.traffic.keep_out(&node).await });
+            }
+        }
+    }
+
+    fn spawn(&self, step: StepNo, attempt: Attempt, mode: Mode) {
+        let inner = Arc::clone(&self.inner);
+        let task = tokio::spawn(async move {
+            inner.sink.begin(step, attempt);
+            let report = work(&inner, step, attempt, mode).await;
+            inner.sink.end(step, attempt, &report);
+            inner.answer(step, attempt, report).await;
+        });
+        self.track(step, attempt, task.abort_handle());
+    }
+
+    fn track(&self, step: StepNo, attempt: Attempt, task: AbortHandle) {
+        let mut running = self.inner.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.insert((step, attempt), task);
+    }
+
+    /// Stops: tasks are dropped where they are (what runs on nodes runs on), keepers end.
+    pub async fn close(self) {
+        let tasks = {
+            let mut running = self.inner.running.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *running)
+        };
+        for task in tasks.into_values() {
+            task.abort();
+        }
+        self.kept.abort();
+        let _ended = self.kept.await;
+        self.inner.access.close().await;
+        if let Some(inner) = Arc::into_inner(self.inner) {
+            inner.traffic.stop().await;
+        }
+    }
+
+    /// Destroys captured values: the rollout no longer can need them.
+    pub fn destroy_captures(&self) {
+        self.inner.captures.destroy();
+    }
+}
+
+impl Inner {
+    async fn answer(&self, step: StepNo, attempt: Attempt, report: Report) {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&(step, attempt));
+        // Nobody listens any more only while the process is being ended.
+        let _sent = self.answers.send(Answer::Report { step, attempt, report }).await;
+    }
+}
+
+async fn work(inner: &Arc<Inner>, no: StepNo, attempt: Attempt, mode: Mode) -> Report {
+    let plan = Arc::clone(&inner.plan);
+    let step = plan.step(no);
+    let deadline = Duration::from_millis(step.deadline.0);
+    let waiting = |on: &str| inner.progress(no, on);
+    let node = step.subject.node();
+    let traffic = &inner.traffic;
+    match (&step.work, node) {
+        (Work::Guard { group }, Some(node)) => {
+            match inner.plan.fleet.groups.iter().find(|known| known.name == *group) {
+                Some(group) => traffic.guard(group, node).await,
+                None => Report::bare(End::Refused(format!("no group {group}"))),
+            }
+        }
+        (Work::Drain, Some(node)) => traffic.drain(node, deadline, &waiting).await,
+        (Work::Certify, Some(node)) => traffic.certify(node, deadline, &waiting).await,
+        (Work::Undrain, Some(node)) => traffic.undrain(node, deadline, &waiting).await,
+        (Work::Serving, Some(node)) => traffic.serving(node, deadline, &waiting).await,
+        (Work::Ready(probes), _) => ready(inner, step, probes, deadline).await,
+        (Work::Wait(probe), _) => ready(inner, step, std::slice::from_ref(probe), deadline).await,
+        (Work::Run(run), _) => command::run(inner, step, attempt, run, mode).await,
+        (Work::Http(_), _) if mode == Mode::Recover => {
+            Report::bare(End::Lost("the controller ended before the answer came".into()))
+        }
+        (Work::Http(call), _) => transfer::send(inner, step, call).await,
+        (Work::Upload { from, to, mode }, _) => transfer::put(inner, step, from, to, *mode).await,
+        (Work::Backup { path, to }, _) => transfer::save(inner, step, path, to).await,
+        (Work::Soak(_) | Work::Manual { .. }, _) => {
+            Report::bare(End::Refused("the engine does this itself".into()))
+        }
+        (
+            Work::Guard { .. } | Work::Drain | Work::Certify | Work::Undrain | Work::Serving,
+            None,
+        ) => Report::bare(End::Refused("this act needs a node".into())),
+    }
+}
+
+/// Every probe must hold, one after another, within one deadline.
+async fn ready(
+    inner: &Arc<Inner>,
+    step: &PlannedStep,
+    probes: &[Probe],
+    deadline: Duration,
+) -> Report {
+    let until = tokio::time::Instant::now() + deadline;
+    for probe in probes {
+        let waiting = |on: &str| inner.progress(step.no, on);
+        let held =
+            probe::hold(&inner.access, &inner.captures, node_of(step), probe, until, &waiting);
+        if let Err(why) = held.await {
+            return Report::bare(End::NotMet(why));
+        }
+    }
+    Report::bare(End::Done)
+}
+
+/// Did it happen? `Done`, `Never`, or `Lost` when neither probe holds.
+async fn observe(inner: &Arc<Inner>, no: StepNo) -> Report {
+    let step = inner.plan.step(no);
+    let Unknown::Observe { done, not_done } = &step.unknown else {
+        return Report::bare(End::Lost("the step has no probe to observe it by".into()));
+    };
+    let node = node_of(step);
+    let until =
+        tokio::time::Instant::now() + Duration::from_millis(inner.plan.policy.reconnect_deadline.0);
+    loop {
+        let why = match probe::ask(&inner.access, &inner.captures, node, done).await {
+            Ok(_) => return Report::bare(End::Done),
+            Err(why) => why,
+        };
+        if let Some(not_done) = not_done
+            && probe::ask(&inner.access, &inner.captures, node, not_done).await.is_ok()
+        {
+            return Report::bare(End::Never);
+        }
+        inner.progress(no, &why);
+        if tokio::time::Instant::now() >= until {
+            return Report::bare(End::Lost(format!("neither probe holds: {why}")));
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+async fn tell_kept(inner: Arc<Inner>, mut events: mpsc::Receiver<Kept>) {
+    while let Some((balancer, event)) = events.recv().await {
+        if let Some(answer) = translate(&inner, &balancer, event)
+            && inner.answers.send(answer).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+fn translate(inner: &Inner, balancer: &BalancerName, event: KeeperEvent) -> Option<Answer> {
+    let named = |instance: String| InstanceName::new(instance).ok();
+    match event {
+        KeeperEvent::Drift { instance, member, seen, pid_before, pid_after, reasserted } => {
+            let (node, member) = inner.traffic.owner(balancer, &member)?;
+            let pid = |pid: Option<u32>| pid.map_or_else(|| "?".into(), |pid| pid.to_string());
+            let mut text = seen.detail;
+            if pid_before != pid_after {
+                text = format!("{text}, process {} became {}", pid(pid_before), pid(pid_after));
+            }
+            if let Err(error) = &reasserted {
+                text = format!("{text}; {error}");
+            }
+            let (instance, reasserted) = (named(instance)?, reasserted.is_ok());
+            Some(Answer::Drift { node, instance, member, seen: text, reasserted })
+        }
+        KeeperEvent::MemberUnreadable { instance, member, error } => {
+            let (node, member) = inner.traffic.owner(balancer, &member)?;
+            let (instance, seen) = (named(instance)?, error.to_string());
+            Some(Answer::Drift { node, instance, member, seen, reasserted: false })
+        }
+        KeeperEvent::InstanceDown { instance, error } => {
+            let (instance, reason) = (named(instance)?, error.to_string());
+            Some(Answer::InstanceChanged { instance, up: false, reason })
+        }
+        KeeperEvent::InstanceUp { instance, pid_before, pid_after } => {
+            let reason = match pid_before == pid_after {
+                true => "the same process answers again",
+                false => "another process answers",
+            };
+            let (instance, reason) = (named(instance)?, reason.into());
+            Some(Answer::InstanceChanged { instance, up: true, reason })
+        }
+    }
+}

@@ -1,0 +1,652 @@
+//! Traffic: reading capacity, draining, certifying, returning, and holding a node out in between,
+//! over every instance of every balancer the node is a member of.
+
+use crate::access::Access;
+use crate::balancer::certify::{
+    AfterDeadline, Certification, CertifyRule, Entry, Evidence as Sides, Left, NodeSockets,
+    NotDrained, PeerCount, Sample, SocketRule, Unexplained, certify, kill_sessions,
+    proceed_and_count,
+};
+use crate::balancer::keeper::{Keeper, KeeperEvent};
+use crate::balancer::member::{
+    self, BalancerInstance, MemberState as Seen, hold_all, read_group, undrain_all,
+};
+use crate::balancer::serve::{ServeRule, Serving, wait_serving};
+use crate::balancer::{Before, BoxFuture, FoundWeight, Hold, MemberName};
+use crate::exec::established;
+use crate::instance::connect;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, ToSocketAddrs as _};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use zdu_model::fleet::{Fleet, Group, Instance, Member, Node, Reach, Socket};
+use zdu_model::ids::{BalancerName, InstanceName, NodeName};
+use zdu_model::plan::Plan;
+use zdu_model::policy::DrainExpiry;
+use zdu_model::report::{
+    DrainEvidence, End, Evidence, Held, InstanceReading, MemberReading, MemberState, Report,
+};
+use zdu_model::time::Millis;
+
+/// How often a held drain is looked at: design asks for a re-drain within a second.
+const KEEP_INTERVAL: Duration = Duration::from_millis(200);
+
+/// How often a change that an instance did not take is tried again.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How often instances are asked whether they show a returned member serving.
+const SERVING_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How long the certificate may take once sessions were cut.
+const AFTER_CUT: Duration = Duration::from_secs(5);
+
+type Instances = Vec<Arc<dyn BalancerInstance>>;
+
+/// A keeper's event with the balancer it is about.
+pub(crate) type Kept = (BalancerName, KeeperEvent);
+
+pub(crate) struct Traffic {
+    plan: Arc<Plan>,
+    access: Arc<Access>,
+    balancers: BTreeMap<BalancerName, Instances>,
+    keepers: BTreeMap<BalancerName, Keeper>,
+    /// What the guard saw before each node was taken out.
+    befores: Mutex<BTreeMap<NodeName, BTreeMap<BalancerName, Vec<Before>>>>,
+    /// Addresses the balancers reach the nodes from.
+    addresses: BTreeSet<IpAddr>,
+}
+
+/// Reads the state of members; used by preflight, which holds nothing.
+pub async fn read_members(
+    fleet: &Fleet,
+    access: &Arc<Access>,
+    directory: &Path,
+    nodes: &[&Node],
+) -> Vec<InstanceReading> {
+    let mut readings = Vec::new();
+    for (name, balancer) in &fleet.balancers {
+        let instances: Instances =
+            balancer.instances.iter().map(|i| connect(balancer, i, access, directory)).collect();
+        readings.extend(read_balancer(name, &instances, nodes).await);
+    }
+    readings
+}
+
+async fn read_balancer(
+    balancer: &BalancerName,
+    instances: &Instances,
+    nodes: &[&Node],
+) -> Vec<InstanceReading> {
+    let of = |node: &Node| {
+        let members = node.members.iter().filter(|m| m.balancer == *balancer).cloned();
+        members.map(|member| (node.name.clone(), member)).collect::<Vec<_>>()
+    };
+    let owned: Vec<(NodeName, Member)> = nodes.iter().flat_map(|node| of(node)).collect();
+    if owned.is_empty() {
+        return Vec::new();
+    }
+    let names: Vec<MemberName> = owned.iter().map(|(_, member)| name_of(member)).collect();
+    let readings = read_group(instances, &names).await;
+    readings.into_iter().map(|reading| told(balancer, reading, &owned)).collect()
+}
+
+impl Traffic {
+    pub(crate) fn new(
+        plan: Arc<Plan>,
+        access: Arc<Access>,
+        directory: &Path,
+        kept: &mpsc::Sender<Kept>,
+    ) -> Self {
+        let mut balancers = BTreeMap::new();
+        let mut keepers = BTreeMap::new();
+        for (name, balancer) in &plan.fleet.balancers {
+            let instances: Instances = balancer
+                .instances
+                .iter()
+                .map(|i| connect(balancer, i, &access, directory))
+                .collect();
+            let (keeper, mut reports) = Keeper::start(instances.clone(), KEEP_INTERVAL);
+            let (kept, of) = (kept.clone(), name.clone());
+            tokio::spawn(async move {
+                while let Some(report) = reports.recv().await {
+                    if kept.send((of.clone(), report.event)).await.is_err() {
+                        return;
+                    }
+                }
+            });
+            balancers.insert(name.clone(), instances);
+            keepers.insert(name.clone(), keeper);
+        }
+        let addresses = addresses(&plan.fleet);
+        let befores = Mutex::new(BTreeMap::new());
+        Self { plan, access, balancers, keepers, befores, addresses }
+    }
+
+    fn node(&self, name: &NodeName) -> Option<&Node> {
+        self.plan.fleet.node(name)
+    }
+
+    /// The guard: every member of the group on every instance of the group's balancers.
+    pub(crate) async fn guard(&self, group: &Group, node: &NodeName) -> Report {
+        let mut readings = Vec::new();
+        let nodes: Vec<&Node> = group.nodes.iter().collect();
+        for (name, instances) in &self.balancers {
+            readings.extend(read_balancer(name, instances, &nodes).await);
+        }
+        self.remember(node, &readings);
+        Report::with(End::Done, Evidence::Balancers(readings))
+    }
+
+    /// Keeps what a guard saw of a node; at a resume the reading comes from the journal.
+    pub(crate) fn remember(&self, node: &NodeName, readings: &[InstanceReading]) {
+        let mut befores: BTreeMap<BalancerName, Vec<Before>> = BTreeMap::new();
+        for reading in readings {
+            for member in reading.members.iter().filter(|member| member.node == *node) {
+                let before = before_of(&reading.instance, member);
+                befores.entry(reading.balancer.clone()).or_default().push(before);
+            }
+        }
+        let mut known = self.befores.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(node.clone(), befores);
+    }
+
+    fn befores(&self, node: &NodeName) -> BTreeMap<BalancerName, Vec<Before>> {
+        let known = self.befores.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(node).cloned().unwrap_or_default()
+    }
+
+    /// From now on the node is held out.
+    pub(crate) async fn keep_out(&self, node: &NodeName) {
+        for (balancer, befores) in self.befores(node) {
+            if let Some(keeper) = self.keepers.get(&balancer) {
+                for before in &befores {
+                    let _watched = keeper.hold(before).await;
+                }
+            }
+        }
+    }
+
+    /// Takes the node out of new traffic everywhere; an instance that does not take it is asked
+    /// again until the deadline.
+    pub(crate) async fn drain(
+        &self,
+        node: &NodeName,
+        deadline: Duration,
+        waiting: &(dyn Fn(&str) + Send + Sync),
+    ) -> Report {
+        self.keep_out(node).await;
+        let befores = self.befores(node);
+        if befores.is_empty() {
+            return Report::bare(End::Refused("no guard has read this node's members".into()));
+        }
+        let attempt = || async {
+            let mut failures = Vec::new();
+            for (balancer, befores) in &befores {
+                let Some(instances) = self.balancers.get(balancer) else { continue };
+                for one in hold_all(instances, befores).await {
+                    if let Err(error) = one.result {
+                        failures.push(format!("{} on {}: {error}", one.member, one.instance));
+                    }
+                }
+            }
+            failures
+        };
+        until_none(deadline, waiting, attempt).await
+    }
+
+    /// Puts the node's members back to what the guard saw.
+    pub(crate) async fn undrain(
+        &self,
+        node: &NodeName,
+        deadline: Duration,
+        waiting: &(dyn Fn(&str) + Send + Sync),
+    ) -> Report {
+        let befores = self.befores(node);
+        if befores.is_empty() {
+            return Report::bare(End::Refused("no guard has read this node's members".into()));
+        }
+        for (balancer, befores) in &befores {
+            if let Some(keeper) = self.keepers.get(balancer) {
+                for before in befores {
+                    keeper.release(&before.member).await;
+                }
+            }
+        }
+        let attempt = || async {
+            let mut failures = Vec::new();
+            for (balancer, befores) in &befores {
+                let Some(instances) = self.balancers.get(balancer) else { continue };
+                for one in undrain_all(instances, befores).await {
+                    if let Err(error) = one.result {
+                        failures.push(format!("{} on {}: {error}", one.member, one.instance));
+                    }
+                }
+            }
+            failures
+        };
+        until_none(deadline, waiting, attempt).await
+    }
+
+    /// Waits until every instance shows the node as it was before.
+    pub(crate) async fn serving(
+        &self,
+        node: &NodeName,
+        deadline: Duration,
+        waiting: &(dyn Fn(&str) + Send + Sync),
+    ) -> Report {
+        for (balancer, befores) in self.befores(node) {
+            let Some(instances) = self.balancers.get(&balancer) else { continue };
+            let rule = ServeRule { interval: SERVING_INTERVAL, deadline };
+            let mut tell = |gaps: &[crate::balancer::serve::WaitingOn]| {
+                if let Some(gap) = gaps.first() {
+                    waiting(&gap_text(gap));
+                }
+            };
+            match wait_serving(instances, &befores, rule, &mut tell).await {
+                Serving::All(_) => {}
+                Serving::NotYet(gaps) => {
+                    let gaps: Vec<_> = gaps.iter().map(gap_text).collect();
+                    return Report::bare(End::NotMet(gaps.join("; ")));
+                }
+            }
+        }
+        let readings = self.read_node(node).await;
+        Report::with(End::Done, Evidence::Balancers(readings))
+    }
+
+    async fn read_node(&self, node: &NodeName) -> Vec<InstanceReading> {
+        let mut readings = Vec::new();
+        if let Some(node) = self.node(node) {
+            for (name, instances) in &self.balancers {
+                readings.extend(read_balancer(name, instances, &[node]).await);
+            }
+        }
+        readings
+    }
+
+    /// Waits for the drain certificate, or does what the policy says about its deadline.
+    pub(crate) async fn certify(
+        &self,
+        name: &NodeName,
+        deadline: Duration,
+        waiting: &(dyn Fn(&str) + Send + Sync),
+    ) -> Report {
+        let Some(node) = self.node(name) else {
+            return Report::bare(End::Refused(format!("{name} is no node of this fleet")));
+        };
+        let members: BTreeMap<&BalancerName, Vec<MemberName>> = self.members_of(node);
+        let entries: Vec<Entry<'_>> = members
+            .iter()
+            .filter_map(|(balancer, members)| {
+                let instances = self.balancers.get(*balancer)?;
+                Some(Entry { instances, members })
+            })
+            .collect();
+        let sampler = Sockets { access: &self.access, node };
+        let rule = SocketRule {
+            balancers: self.addresses.clone(),
+            exempt: BTreeSet::new(),
+            unexplained: Unexplained::Refuse,
+        };
+        let sockets =
+            (!node.service_ports.is_empty()).then_some((&sampler as &dyn NodeSockets, &rule));
+        let sides = Sides { entries: &entries, sockets };
+        let policy = &self.plan.policy;
+        let rule = |deadline| CertifyRule {
+            consecutive: policy.certify.samples,
+            interval: Duration::from_millis(policy.certify.interval.0),
+            deadline,
+        };
+        let mut tell = |sample: &Sample| {
+            if let Some(left) = sample.left.first() {
+                waiting(&left_text(left));
+            }
+        };
+        let began = tokio::time::Instant::now();
+        let missed = match certify(sides, rule(deadline), &mut tell).await {
+            Certification::Drained(certificate) => {
+                let last = certificate.samples.last();
+                return self.certificate(node, last, rule(deadline).consecutive, began, (0, 0));
+            }
+            Certification::NotDrained(missed) => *missed,
+        };
+        match policy.on_drain_deadline {
+            DrainExpiry::Fail => self.refused(node, &missed, began),
+            DrainExpiry::Proceed => self.proceeded(node, missed, began),
+            DrainExpiry::Kill => match kill_sessions(sides, rule(AFTER_CUT), &mut tell).await {
+                AfterDeadline::Cut { cuts, after } => self.cut(node, cuts, after, began),
+                AfterDeadline::Failed(missed) => self.refused(node, &missed, began),
+                AfterDeadline::Proceeded { .. } => self.refused(node, &missed, began),
+            },
+        }
+    }
+
+    fn members_of<'n>(&self, node: &'n Node) -> BTreeMap<&'n BalancerName, Vec<MemberName>> {
+        let mut members: BTreeMap<&BalancerName, Vec<MemberName>> = BTreeMap::new();
+        for member in &node.members {
+            members.entry(&member.balancer).or_default().push(name_of(member));
+        }
+        members
+    }
+
+    fn certificate(
+        &self,
+        node: &Node,
+        last: Option<&Sample>,
+        quiet_samples: u32,
+        began: tokio::time::Instant,
+        (cut, left): (u64, u64),
+    ) -> Report {
+        let evidence = self.evidence(node, last, quiet_samples, began, (cut, left));
+        Report::with(End::Done, Evidence::Drain(evidence))
+    }
+
+    fn evidence(
+        &self,
+        node: &Node,
+        last: Option<&Sample>,
+        quiet_samples: u32,
+        began: tokio::time::Instant,
+        (cut, left): (u64, u64),
+    ) -> DrainEvidence {
+        let owned: Vec<_> =
+            node.members.iter().map(|member| (node.name.clone(), member.clone())).collect();
+        let sockets = last.and_then(|sample| sample.sockets.as_ref()?.as_ref().ok());
+        let readings = last.map(|sample| sample.instances.clone()).unwrap_or_default();
+        let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        DrainEvidence {
+            instances: readings
+                .into_iter()
+                .map(|r| told_by_name(&self.balancers, r, &owned))
+                .collect(),
+            node_connections: sockets
+                .map(|sockets| sockets.foreign.values().sum::<u64>() + sockets.unexplained()),
+            quiet_samples,
+            took: Millis(took),
+            cut,
+            left,
+        }
+    }
+
+    fn refused(&self, node: &Node, missed: &NotDrained, began: tokio::time::Instant) -> Report {
+        let evidence = self.evidence(node, Some(&missed.last), 0, began, (0, 0));
+        let left: Vec<_> = missed.last.left.iter().map(left_text).collect();
+        let end = End::NotMet(format!("not drained: {}", left.join("; ")));
+        Report::with(end, Evidence::Drain(evidence))
+    }
+
+    /// Policy `proceed`: only what is counted may be left; what could not be read is no proof.
+    fn proceeded(&self, node: &Node, missed: NotDrained, began: tokio::time::Instant) -> Report {
+        let counted = |left: &Left| {
+            matches!(left, Left::Sessions { .. } | Left::Foreign(_) | Left::UnexplainedSockets(_))
+        };
+        if !missed.last.left.iter().all(counted) {
+            return self.refused(node, &missed, began);
+        }
+        match proceed_and_count(missed) {
+            AfterDeadline::Proceeded { sessions, queued, sockets, left } => {
+                let count = (sessions + queued).max(sockets);
+                self.certificate(node, Some(&left.last), 0, began, (0, count))
+            }
+            AfterDeadline::Failed(missed) => self.refused(node, &missed, began),
+            AfterDeadline::Cut { cuts, after } => self.cut(node, cuts, after, began),
+        }
+    }
+
+    fn cut(
+        &self,
+        node: &Node,
+        cuts: Vec<Result<crate::balancer::Cut, impl Sized>>,
+        after: Certification,
+        began: tokio::time::Instant,
+    ) -> Report {
+        let cut = cuts.into_iter().flatten().map(|cut| cut.sessions).sum();
+        match after {
+            Certification::Drained(certificate) => {
+                let samples = u32::try_from(certificate.samples.len()).unwrap_or(u32::MAX);
+                self.certificate(node, certificate.samples.last(), samples, began, (cut, 0))
+            }
+            Certification::NotDrained(missed) => {
+                let mut report = self.refused(node, &missed, began);
+                if let Evidence::Drain(evidence) = &mut report.evidence {
+                    evidence.cut = cut;
+                }
+                report
+            }
+        }
+    }
+
+    /// The node a keeper's member belongs to.
+    pub(crate) fn owner(
+        &self,
+        balancer: &BalancerName,
+        name: &MemberName,
+    ) -> Option<(NodeName, Member)> {
+        let wanted = Member {
+            balancer: balancer.clone(),
+            backend: name.backend.clone(),
+            server: name.server.clone(),
+        };
+        let node = self.plan.fleet.nodes().find(|node| node.members.contains(&wanted))?;
+        Some((node.name.clone(), wanted))
+    }
+
+    pub(crate) async fn stop(self) {
+        for keeper in self.keepers.into_values() {
+            keeper.stop().await;
+        }
+    }
+}
+
+/// The node's own sockets.
+struct Sockets<'a> {
+    access: &'a Access,
+    node: &'a Node,
+}
+
+/// How long one look at a node's sockets may take.
+const SOCKETS_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl NodeSockets for Sockets<'_> {
+    fn sample(&self) -> BoxFuture<'_, Result<Vec<PeerCount>, String>> {
+        Box::pin(async move {
+            let look = async {
+                let channel = self.access.channel(Some(&self.node.name)).await;
+                let mut channel = channel.map_err(|error| error.to_string())?;
+                let counts = established(&mut channel, &self.node.service_ports, SOCKETS_TIMEOUT);
+                counts.await.map_err(|error| error.to_string())
+            };
+            let counts = tokio::time::timeout(SOCKETS_TIMEOUT, look).await;
+            let counts = counts.map_err(|_| "the node did not answer".to_owned())??;
+            let mut peers: BTreeMap<IpAddr, u64> = BTreeMap::new();
+            for connections in counts.values() {
+                for (peer, count) in &connections.remotes {
+                    *peers.entry(*peer).or_default() += u64::try_from(*count).unwrap_or(u64::MAX);
+                }
+            }
+            Ok(peers
+                .into_iter()
+                .map(|(peer, established)| PeerCount { peer, established })
+                .collect())
+        })
+    }
+}
+
+/// Tries until no failure is left or the deadline passed.
+async fn until_none<F, Fut>(
+    deadline: Duration,
+    waiting: &(dyn Fn(&str) + Send + Sync),
+    attempt: F,
+) -> Report
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Vec<String>>,
+{
+    let until = tokio::time::Instant::now() + deadline;
+    loop {
+        let failures = attempt().await;
+        let Some(first) = failures.first() else { return Report::bare(End::Done) };
+        waiting(first);
+        if tokio::time::Instant::now() + RETRY_INTERVAL > until {
+            return Report::bare(End::NotMet(failures.join("; ")));
+        }
+        tokio::time::sleep(RETRY_INTERVAL).await;
+    }
+}
+
+/// Where the balancers' own connections come from: the hosts their instances run on.
+fn addresses(fleet: &Fleet) -> BTreeSet<IpAddr> {
+    let host_of = |instance: &Instance| -> Vec<String> {
+        let via = instance.via.as_ref().and_then(|via| {
+            let reach = fleet.hosts.get(via).or_else(|| fleet.node(via).map(|node| &node.reach));
+            match reach {
+                Some(Reach::Ssh { host, .. }) => Some(host.clone()),
+                Some(Reach::Local) | None => None,
+            }
+        });
+        let tcp = match &instance.socket {
+            Some(Socket::Tcp(address)) => address.rsplit_once(':').map(|(host, _)| host.to_owned()),
+            Some(Socket::Unix(_)) | None => None,
+        };
+        let local = instance.via.is_none() && !matches!(instance.socket, Some(Socket::Tcp(_)));
+        let loopback = local.then(|| "127.0.0.1".to_owned());
+        via.into_iter().chain(tcp).chain(loopback).collect()
+    };
+    let instances = fleet.balancers.values().flat_map(|balancer| &balancer.instances);
+    let resolve = |host: String| {
+        let host = host.trim_matches(['[', ']']).to_owned();
+        (host, 0).to_socket_addrs().map(|found| found.map(|a| a.ip()).collect::<Vec<_>>())
+    };
+    instances.flat_map(host_of).filter_map(|host| resolve(host).ok()).flatten().collect()
+}
+
+pub(crate) fn name_of(member: &Member) -> MemberName {
+    MemberName::new(member.backend.clone(), member.server.clone())
+}
+
+fn before_of(instance: &InstanceName, reading: &MemberReading) -> Before {
+    Before {
+        instance: instance.to_string(),
+        member: name_of(&reading.member),
+        hold: match reading.held {
+            Held::Ready => Hold::Ready,
+            Held::Drain => Hold::Drain,
+            Held::Maint => Hold::Maint,
+        },
+        weight: reading.weight.map(|(current, initial)| FoundWeight { current, initial }),
+        identity: None,
+        findings: Vec::new(),
+    }
+}
+
+fn told_by_name(
+    balancers: &BTreeMap<BalancerName, Instances>,
+    reading: member::InstanceReading,
+    owned: &[(NodeName, Member)],
+) -> InstanceReading {
+    let has = |instances: &Instances| instances.iter().any(|i| i.name() == reading.instance);
+    let balancer = balancers.iter().find(|(_, instances)| has(instances));
+    match balancer.or_else(|| balancers.iter().next()) {
+        Some((balancer, _)) => told(balancer, reading, owned),
+        None => unreachable!("a reading comes from an instance of some balancer"),
+    }
+}
+
+/// A driver's reading in the words of the model.
+fn told(
+    balancer: &BalancerName,
+    reading: member::InstanceReading,
+    owned: &[(NodeName, Member)],
+) -> InstanceReading {
+    let instance = InstanceName::new(reading.instance.clone());
+    let instance = instance.expect("instances are named from the fleet, which checked the names");
+    let (error, members) = match reading.result {
+        Err(error) => (Some(error.to_string()), Vec::new()),
+        Ok(observation) => (None, observation.members),
+    };
+    let find = |name: &MemberName| {
+        owned.iter().find(|(_, member)| member.balancer == *balancer && name_of(member) == *name)
+    };
+    let members = members.into_iter().filter_map(|(name, seen)| {
+        let (node, member) = find(&name)?;
+        Some(told_member(node, member, seen))
+    });
+    InstanceReading { balancer: balancer.clone(), instance, error, members: members.collect() }
+}
+
+fn told_member(
+    node: &NodeName,
+    member: &Member,
+    seen: Result<member::MemberReading, crate::balancer::InstanceError>,
+) -> MemberReading {
+    let absent = MemberReading {
+        node: node.clone(),
+        member: member.clone(),
+        state: MemberState::Absent,
+        held: Held::Ready,
+        sessions: None,
+        queued: None,
+        weight: None,
+        detail: String::new(),
+    };
+    match seen {
+        Err(error) => MemberReading { detail: error.to_string(), ..absent },
+        Ok(seen) => MemberReading {
+            state: match seen.state {
+                Seen::Serving | Seen::Unchecked => MemberState::Serving,
+                Seen::ZeroWeight => MemberState::ZeroWeight,
+                Seen::Draining | Seen::Stopping => MemberState::Draining,
+                Seen::Out => MemberState::Maintenance,
+                Seen::Down | Seen::Unsettled => MemberState::Down,
+                Seen::Unknown => MemberState::Unclear,
+            },
+            held: match seen.hold {
+                Hold::Ready => Held::Ready,
+                Hold::Drain => Held::Drain,
+                Hold::Maint => Held::Maint,
+            },
+            sessions: seen.sessions,
+            queued: seen.queued,
+            weight: seen.weight.map(|weight| (weight.current, weight.initial)),
+            detail: seen.detail,
+            ..absent
+        },
+    }
+}
+
+fn left_text(left: &Left) -> String {
+    match left {
+        Left::NotHeldOut(instance, member) => format!("{instance} has {member} in rotation"),
+        Left::Sessions { instance, member, sessions, queued } => {
+            format!("{sessions} sessions and {queued} queued on {member} at {instance}")
+        }
+        Left::Uncounted(instance, member) => {
+            format!("{instance} cannot count the sessions of {member}")
+        }
+        Left::Unreadable(instance, error) => format!("{instance} cannot be read: {error}"),
+        Left::Foreign(peers) => {
+            let peers: Vec<_> =
+                peers.iter().map(|(peer, count)| format!("{count} from {peer}")).collect();
+            format!("connections that come through no balancer: {}", peers.join(", "))
+        }
+        Left::UnexplainedSockets(count) => {
+            format!("{count} connections from a balancer that it does not count as idle")
+        }
+        Left::SocketsUnreadable(why) => format!("the node's sockets cannot be read: {why}"),
+        Left::NothingLookedAt => "nothing was looked at".into(),
+    }
+}
+
+fn gap_text(gap: &crate::balancer::serve::WaitingOn) -> String {
+    use crate::balancer::serve::ServeGap;
+    let what = match &gap.gap {
+        ServeGap::Unreadable(error) => error.to_string(),
+        ServeGap::HeldOut(hold) => format!("held by command: {hold:?}"),
+        ServeGap::NotUp(_, words) => format!("not up: {words}"),
+        ServeGap::CheckNotPassed(words) => format!("its check has not passed: {words}"),
+        ServeGap::Weight(now, wanted) => format!("its weight is {now}, it was {wanted}"),
+    };
+    format!("{} on {}: {what}", gap.member, gap.instance)
+}
