@@ -310,3 +310,7 @@ impl Turn {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "keeper_tests.rs"]
+mod tests;
