@@ -1,6 +1,18 @@
 use super::super::scripted::{Scripted, member};
 use super::*;
 
+/// Lets the paused clock run until something is so; a day of it is a failure.
+async fn until(so: impl Fn() -> bool) {
+    let wait = async {
+        while !so() {
+            tokio::time::sleep(POLL).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(86_400), wait)
+        .await
+        .expect("it came to be so");
+}
+
 #[tokio::test(start_paused = true)]
 async fn release_waits_for_the_assertion_under_way_and_none_begins_after_it() {
     let scripted = Scripted::drained();
@@ -16,9 +28,7 @@ async fn release_waits_for_the_assertion_under_way_and_none_begins_after_it() {
         findings: Vec::new(),
     };
     assert!(keeper.hold(&before).await);
-    while scripted.changes.lock().unwrap().0 == 0 {
-        tokio::time::sleep(POLL).await;
-    }
+    until(|| scripted.changes.lock().unwrap().0 > 0).await;
     // The balancer has begun to drain again and does not answer: release has to wait.
     let held = tokio::time::timeout(POLL * 10, keeper.release(&member())).await;
     assert!(held.is_err());
@@ -57,9 +67,7 @@ async fn a_keeper_nobody_listens_to_goes_on_holding_and_counts_what_was_lost() {
     };
     assert!(keeper.hold(&before).await);
     let many = u32::try_from(REPORTS).unwrap() + 10;
-    while scripted.changes.lock().unwrap().1 < many {
-        tokio::time::sleep(POLL).await;
-    }
+    until(|| scripted.changes.lock().unwrap().1 >= many).await;
     for _ in 0..REPORTS {
         assert_eq!(reports.recv().await.unwrap().lost_before, 0);
     }
