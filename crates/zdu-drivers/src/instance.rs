@@ -72,8 +72,9 @@ impl Forwarded {
             endpoint: format!("unix:{} through ssh", self.remote),
             detail,
         };
-        match slot.as_mut() {
-            None => {
+        let alive = slot.as_mut().map(StreamForward::is_alive);
+        match (slot.as_mut(), alive) {
+            (None, _) => {
                 let opened = StreamForward::open(
                     &self.target,
                     &self.remote,
@@ -82,10 +83,10 @@ impl Forwarded {
                 );
                 *slot = Some(opened.await.map_err(|error| failed(error.to_string()))?);
             }
-            Some(forward) if !forward.is_alive() => {
+            (Some(forward), Some(false)) => {
                 forward.restart().await.map_err(|error| failed(error.to_string()))?;
             }
-            Some(_) => {}
+            (Some(_), _) => {}
         }
         match slot.as_ref() {
             Some(forward) => {
@@ -188,7 +189,7 @@ impl Runner for Shell {
             let script = format!("(exec {})", quote_all(argv));
             let reply = channel.run(&script, None, deadline).await;
             let reply = reply.map_err(|error| error.to_string())?;
-            Ok(Ran { exit: Some(reply.exit), stdout: reply.stdout, stderr: reply.stderr })
+            Ok(Ran { exit: reply.exit, stdout: reply.stdout, stderr: reply.stderr })
         })
     }
 }

@@ -170,13 +170,21 @@ pub enum Certification {
     NotDrained(Box<NotDrained>),
 }
 
+/// The node's entries in one balancer.
+#[derive(Clone, Copy)]
+pub struct Entry<'a> {
+    /// Every instance of the balancer.
+    pub instances: &'a Instances,
+    /// The node's members in it; each must be known to every instance.
+    pub members: &'a [MemberName],
+}
+
 /// What to look at.
 #[derive(Clone, Copy)]
 pub struct Evidence<'a> {
-    /// Every instance of every balancer the node is a member of.
-    pub instances: &'a Instances,
-    /// The node's members; each must be known to every instance.
-    pub members: &'a [MemberName],
+    /// Every balancer the node is a member of. All in one certification, because the node's sockets
+    /// are explained only by the pools of all balancers together.
+    pub entries: &'a [Entry<'a>],
     /// The node's own sockets, and how to judge them.
     pub sockets: Option<(&'a dyn NodeSockets, &'a SocketRule)>,
 }
@@ -221,7 +229,10 @@ pub async fn certify(
 }
 
 async fn take_sample(evidence: Evidence<'_>, begun: Instant) -> Sample {
-    let instances = read_group(evidence.instances, evidence.members).await;
+    let reads = evidence.entries.iter().map(|entry| -> BoxFuture<'_, Vec<InstanceReading>> {
+        Box::pin(read_group(entry.instances, entry.members))
+    });
+    let instances: Vec<_> = join_all(reads.collect()).await.into_iter().flatten().collect();
     let counted = match evidence.sockets {
         Some((sampler, rule)) => Some((sampler.sample().await, rule)),
         None => None,
@@ -230,7 +241,8 @@ async fn take_sample(evidence: Evidence<'_>, begun: Instant) -> Sample {
         (counts.map(|counts| sort_sockets(&counts, rule, explained(&instances))), rule)
     });
     let mut left = instances_left(&instances, sockets.is_some());
-    if evidence.instances.is_empty() || evidence.members.is_empty() {
+    let empty = |entry: &Entry<'_>| entry.instances.is_empty() || entry.members.is_empty();
+    if evidence.entries.is_empty() || evidence.entries.iter().any(empty) {
         left.push(Left::NothingLookedAt);
     }
     if let Some((reading, rule)) = &sockets {
@@ -407,8 +419,10 @@ pub async fn kill_sessions(
     rule: CertifyRule,
     progress: &mut (dyn FnMut(&Sample) + Send),
 ) -> AfterDeadline {
-    let cuts = evidence.instances.iter().flat_map(|instance| {
-        evidence.members.iter().map(move |member| cut(instance.as_ref(), member))
+    let cuts = evidence.entries.iter().flat_map(|entry| {
+        entry.instances.iter().flat_map(|instance| {
+            entry.members.iter().map(move |member| cut(instance.as_ref(), member))
+        })
     });
     let cuts = join_all(cuts.collect()).await;
     let after = certify(evidence, rule, progress).await;
@@ -424,3 +438,7 @@ fn cut<'a>(
         cut.map_err(|error| (instance.name().to_owned(), member.clone(), error))
     })
 }
+
+#[cfg(test)]
+#[path = "certify_tests.rs"]
+mod tests;

@@ -283,3 +283,7 @@ impl Turn {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "keeper_tests.rs"]
+mod tests;

@@ -144,17 +144,17 @@ async fn command(
 fn script(access: &Access, captures: &Captures, run: &Run) -> Result<String, String> {
     let fill = |text| captures.fill(text, access.secrets());
     let argv: Vec<String> = run.argv.iter().map(fill).collect::<Result<_, _>>()?;
-    let mut lines = String::new();
+    let mut lines = Vec::new();
     if let Some(cwd) = &run.cwd {
-        lines.push_str(&format!("cd {} || exit 126\n", quote(&fill(cwd)?)));
+        lines.push(format!("cd {} || exit 126", quote(&fill(cwd)?)));
     }
     for (name, value) in &run.env {
-        lines.push_str(&format!("export {name}={}\n", quote(&fill(value)?)));
+        lines.push(format!("export {name}={}", quote(&fill(value)?)));
     }
-    let command = if run.shell {
+    lines.push(if run.shell {
         format!("exec /bin/sh -c {}", quote(argv.first().map_or("", String::as_str)))
     } else {
         format!("exec {}", quote_all(&argv))
-    };
-    Ok(format!("(\n{lines}{command}\n)"))
+    });
+    Ok(format!("(\n{}\n)", lines.join("\n")))
 }

@@ -32,16 +32,13 @@ pub(crate) async fn ask(
     path: &str,
 ) -> Option<(u16, Bytes)> {
     let limit = Duration::from_millis(ANSWER_MS_MAX);
-    tokio::time::timeout(limit, exchange(method, address, port, path))
-        .await
-        .ok()?
+    tokio::time::timeout(limit, exchange(method, address, port, path)).await.ok()?
 }
 
 async fn exchange(method: Method, address: &str, port: u16, path: &str) -> Option<(u16, Bytes)> {
     let stream = TcpStream::connect((address, port)).await.ok()?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .ok()?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
     let driver = tokio::spawn(connection);
     let request = Request::builder()
         .method(method)
@@ -60,15 +57,11 @@ async fn exchange(method: Method, address: &str, port: u16, path: &str) -> Optio
 /// The state of the process behind a port; `None` when none of ours answers.
 pub(crate) async fn state(address: &str, port: u16) -> Option<State> {
     let (status, body) = ask(Method::GET, address, port, "/double/state").await?;
-    (status == 200)
-        .then(|| serde_json::from_slice(&body).ok())
-        .flatten()
+    (status == 200).then(|| serde_json::from_slice(&body).ok()).flatten()
 }
 
 /// Runs one conversation from a tool, which is not async itself.
 pub(crate) fn block_on<T>(conversation: impl Future<Output = T>) -> std::io::Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     Ok(runtime.block_on(conversation))
 }

@@ -32,12 +32,8 @@ pub(crate) struct Membership {
 impl Membership {
     /// The domain of an old installation: complete from the start, the same on every node.
     pub(crate) fn existing(spec: &InstallSpec) -> Self {
-        let members: BTreeSet<String> = spec
-            .topology
-            .nodes
-            .iter()
-            .map(|node| node.name.clone())
-            .collect();
+        let members: BTreeSet<String> =
+            spec.topology.nodes.iter().map(|node| node.name.clone()).collect();
         let holder = spec.topology.admins().first().map(|node| node.name.clone());
         Self {
             domain: uuid_of(&format!("existing {} {members:?}", spec.version)),
@@ -78,10 +74,7 @@ impl Membership {
     /// Writes membership and `groups/topology.json`.
     pub(crate) fn save(&self, spec: &InstallSpec) -> Result<(), DoubleError> {
         spec::write_json(&spec.layout().domain_file(), self)?;
-        spec::write_json(
-            &spec.layout().topology_file(),
-            &document(self, &spec.topology),
-        )
+        spec::write_json(&spec.layout().topology_file(), &document(self, &spec.topology))
     }
 }
 
@@ -118,9 +111,7 @@ pub(crate) fn group_ids(topology: &Topology) -> Vec<(String, String)> {
         }
     }
     let numbered = names.iter().enumerate();
-    numbered
-        .map(|(index, name)| (format!("group-{}", index + 2), (*name).to_owned()))
-        .collect()
+    numbered.map(|(index, name)| (format!("group-{}", index + 2), (*name).to_owned())).collect()
 }
 
 /// One service of the document and where it really is.
@@ -153,11 +144,7 @@ pub(crate) fn services(membership: &Membership, topology: &Topology) -> Vec<Serv
             document,
         };
         if joined {
-            let tags = if node.admin {
-                json!({"internal_admin_nm": "true"})
-            } else {
-                json!({})
-            };
+            let tags = if node.admin { json!({"internal_admin_nm": "true"}) } else { json!({}) };
             let id = format!("nodemanager-{}", index + 1);
             let document = json!({
                 "id": id, "name": format!("Node Manager on {}", node.host),
@@ -183,13 +170,7 @@ pub(crate) fn services(membership: &Membership, topology: &Topology) -> Vec<Serv
                 .clone()
                 .or_else(|| Some(uuid_of(&format!("deployment {}", instance.group))));
             let group = group.map_or("group-?", |(id, _)| id);
-            found.push(entry(
-                id,
-                group,
-                instance.traffic_port,
-                deployment,
-                document,
-            ));
+            found.push(entry(id, group, instance.traffic_port, deployment, document));
         }
     }
     found
@@ -202,11 +183,7 @@ const INSTANCE_MANAGEMENT_PORT: u16 = 8085;
 pub(crate) fn document(membership: &Membership, topology: &Topology) -> Value {
     let services = services(membership, topology);
     let of_group = |id: &str| -> Vec<Value> {
-        services
-            .iter()
-            .filter(|entry| entry.group == id)
-            .map(|e| e.document.clone())
-            .collect()
+        services.iter().filter(|entry| entry.group == id).map(|e| e.document.clone()).collect()
     };
     let numbered = topology.nodes.iter().enumerate();
     let hosts: Vec<Value> = numbered
@@ -241,21 +218,12 @@ pub(crate) fn document(membership: &Membership, topology: &Topology) -> Value {
 }
 
 fn now_ms() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A text in the form of a UUID that is a function of `seed`.
 fn uuid_of(seed: &str) -> String {
     let hex = sha256_hex(seed);
-    [
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..32],
-    ]
-    .join("-")
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32]].join("-")
 }

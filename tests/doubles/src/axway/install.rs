@@ -100,12 +100,7 @@ pub fn install(spec: &InstallSpec) -> Result<Layout, DoubleError> {
     write_licenses(spec, &layout)?;
     if spec.existing_domain {
         Membership::existing(spec).save(spec)?;
-        if spec
-            .topology
-            .admins()
-            .first()
-            .is_some_and(|first| first.name == spec.node)
-        {
+        if spec.topology.admins().first().is_some_and(|first| first.name == spec.node) {
             super::domain::write_key(spec)?;
         }
     }
@@ -114,22 +109,14 @@ pub fn install(spec: &InstallSpec) -> Result<Layout, DoubleError> {
 
 fn check(spec: &InstallSpec) -> Result<(), DoubleError> {
     if spec.topology.node(&spec.node).is_none() {
-        return Err(DoubleError::Spec(format!(
-            "node {} is not in its topology",
-            spec.node
-        )));
+        return Err(DoubleError::Spec(format!("node {} is not in its topology", spec.node)));
     }
     if spec.topology.admins().is_empty() {
-        return Err(DoubleError::Spec(
-            "the topology has no Admin Node Manager".to_owned(),
-        ));
+        return Err(DoubleError::Spec("the topology has no Admin Node Manager".to_owned()));
     }
     for path in [&spec.dir, &spec.launcher.program] {
         if !path.is_absolute() || path.to_str().is_none() {
-            return Err(DoubleError::Spec(format!(
-                "{} is not absolute UTF-8",
-                path.display()
-            )));
+            return Err(DoubleError::Spec(format!("{} is not absolute UTF-8", path.display())));
         }
     }
     Ok(())
@@ -157,12 +144,7 @@ fn sh_quote(word: &str) -> String {
 
 fn write_licenses(spec: &InstallSpec, layout: &Layout) -> Result<(), DoubleError> {
     let mut names = vec!["gateway.lic"];
-    if spec
-        .own_node()
-        .instances
-        .iter()
-        .any(|instance| instance.api_manager)
-    {
+    if spec.own_node().instances.iter().any(|instance| instance.api_manager) {
         names.push("api-manager.lic");
     }
     for name in names {
@@ -198,9 +180,7 @@ pub fn start_commands(dir: &Path) -> Result<Vec<Vec<String>>, DoubleError> {
 /// When the directory holds no installation or a tool does not succeed.
 pub fn start_old(dir: &Path) -> Result<(), DoubleError> {
     for argv in start_commands(dir)? {
-        let (program, words) = argv
-            .split_first()
-            .expect("a command starts with its program");
+        let (program, words) = argv.split_first().expect("a command starts with its program");
         let output = Command::new(program)
             .args(words)
             .stdin(Stdio::null())

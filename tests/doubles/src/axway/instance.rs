@@ -31,9 +31,7 @@ impl Instance {
     /// The instance and its traffic port; `None` when this node has no such instance.
     pub(crate) fn new(spec: &InstallSpec, name: &str, group: &str) -> Option<(Self, u16)> {
         let declared = spec.own_node().instances.iter();
-        let found = declared
-            .into_iter()
-            .find(|i| i.name == name && i.group == group)?;
+        let found = declared.into_iter().find(|i| i.name == name && i.group == group)?;
         let instance = Self {
             node: spec.node.clone(),
             version: spec.version.clone(),
@@ -123,8 +121,6 @@ impl Application for Instance {
 }
 
 fn slow_ms(query: &str) -> u64 {
-    let wanted = query
-        .split('&')
-        .find_map(|pair| pair.strip_prefix("ms=")?.parse().ok());
+    let wanted = query.split('&').find_map(|pair| pair.strip_prefix("ms=")?.parse().ok());
     wanted.unwrap_or(0).min(SLOW_MS_MAX)
 }

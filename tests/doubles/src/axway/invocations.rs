@@ -61,22 +61,13 @@ impl Recorder {
     pub(crate) fn begin(spec: &InstallSpec, tool: &str, argv: &[String]) -> Self {
         let own = process::own_identity();
         let run = format!("{}:{}", own.pid, own.start_ticks);
-        let recorder = Self {
-            layout: spec.layout(),
-            run,
-        };
-        recorder.write(What::Begin {
-            tool: tool.to_owned(),
-            argv: argv.to_vec(),
-        });
+        let recorder = Self { layout: spec.layout(), run };
+        recorder.write(What::Begin { tool: tool.to_owned(), argv: argv.to_vec() });
         recorder
     }
 
     pub(crate) fn secret(&self, name: &str, value: &str) {
-        self.write(What::Secret {
-            name: name.to_owned(),
-            sha256: sha256_hex(value),
-        });
+        self.write(What::Secret { name: name.to_owned(), sha256: sha256_hex(value) });
     }
 
     pub(crate) fn end(&self, exit: i32) {
@@ -84,19 +75,14 @@ impl Recorder {
     }
 
     fn write(&self, what: What) {
-        let line = Line {
-            run: self.run.clone(),
-            what,
-        };
+        let line = Line { run: self.run.clone(), what };
         let Ok(mut text) = serde_json::to_string(&line) else {
             return;
         };
         text.push('\n');
         // One write in append mode: lines of tools that run at once do not mix.
-        if let Ok(mut file) = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(self.layout.invocations_file())
+        if let Ok(mut file) =
+            OpenOptions::new().append(true).create(true).open(self.layout.invocations_file())
         {
             drop(file.write_all(text.as_bytes()));
         }
@@ -119,15 +105,7 @@ pub fn invocations(dir: &Path) -> Result<Vec<Invocation>, DoubleError> {
         let at = runs.iter().rposition(|(run, _)| *run == line.run);
         match (line.what, at) {
             (What::Begin { tool, argv }, _) => {
-                runs.push((
-                    line.run,
-                    Invocation {
-                        tool,
-                        argv,
-                        secrets: Vec::new(),
-                        exit: None,
-                    },
-                ));
+                runs.push((line.run, Invocation { tool, argv, secrets: Vec::new(), exit: None }));
             }
             (What::Secret { name, sha256 }, Some(at)) => {
                 runs[at].1.secrets.push(SecretSeen { name, sha256 });

@@ -13,9 +13,7 @@ impl Layout {
     /// The layout of an installation directory, existing or not.
     #[must_use]
     pub fn new(dir: &Path) -> Self {
-        Self {
-            dir: dir.to_owned(),
-        }
+        Self { dir: dir.to_owned() }
     }
 
     /// `apigateway`, the product's own root.

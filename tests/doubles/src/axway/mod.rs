@@ -67,15 +67,9 @@ use console::Console;
 /// scripts: `lay-out SPEC.json` and `stop-everything DIR`.
 pub(crate) fn run_tool(args: Vec<OsString>) -> i32 {
     let mut words = args.into_iter();
-    let tool = words
-        .next()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let tool = words.next().unwrap_or_default().to_string_lossy().into_owned();
     let dir = PathBuf::from(words.next().unwrap_or_default());
-    let rest: Vec<String> = words
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
+    let rest: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
     let mut console = Console::plain();
     match tool.as_str() {
         "lay-out" => return ended(lay_out(&dir), &mut console),
@@ -85,10 +79,7 @@ pub(crate) fn run_tool(args: Vec<OsString>) -> i32 {
     let spec = match spec::load(&dir) {
         Ok(spec) => spec,
         Err(error) => {
-            console.error(&format!(
-                "{tool}: no installation in {}: {error}",
-                dir.display()
-            ));
+            console.error(&format!("{tool}: no installation in {}: {error}", dir.display()));
             return 100;
         }
     };

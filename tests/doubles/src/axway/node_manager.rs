@@ -23,10 +23,7 @@ pub(crate) struct NodeManager {
 
 impl NodeManager {
     pub(crate) fn new(spec: InstallSpec) -> Self {
-        Self {
-            spec,
-            registering: Mutex::new(()),
-        }
+        Self { spec, registering: Mutex::new(()) }
     }
 
     /// The membership as the domain has it: from the holder of the key when another node is that,
@@ -36,12 +33,7 @@ impl NodeManager {
         if own.holder == self.spec.node {
             return Some(own);
         }
-        Some(
-            membership_at_holder(&self.spec, &own)
-                .await
-                .and_then(Result::ok)
-                .unwrap_or(own),
-        )
+        Some(membership_at_holder(&self.spec, &own).await.and_then(Result::ok).unwrap_or(own))
     }
 
     async fn private(&self, request: &Request<Incoming>) -> Answer {
@@ -103,15 +95,9 @@ impl NodeManager {
             ["api", "topology", part @ ("hosts" | "groups")] => {
                 result(domain::document(&membership, topology)[*part].clone())
             }
-            [
-                "api",
-                "router",
-                "service",
-                id,
-                "api",
-                "management",
-                "serviceversion",
-            ] => serviceversion(&domain::services(&membership, topology), id).await,
+            ["api", "router", "service", id, "api", "management", "serviceversion"] => {
+                serviceversion(&domain::services(&membership, topology), id).await
+            }
             ["api", "management", "status", group, id] => {
                 status(&domain::services(&membership, topology), group, id).await
             }
@@ -125,17 +111,12 @@ impl NodeManager {
     /// Basic authentication: any credentials where no digest is configured, the right ones else.
     fn may_enter(&self, request: &Request<Incoming>) -> bool {
         let secrets = &self.spec.secrets;
-        let credentials = request
-            .headers()
-            .get("authorization")
-            .and_then(basic_credentials);
+        let credentials = request.headers().get("authorization").and_then(basic_credentials);
         let Some((username, password)) = credentials else {
             return false;
         };
         let right = |wanted: &Option<String>, given: &str| {
-            wanted
-                .as_ref()
-                .is_none_or(|digest| *digest == sha256_hex(given))
+            wanted.as_ref().is_none_or(|digest| *digest == sha256_hex(given))
         };
         right(&secrets.username, &username) && right(&secrets.password, &password)
     }
@@ -189,10 +170,7 @@ fn not_found() -> Answer {
 
 /// `?serviceType=gateway|nodemanager`: only services of that type stay in the document.
 fn keep_service_type(document: &mut Value, query: &str) {
-    let Some(kind) = query
-        .split('&')
-        .find_map(|pair| pair.strip_prefix("serviceType="))
-    else {
+    let Some(kind) = query.split('&').find_map(|pair| pair.strip_prefix("serviceType=")) else {
         return;
     };
     let keep = |services: &mut Value| {
@@ -202,9 +180,7 @@ fn keep_service_type(document: &mut Value, query: &str) {
     };
     keep(&mut document["services"]);
     if let Some(groups) = document["groups"].as_array_mut() {
-        groups
-            .iter_mut()
-            .for_each(|group| keep(&mut group["services"]));
+        groups.iter_mut().for_each(|group| keep(&mut group["services"]));
     }
 }
 
@@ -222,9 +198,7 @@ async fn serviceversion(services: &[ServiceEntry], id: &str) -> Answer {
 /// `"0"` running, `"3"` not running, `"-1"` with an error for a service the domain does not have:
 /// a field of the answer, not an HTTP status.
 async fn status(services: &[ServiceEntry], group: &str, id: &str) -> Answer {
-    let found = services
-        .iter()
-        .find(|service| service.id == id && service.group == group);
+    let found = services.iter().find(|service| service.id == id && service.group == group);
     let Some(service) = found else {
         let body = json!({"result": "-1", "errors": [{"code": 601}]});
         return server::json(StatusCode::OK, &body);
@@ -241,9 +215,7 @@ fn deployments(services: &[ServiceEntry]) -> Value {
         let Some(id) = &service.deployment else {
             continue;
         };
-        let group = groups
-            .entry(service.group.clone())
-            .or_insert_with(|| json!({}));
+        let group = groups.entry(service.group.clone()).or_insert_with(|| json!({}));
         group[&service.id] = json!({"rootProperties": {"Id": id}});
     }
     Value::Object(groups)

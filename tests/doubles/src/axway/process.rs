@@ -61,10 +61,7 @@ impl Identity {
 
 pub(crate) fn own_identity() -> Identity {
     let pid = i32::try_from(std::process::id()).unwrap_or(i32::MAX);
-    Identity {
-        pid,
-        start_ticks: start_ticks(pid).unwrap_or(0),
-    }
+    Identity { pid, start_ticks: start_ticks(pid).unwrap_or(0) }
 }
 
 fn start_ticks(pid: i32) -> Option<u64> {
@@ -100,10 +97,9 @@ impl Service {
     pub(crate) fn from_words(words: &[String]) -> Option<Self> {
         match words {
             [kind] if kind == "nodemanager" => Some(Self::NodeManager),
-            [kind, name, group] if kind == "instance" => Some(Self::Instance {
-                name: name.clone(),
-                group: group.clone(),
-            }),
+            [kind, name, group] if kind == "instance" => {
+                Some(Self::Instance { name: name.clone(), group: group.clone() })
+            }
             _ => None,
         }
     }
@@ -121,18 +117,13 @@ impl Service {
             Self::NodeManager => "nodemanager".to_owned(),
             // Names may hold slashes and quotes; their digest does not.
             Self::Instance { name, group } => {
-                format!(
-                    "instance-{}",
-                    &spec::sha256_hex(&format!("{group}\0{name}"))[..16]
-                )
+                format!("instance-{}", &spec::sha256_hex(&format!("{group}\0{name}"))[..16])
             }
         }
     }
 
     fn pid_path(&self, spec: &InstallSpec) -> PathBuf {
-        spec.layout()
-            .run()
-            .join(format!("{}.pid", self.file_stem()))
+        spec.layout().run().join(format!("{}.pid", self.file_stem()))
     }
 
     /// The running process of this service, if any.
@@ -194,28 +185,18 @@ impl Service {
         if process.wait_until_gone(limit) {
             Ok(true)
         } else {
-            Err(format!(
-                "{} (pid {}) did not terminate",
-                self.title(),
-                process.pid
-            ))
+            Err(format!("{} (pid {}) did not terminate", self.title(), process.pid))
         }
     }
 }
 
 /// The services of this installation's node, Node Manager first.
 pub(crate) fn own_services(spec: &InstallSpec) -> Vec<Service> {
-    let instances = spec
-        .own_node()
-        .instances
-        .iter()
-        .map(|instance| Service::Instance {
-            name: instance.name.clone(),
-            group: instance.group.clone(),
-        });
-    std::iter::once(Service::NodeManager)
-        .chain(instances)
-        .collect()
+    let instances = spec.own_node().instances.iter().map(|instance| Service::Instance {
+        name: instance.name.clone(),
+        group: instance.group.clone(),
+    });
+    std::iter::once(Service::NodeManager).chain(instances).collect()
 }
 
 fn read_pid_file(path: &Path) -> Option<Identity> {
@@ -230,10 +211,7 @@ pub(crate) struct PidFile {
 impl PidFile {
     /// Of a tool, so that teardown also ends one that hangs.
     pub(crate) fn of_tool(spec: &InstallSpec, tool: &str) -> Self {
-        let path = spec
-            .layout()
-            .run()
-            .join(format!("tool-{tool}-{}.pid", std::process::id()));
+        let path = spec.layout().run().join(format!("tool-{tool}-{}.pid", std::process::id()));
         Self::write(path)
     }
 

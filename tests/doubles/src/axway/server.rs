@@ -44,19 +44,13 @@ pub(crate) trait Application: Send + Sync + 'static {
 pub(crate) fn answer(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
-    answer
-        .headers_mut()
-        .insert("content-type", HeaderValue::from_static(kind));
+    answer.headers_mut().insert("content-type", HeaderValue::from_static(kind));
     answer
 }
 
 /// A JSON answer.
 pub(crate) fn json(status: StatusCode, body: &impl serde::Serialize) -> Answer {
-    answer(
-        status,
-        "application/json",
-        serde_json::to_vec(body).unwrap_or_default(),
-    )
+    answer(status, "application/json", serde_json::to_vec(body).unwrap_or_default())
 }
 
 /// The words `serve INSTALL_DIR KIND ..`: becomes the service until it is stopped. Says `ready` or
@@ -69,10 +63,7 @@ pub(crate) fn serve(spec: InstallSpec, words: &[String]) -> i32 {
     // A session of its own: the end of a terminal or of the tool's group does not reach it.
     // It fails only for a leader of a session, which needs none.
     let _ = rustix::process::setsid();
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             say_first_line(&format!("ERROR: {error}"));
@@ -119,10 +110,7 @@ async fn run(
     tokio::time::sleep(Duration::from_millis(spec.delays.start_ms)).await;
     let address = spec.own_node().address.as_str();
     let listener = TcpListener::bind((address, port)).await.map_err(|error| {
-        io::Error::new(
-            error.kind(),
-            format!("cannot bind {address}:{port}: {error}"),
-        )
+        io::Error::new(error.kind(), format!("cannot bind {address}:{port}: {error}"))
     })?;
     let pid_file = PidFile::of_service(spec, service);
     say_first_line("ready");
@@ -172,14 +160,10 @@ async fn connection(
     let serve_one = service_fn(move |request| {
         let (application, stopping) = (Arc::clone(&application), Arc::clone(&stopping));
         async move {
-            let mut answer = application
-                .answer(request, stopping.load(Ordering::SeqCst))
-                .await;
+            let mut answer = application.answer(request, stopping.load(Ordering::SeqCst)).await;
             // Looked at again: the stop may have come while the request ran.
             if stopping.load(Ordering::SeqCst) {
-                answer
-                    .headers_mut()
-                    .insert("connection", HeaderValue::from_static("close"));
+                answer.headers_mut().insert("connection", HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(answer)
         }

@@ -63,22 +63,14 @@ pub(crate) fn startinstance(spec: &InstallSpec, words: &[String], console: &mut 
     if matches!(action, Action::Start) && !passphrase_fits(spec, prompt, console) {
         return 1;
     }
-    act(
-        spec,
-        &service,
-        action,
-        (Phase::InstanceStart, Phase::InstanceStop),
-        console,
-    )
+    act(spec, &service, action, (Phase::InstanceStart, Phase::InstanceStop), console)
 }
 
 fn list(spec: &InstallSpec, console: &mut Console) -> i32 {
     if created(spec) {
         for instance in &spec.own_node().instances {
-            console.say(&format!(
-                "startinstance -n \"{}\" -g \"{}\"",
-                instance.name, instance.group
-            ));
+            console
+                .say(&format!("startinstance -n \"{}\" -g \"{}\"", instance.name, instance.group));
         }
     }
     0
@@ -114,10 +106,7 @@ fn act(
     console: &mut Console,
 ) -> i32 {
     if !created(spec) || !own_services(spec).contains(service) {
-        console.error(&format!(
-            "{} has not been created on this host.",
-            service.title()
-        ));
+        console.error(&format!("{} has not been created on this host.", service.title()));
         return 1;
     }
     match action {
@@ -126,13 +115,7 @@ fn act(
         }),
         Action::Stop => failure::under(spec, stopping, console, |console| {
             let stopped = service.stop(spec);
-            let text = stopped.map(|ran| {
-                if ran {
-                    "has stopped"
-                } else {
-                    "was not running"
-                }
-            });
+            let text = stopped.map(|ran| if ran { "has stopped" } else { "was not running" });
             ended(text, service, console)
         }),
         Action::Test => {

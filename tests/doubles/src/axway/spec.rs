@@ -81,9 +81,7 @@ impl InstallSpec {
     /// The node this installation is on. `install` refuses a spec whose node is not in its
     /// topology, so a laid-out installation always has one.
     pub(crate) fn own_node(&self) -> &NodeSpec {
-        self.topology
-            .node(&self.node)
-            .expect("install() checked that the node is in the topology")
+        self.topology.node(&self.node).expect("install() checked that the node is in the topology")
     }
 }
 
@@ -105,10 +103,7 @@ impl Launcher {
     /// When the system does not tell the program's path.
     pub fn this_program(leading: &[&str]) -> std::io::Result<Self> {
         let leading = leading.iter().map(|word| (*word).to_owned()).collect();
-        Ok(Self {
-            program: std::env::current_exe()?,
-            leading,
-        })
+        Ok(Self { program: std::env::current_exe()?, leading })
     }
 }
 
@@ -256,10 +251,7 @@ pub struct SecretDigests {
 /// SHA-256 of a text as lower-case hex: what [`SecretDigests`] and the invocation record hold.
 #[must_use]
 pub fn sha256_hex(text: &str) -> String {
-    Sha256::digest(text.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Reads `double.json` of an installation directory.

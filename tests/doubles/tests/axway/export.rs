@@ -10,50 +10,25 @@ const AT_A: [&str; 2] = ["--anm_host", "Node-A"];
 fn export_fails_while_an_instance_of_another_node_is_down() {
     let fleet = Fleet::running();
     let words = ["-n", "Gateway 1", "-g", "Gateway Group", "-k"];
-    run(
-        &Layout::new(&fleet.old_dir("Node-B")).startinstance(),
-        &words,
-        "",
-    )
-    .succeeded();
+    run(&Layout::new(&fleet.old_dir("Node-B")).startinstance(), &words, "").succeeded();
     let ran = fleet.export("Node-A", &AT_A);
-    ran.failed(
-        100,
-        "ERROR: API Gateway 'Gateway 1' on Node-B is not running.",
-    );
+    ran.failed(100, "ERROR: API Gateway 'Gateway 1' on Node-B is not running.");
 }
 
 #[test]
 fn export_fails_while_the_local_node_manager_is_down() {
     let fleet = Fleet::running();
-    run(
-        &Layout::new(&fleet.old_dir("Node-A")).nodemanager(),
-        &["-k"],
-        "",
-    )
-    .succeeded();
-    fleet
-        .export("Node-A", &AT_A)
-        .failed(100, "ERROR: Node Manager on Node-A is not running.");
+    run(&Layout::new(&fleet.old_dir("Node-A")).nodemanager(), &["-k"], "").succeeded();
+    fleet.export("Node-A", &AT_A).failed(100, "ERROR: Node Manager on Node-A is not running.");
 }
 
 #[test]
 fn export_calls_a_group_inconsistent_while_a_remote_node_manager_is_down() {
     let fleet = Fleet::running();
-    run(
-        &Layout::new(&fleet.old_dir("Node-B")).nodemanager(),
-        &["-k"],
-        "",
-    )
-    .succeeded();
+    run(&Layout::new(&fleet.old_dir("Node-B")).nodemanager(), &["-k"], "").succeeded();
     let text = "ERROR: Group 'Gateway Group' is inconsistent: Node Manager on Node-B";
     fleet.export("Node-A", &AT_A).failed(100, text);
-    run(
-        &Layout::new(&fleet.old_dir("Node-B")).nodemanager(),
-        &["-d"],
-        "",
-    )
-    .succeeded();
+    run(&Layout::new(&fleet.old_dir("Node-B")).nodemanager(), &["-d"], "").succeeded();
     fleet.export("Node-A", &AT_A).succeeded();
 }
 
@@ -73,17 +48,13 @@ fn export_fails_on_a_node_left_behind_by_an_early_apply_elsewhere() {
     fleet.upgrade("Node-A", &[]).succeeded();
     fleet.stop(&fleet.old_dir("Node-A"), "Node-A");
     fleet.apply("Node-A", "Node-A", &[]).succeeded();
-    fleet
-        .export("Node-B", &AT_A)
-        .failed(100, "Node Manager on Node-A is not running");
+    fleet.export("Node-B", &AT_A).failed(100, "Node Manager on Node-A is not running");
 }
 
 #[test]
 fn two_admin_node_managers_make_anm_host_required() {
     let fleet = Fleet::running();
-    fleet
-        .export("Node-A", &[])
-        .failed(100, "You must specify --anm_host.");
+    fleet.export("Node-A", &[]).failed(100, "You must specify --anm_host.");
 }
 
 #[test]
@@ -97,37 +68,21 @@ fn anm_host_must_be_the_exact_name_of_a_host_with_an_admin_node_manager() {
     let fleet = Fleet::running();
     for (host, text) in [
         ("node-a", "is not the name of a host in the topology"),
-        (
-            fleet.address.as_str(),
-            "is not the name of a host in the topology",
-        ),
+        (fleet.address.as_str(), "is not the name of a host in the topology"),
         ("Node-B", "is not running an Admin Node Manager"),
     ] {
-        fleet
-            .export("Node-A", &["--anm_host", host])
-            .failed(100, text);
+        fleet.export("Node-A", &["--anm_host", host]).failed(100, text);
     }
 }
 
 #[test]
 fn the_old_install_dir_is_required_and_must_be_the_old_installation_of_this_node() {
     let fleet = Fleet::running();
-    fleet
-        .sysupgrade("Node-A", &["export"], "")
-        .failed(100, "--old_install_dir is required");
+    fleet.sysupgrade("Node-A", &["export"], "").failed(100, "--old_install_dir is required");
     for (dir, text) in [
-        (
-            fleet.root().to_owned(),
-            "is not an API Gateway installation",
-        ),
-        (
-            fleet.new_dir("Node-A"),
-            "is not the old installation of this host",
-        ),
-        (
-            fleet.old_dir("Node-B"),
-            "is not the old installation of this host",
-        ),
+        (fleet.root().to_owned(), "is not an API Gateway installation"),
+        (fleet.new_dir("Node-A"), "is not the old installation of this host"),
+        (fleet.old_dir("Node-B"), "is not the old installation of this host"),
     ] {
         let dir = dir.to_str().expect("UTF-8").to_owned();
         let words = ["export", "--old_install_dir", &dir, "--anm_host", "Node-A"];
@@ -139,12 +94,8 @@ fn the_old_install_dir_is_required_and_must_be_the_old_installation_of_this_node
 fn a_finished_export_is_refused_without_force() {
     let fleet = Fleet::running();
     fleet.export("Node-B", &AT_A).succeeded();
-    fleet
-        .export("Node-B", &AT_A)
-        .failed(100, "sysupgrade export is already complete");
-    fleet
-        .export("Node-B", &["--anm_host", "Node-A", "--force"])
-        .succeeded();
+    fleet.export("Node-B", &AT_A).failed(100, "sysupgrade export is already complete");
+    fleet.export("Node-B", &["--anm_host", "Node-A", "--force"]).succeeded();
 }
 
 #[test]
@@ -153,21 +104,8 @@ fn export_checks_the_administrator_where_digests_are_configured() {
         spec.secrets.username = Some(sha256_hex("admin"));
         spec.secrets.password = Some(sha256_hex("right"));
     });
-    let given = |password| {
-        [
-            "--anm_host",
-            "Node-A",
-            "--username",
-            "admin",
-            "--password",
-            password,
-        ]
-    };
-    fleet
-        .export("Node-A", &given("wrong"))
-        .failed(100, "The password is incorrect.");
-    fleet
-        .export("Node-A", &AT_A)
-        .failed(100, "No username was given.");
+    let given = |password| ["--anm_host", "Node-A", "--username", "admin", "--password", password];
+    fleet.export("Node-A", &given("wrong")).failed(100, "The password is incorrect.");
+    fleet.export("Node-A", &AT_A).failed(100, "No username was given.");
     fleet.export("Node-A", &given("right")).succeeded();
 }

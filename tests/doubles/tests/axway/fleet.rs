@@ -140,11 +140,7 @@ impl Fleet {
     pub(crate) fn export(&self, node: &str, more: &[&str]) -> Ran {
         let old = self.old_dir(node);
         let old = old.to_str().expect("UTF-8");
-        self.sysupgrade(
-            node,
-            &[&["export", "--old_install_dir", old], more].concat(),
-            "",
-        )
+        self.sysupgrade(node, &[&["export", "--old_install_dir", old], more].concat(), "")
     }
 
     pub(crate) fn upgrade(&self, node: &str, more: &[&str]) -> Ran {
@@ -152,11 +148,7 @@ impl Fleet {
     }
 
     pub(crate) fn apply(&self, node: &str, anm: &str, more: &[&str]) -> Ran {
-        self.sysupgrade(
-            node,
-            &[&["apply", "--anm_host", anm], more].concat(),
-            ANSWERS,
-        )
+        self.sysupgrade(node, &[&["apply", "--anm_host", anm], more].concat(), ANSWERS)
     }
 
     /// Exports and upgrades every node.
@@ -196,35 +188,18 @@ impl Fleet {
     pub(crate) fn management(&self, node: &str, path: &str) -> Answer {
         // admin:changeme
         let credentials = "authorization: Basic YWRtaW46Y2hhbmdlbWU=\r\n";
-        get(
-            &self.address,
-            self.node(node).management_port,
-            path,
-            credentials,
-        )
-        .expect("an answer")
+        get(&self.address, self.node(node).management_port, path, credentials).expect("an answer")
     }
 
     pub(crate) fn traffic(&self, node: &str, path: &str) -> Option<Answer> {
-        get(
-            &self.address,
-            self.node(node).instances[0].traffic_port,
-            path,
-            "",
-        )
+        get(&self.address, self.node(node).instances[0].traffic_port, path, "")
     }
 
     /// Host names in the topology the Node Manager of `node` shows.
     pub(crate) fn hosts_seen_by(&self, node: &str) -> Vec<String> {
         let document = self.management(node, "/api/topology").json();
-        let hosts = document["result"]["hosts"]
-            .as_array()
-            .expect("hosts")
-            .clone();
-        hosts
-            .iter()
-            .map(|host| host["name"].as_str().expect("a name").to_owned())
-            .collect()
+        let hosts = document["result"]["hosts"].as_array().expect("hosts").clone();
+        hosts.iter().map(|host| host["name"].as_str().expect("a name").to_owned()).collect()
     }
 
     pub(crate) fn invocations(&self, install: &Path) -> Vec<Invocation> {
@@ -233,10 +208,7 @@ impl Fleet {
 }
 
 pub(crate) fn launcher() -> Launcher {
-    Launcher {
-        program: PathBuf::from(env!("CARGO_BIN_EXE_zdu-double")),
-        leading: Vec::new(),
-    }
+    Launcher { program: PathBuf::from(env!("CARGO_BIN_EXE_zdu-double")), leading: Vec::new() }
 }
 
 fn reference(address: &str) -> Topology {
@@ -247,11 +219,7 @@ fn reference(address: &str) -> Topology {
     let mut with_manager = node(2, "GatewayManager Group").admin();
     with_manager.instances[0].api_manager = true;
     Topology {
-        nodes: vec![
-            node(0, "Gateway Group").admin(),
-            node(1, "Gateway Group"),
-            with_manager,
-        ],
+        nodes: vec![node(0, "Gateway Group").admin(), node(1, "Gateway Group"), with_manager],
     }
 }
 
@@ -267,11 +235,7 @@ fn own_address() -> String {
     static NEXT: AtomicU8 = AtomicU8::new(1);
     let process = std::process::id();
     let last = NEXT.fetch_add(1, Ordering::SeqCst);
-    format!(
-        "127.{}.{}.{last}",
-        1 + process / 250 % 250,
-        1 + process % 250
-    )
+    format!("127.{}.{}.{last}", 1 + process / 250 % 250, 1 + process % 250)
 }
 
 /// Starts a tool with its output piped.
@@ -303,11 +267,7 @@ pub(crate) fn run(tool: &Path, words: &[&str], stdin: &str) -> Ran {
 /// One GET on a connection of its own; `None` when nobody listens or the answer is cut.
 pub(crate) fn get(address: &str, port: u16, path: &str, headers: &str) -> Option<Answer> {
     let mut stream = TcpStream::connect((address, port)).ok()?;
-    send(
-        &mut stream,
-        path,
-        &format!("connection: close\r\n{headers}"),
-    )?;
+    send(&mut stream, path, &format!("connection: close\r\n{headers}"))?;
     let mut text = String::new();
     stream.read_to_string(&mut text).ok()?;
     parse(&text)
@@ -315,14 +275,8 @@ pub(crate) fn get(address: &str, port: u16, path: &str, headers: &str) -> Option
 
 /// Writes one GET request.
 pub(crate) fn send(stream: &mut TcpStream, path: &str, headers: &str) -> Option<()> {
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .ok()?;
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nhost: double\r\n{headers}\r\n"
-    )
-    .ok()
+    stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: double\r\n{headers}\r\n").ok()
 }
 
 /// Reads one answer with a `content-length` from a connection that may stay open.
@@ -339,9 +293,7 @@ pub(crate) fn receive(stream: &mut TcpStream) -> Option<Answer> {
         }
     }
     let head = String::from_utf8(text).ok()?.to_lowercase();
-    let length = head
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length: "))?;
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "))?;
     let mut body = vec![0; length.trim().parse().ok()?];
     stream.read_exact(&mut body).ok()?;
     parse(&format!("{head}{}", String::from_utf8(body).ok()?))
@@ -350,9 +302,5 @@ pub(crate) fn receive(stream: &mut TcpStream) -> Option<Answer> {
 fn parse(text: &str) -> Option<Answer> {
     let (head, body) = text.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1)?.parse().ok()?;
-    Some(Answer {
-        status,
-        head: head.to_lowercase(),
-        body: body.to_owned(),
-    })
+    Some(Answer { status, head: head.to_lowercase(), body: body.to_owned() })
 }

@@ -11,12 +11,7 @@ fn the_topology_has_the_documented_shape() {
     let document = fleet.management("Node-A", "/api/topology").json();
     let result = &document["result"];
     let keys = |value: &Value| -> Vec<String> {
-        value
-            .as_object()
-            .expect("an object")
-            .keys()
-            .cloned()
-            .collect()
+        value.as_object().expect("an object").keys().cloned().collect()
     };
     let mut expected = [
         "id",
@@ -32,10 +27,7 @@ fn the_topology_has_the_documented_shape() {
     expected.sort_unstable();
     assert_eq!(keys(result), expected);
     assert_eq!(result["productVersion"], "7.5.3");
-    assert_eq!(
-        result["hosts"][0],
-        json!({"id": "host-1", "name": "Node-A"})
-    );
+    assert_eq!(result["hosts"][0], json!({"id": "host-1", "name": "Node-A"}));
     let managers = &result["groups"][0];
     assert_eq!(
         (&managers["id"], &managers["name"]),
@@ -58,10 +50,7 @@ fn the_topology_has_the_documented_shape() {
     assert_eq!(result["services"].as_array().expect("services").len(), 6);
     let on_disk = Layout::new(&fleet.old_dir("Node-B")).topology_file();
     let on_disk = std::fs::read_to_string(on_disk).expect("topology.json");
-    assert_eq!(
-        serde_json::from_str::<Value>(&on_disk).expect("JSON"),
-        *result
-    );
+    assert_eq!(serde_json::from_str::<Value>(&on_disk).expect("JSON"), *result);
 }
 
 #[test]
@@ -71,13 +60,8 @@ fn parts_and_filters_of_the_topology_are_served() {
     assert_eq!(hosts["result"].as_array().expect("hosts").len(), 3);
     let groups = fleet.management("Node-B", "/api/topology/groups").json();
     assert_eq!(groups["result"][2]["name"], "GatewayManager Group");
-    let filtered = fleet
-        .management("Node-B", "/api/topology?serviceType=gateway")
-        .json();
-    let services = filtered["result"]["services"]
-        .as_array()
-        .expect("services")
-        .clone();
+    let filtered = fleet.management("Node-B", "/api/topology?serviceType=gateway").json();
+    let services = filtered["result"]["services"].as_array().expect("services").clone();
     assert_eq!(services.len(), 3);
     assert!(services.iter().all(|service| service["type"] == "gateway"));
 }
@@ -88,31 +72,18 @@ fn the_management_api_wants_credentials_and_the_right_ones_where_configured() {
     let port = fleet.node("Node-A").management_port;
     let without = get(&fleet.address, port, "/api/topology", "").expect("an answer");
     assert_eq!(without.status, 401);
-    assert!(
-        without.head.contains("www-authenticate: basic"),
-        "{without:?}"
-    );
+    assert!(without.head.contains("www-authenticate: basic"), "{without:?}");
     assert_eq!(fleet.management("Node-A", "/api/topology").status, 401);
     // admin:other
     let right = "authorization: Basic YWRtaW46b3RoZXI=\r\n";
-    assert_eq!(
-        get(&fleet.address, port, "/api/topology", right)
-            .expect("an answer")
-            .status,
-        200
-    );
+    assert_eq!(get(&fleet.address, port, "/api/topology", right).expect("an answer").status, 200);
 }
 
 #[test]
 fn the_status_of_a_service_is_a_field_and_not_an_http_status() {
     let fleet = Fleet::running();
     let words = ["-n", "Gateway 1", "-g", "Gateway Group", "-k"];
-    run(
-        &Layout::new(&fleet.old_dir("Node-B")).startinstance(),
-        &words,
-        "",
-    )
-    .succeeded();
+    run(&Layout::new(&fleet.old_dir("Node-B")).startinstance(), &words, "").succeeded();
     for (service, result) in [
         ("group-2/instance-1", "0"),
         ("group-2/instance-2", "3"),
@@ -122,11 +93,7 @@ fn the_status_of_a_service_is_a_field_and_not_an_http_status() {
         let answer = fleet.management("Node-A", &format!("/api/management/status/{service}"));
         assert_eq!(answer.status, 200);
         assert_eq!(answer.json()["result"], result, "{service}");
-        assert_eq!(
-            answer.json()["errors"].is_array(),
-            result == "-1",
-            "{service}"
-        );
+        assert_eq!(answer.json()["errors"].is_array(), result == "-1", "{service}");
     }
 }
 
@@ -138,26 +105,16 @@ fn the_version_of_an_instance_is_asked_through_the_router() {
     assert_eq!(answer.json(), json!({"result": "7.5.3"}));
     assert_eq!(fleet.management("Node-A", &path("instance-9")).status, 404);
     let words = ["-n", "Gateway 2", "-g", "GatewayManager Group", "-k"];
-    run(
-        &Layout::new(&fleet.old_dir("Node-C")).startinstance(),
-        &words,
-        "",
-    )
-    .succeeded();
+    run(&Layout::new(&fleet.old_dir("Node-C")).startinstance(), &words, "").succeeded();
     assert_eq!(fleet.management("Node-A", &path("instance-3")).status, 502);
 }
 
 #[test]
 fn deployments_of_a_consistent_group_have_equal_ids() {
     let fleet = Fleet::running();
-    let all = fleet
-        .management("Node-A", "/api/deployment/domain/deployments")
-        .json();
+    let all = fleet.management("Node-A", "/api/deployment/domain/deployments").json();
     let id = |group: &str, instance: &str| {
-        all["result"][group][instance]["rootProperties"]["Id"]
-            .as_str()
-            .expect("an id")
-            .to_owned()
+        all["result"][group][instance]["rootProperties"]["Id"].as_str().expect("an id").to_owned()
     };
     assert_eq!(id("group-2", "instance-1"), id("group-2", "instance-2"));
     assert_ne!(id("group-2", "instance-1"), id("group-3", "instance-3"));

@@ -29,11 +29,7 @@ fn upgrade_again_on_the_first_node_makes_every_other_apply_stale() {
     fleet.upgrade("Node-A", &["--force"]).succeeded();
     assert!(!fleet.new_layout("Node-A").domain_key().exists());
     assert_eq!(fleet.status("Node-A"), STALE);
-    assert_eq!(
-        fleet.status("Node-B"),
-        COMPLETE,
-        "nobody there to contradict it"
-    );
+    assert_eq!(fleet.status("Node-B"), COMPLETE, "nobody there to contradict it");
 
     fleet.apply("Node-A", "Node-A", &[]).succeeded();
     for node in ["Node-B", "Node-C"] {
@@ -72,9 +68,7 @@ fn apply_again_on_the_first_node_makes_every_other_apply_stale_and_leaves_it_run
 fn apply_again_on_another_node_needs_its_processes_stopped_and_registers_it_once() {
     let fleet = upgraded();
     let text = "Node Manager of version 7.7 is running on this host";
-    fleet
-        .apply("Node-B", "Node-A", &["--force"])
-        .failed(100, text);
+    fleet.apply("Node-B", "Node-A", &["--force"]).failed(100, text);
     apply_again(&fleet, &["Node-B"]);
     assert_eq!(fleet.hosts_seen_by("Node-A"), NODES);
     assert_eq!(fleet.status("Node-C"), COMPLETE);
@@ -86,19 +80,13 @@ fn export_again_on_the_first_node_needs_the_old_domain_and_drops_the_new_one() {
     for node in NODES {
         fleet.stop(&fleet.new_dir(node), node);
     }
-    fleet
-        .export("Node-A", &AT_A_FORCED)
-        .failed(100, "is not running");
+    fleet.export("Node-A", &AT_A_FORCED).failed(100, "is not running");
     for node in NODES {
         start_old(&fleet.old_dir(node)).expect("the old one starts");
     }
     fleet.export("Node-A", &AT_A_FORCED).succeeded();
     assert!(!fleet.new_layout("Node-A").domain_key().exists());
-    assert!(
-        fleet
-            .status("Node-A")
-            .starts_with("Current status: export complete\n")
-    );
+    assert!(fleet.status("Node-A").starts_with("Current status: export complete\n"));
     fleet.upgrade("Node-A", &[]).succeeded();
     for node in NODES {
         fleet.stop(&fleet.old_dir(node), node);
@@ -117,32 +105,16 @@ fn clean_resets_the_new_installation_and_keeps_what_it_moved() {
     let layout = fleet.new_layout("Node-A");
     assert!(!layout.topology_file().exists());
     assert!(!layout.domain_key().exists());
-    assert!(
-        layout
-            .upgrade_backup()
-            .join("1/out/logs/apply.log")
-            .exists()
-    );
-    assert!(
-        layout
-            .upgrade_backup()
-            .join("1/conf/licenses/gateway.lic")
-            .exists()
-    );
-    assert!(
-        fleet
-            .status("Node-A")
-            .starts_with("Current status: not started\n")
-    );
+    assert!(layout.upgrade_backup().join("1/out/logs/apply.log").exists());
+    assert!(layout.upgrade_backup().join("1/conf/licenses/gateway.lic").exists());
+    assert!(fleet.status("Node-A").starts_with("Current status: not started\n"));
 }
 
 #[test]
 fn a_cleaned_node_can_be_upgraded_again() {
     let fleet = Fleet::running().prepared();
     fleet.sysupgrade("Node-B", &["clean"], "").succeeded();
-    fleet
-        .export("Node-B", &["--anm_host", "Node-A"])
-        .succeeded();
+    fleet.export("Node-B", &["--anm_host", "Node-A"]).succeeded();
     fleet.upgrade("Node-B", &[]).succeeded();
     assert_eq!(fleet.applied(&NODES).hosts_seen_by("Node-A"), NODES);
 }

@@ -32,17 +32,9 @@ fn a_manual_upgrade_of_three_nodes_ends_with_one_domain_at_the_new_version() {
             assert_eq!(answer.json()["version"], "7.5.3");
         }
         fleet.apply(node, "Node-A", &[]).succeeded();
-        assert_eq!(
-            fleet.status(node),
-            "Current status: system upgrade complete\n"
-        );
-        let answer = fleet
-            .traffic(node, "/healthcheck")
-            .expect("apply started the instance");
-        assert_eq!(
-            (answer.status, answer.body.as_str()),
-            (200, "<status>ok</status>")
-        );
+        assert_eq!(fleet.status(node), "Current status: system upgrade complete\n");
+        let answer = fleet.traffic(node, "/healthcheck").expect("apply started the instance");
+        assert_eq!((answer.status, answer.body.as_str()), (200, "<status>ok</status>"));
     }
     assert!(fleet.new_layout("Node-A").domain_key().exists());
     assert!(!fleet.new_layout("Node-C").domain_key().exists());
@@ -53,10 +45,7 @@ fn a_manual_upgrade_of_three_nodes_ends_with_one_domain_at_the_new_version() {
     }
     let log = fleet.new_layout("Node-B").upgrade_logs().join("apply.log");
     let log = std::fs::read_to_string(log).expect("a log");
-    assert!(
-        log.contains("This host belongs to the domain of Node-A now."),
-        "{log}"
-    );
+    assert!(log.contains("This host belongs to the domain of Node-A now."), "{log}");
 }
 
 #[test]
@@ -64,14 +53,7 @@ fn a_rollback_stops_the_new_processes_and_starts_the_old_ones() {
     let fleet = Fleet::running().prepared().applied(&["Node-A"]);
     fleet.stop(&fleet.new_dir("Node-A"), "Node-A");
     zdu_doubles::axway::start_old(&fleet.old_dir("Node-A")).expect("the old one starts again");
-    assert_eq!(
-        fleet.traffic("Node-A", "/version").expect("an answer").body,
-        "7.5.3"
-    );
+    assert_eq!(fleet.traffic("Node-A", "/version").expect("an answer").body, "7.5.3");
     fleet.sysupgrade("Node-A", &["clean"], "").succeeded();
-    assert!(
-        fleet
-            .status("Node-A")
-            .starts_with("Current status: not started")
-    );
+    assert!(fleet.status("Node-A").starts_with("Current status: not started"));
 }

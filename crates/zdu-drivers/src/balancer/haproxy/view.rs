@@ -101,15 +101,17 @@ impl fmt::Display for Status {
 
 /// `srv_admin_state`: who took the server out, as a bit set.
 ///
-/// 0x01 forced maintenance, 0x02 inherited maintenance, 0x04 maintenance by the configuration,
-/// 0x08 forced drain, 0x10 inherited drain, 0x20 and 0x40 maintenance by name resolution.
+/// 0x01 forced maintenance, 0x02 inherited maintenance, 0x08 forced drain, 0x10 inherited drain,
+/// 0x20 and 0x40 maintenance by name resolution. 0x04 only remembers that the configuration says
+/// `disabled`: such a server starts with 0x05, and after `state ready` it is `UP` with 0x04
+/// (measured on HAProxy 2.6.12), so that bit takes nobody out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct AdminBits(pub u32);
 
 impl AdminBits {
     const FORCED_MAINT: u32 = 0x01;
     const FORCED_DRAIN: u32 = 0x08;
-    const ANY_MAINT: u32 = 0x01 | 0x02 | 0x04 | 0x20 | 0x40;
+    const ANY_MAINT: u32 = 0x01 | 0x02 | 0x20 | 0x40;
     const ANY_DRAIN: u32 = 0x08 | 0x10;
 
     /// Drained by a command on this server: what `state ready` would clear.
@@ -118,7 +120,7 @@ impl AdminBits {
         self.0 & Self::FORCED_DRAIN != 0
     }
 
-    /// In maintenance by a command on this server, or `disabled` in its configuration.
+    /// In maintenance by a command on this server, or since the start by `disabled`.
     #[must_use]
     pub fn forced_maint(self) -> bool {
         self.0 & Self::FORCED_MAINT != 0
@@ -136,10 +138,10 @@ impl AdminBits {
         self.0 & Self::ANY_MAINT != 0
     }
 
-    /// Nothing set.
+    /// Nothing set that takes the server out.
     #[must_use]
     pub fn ready(self) -> bool {
-        self.0 == 0
+        !self.maint() && !self.drained()
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) fn run(spec: &InstallSpec, words: &[String], console: &mut Console) -
     let anm = anm_host(spec, &options)?;
     if !Stage::Upgrade.is_complete(spec) {
         return Err(
-            "You must run sysupgrade upgrade without errors before sysupgrade apply.".to_owned(),
+            "You must run sysupgrade upgrade without errors before sysupgrade apply.".to_owned()
         );
     }
     let secrets = &spec.secrets;
@@ -68,10 +68,7 @@ pub(super) fn run(spec: &InstallSpec, words: &[String], console: &mut Console) -
         spec,
         &json!({"anm_host": anm.host, "domain": membership.domain, "version": spec.version}),
     )?;
-    console.say(&format!(
-        "This host belongs to the domain of {} now.",
-        anm.host
-    ));
+    console.say(&format!("This host belongs to the domain of {} now.", anm.host));
     Ok(())
 }
 
@@ -88,10 +85,7 @@ async fn this_host_is_stopped(spec: &InstallSpec) -> Done {
     let own = spec.own_node();
     let mut ports = vec![("Node Manager".to_owned(), own.management_port)];
     for instance in &own.instances {
-        ports.push((
-            format!("API Gateway '{}'", instance.name),
-            instance.traffic_port,
-        ));
+        ports.push((format!("API Gateway '{}'", instance.name), instance.traffic_port));
     }
     for (title, port) in ports {
         if let Some(state) = answering(own, port).await {
@@ -134,13 +128,7 @@ async fn register(spec: &InstallSpec, anm: &NodeSpec) -> Result<Membership, Stri
     match answer {
         Some((200, body)) => serde_json::from_slice(&body)
             .map_err(|error| format!("{} answered what nobody understands: {error}", anm.host)),
-        Some((status, _)) => Err(cannot_sign(
-            spec,
-            &format!("{} refused with {status}", anm.host),
-        )),
-        None => Err(cannot_sign(
-            spec,
-            &format!("{} stopped answering", anm.host),
-        )),
+        Some((status, _)) => Err(cannot_sign(spec, &format!("{} refused with {status}", anm.host))),
+        None => Err(cannot_sign(spec, &format!("{} stopped answering", anm.host))),
     }
 }

@@ -31,20 +31,13 @@ pub(super) fn run(spec: &InstallSpec, words: &[String], console: &mut Console) -
             move_to(&part, &backup.join(name)).map_err(|error| error.to_string())?;
         }
     }
-    for dir in [
-        layout.licenses(),
-        root.join("system/conf"),
-        root.join("ext/lib"),
-    ] {
+    for dir in [layout.licenses(), root.join("system/conf"), root.join("ext/lib")] {
         fs::create_dir_all(dir).map_err(|error| error.to_string())?;
     }
     keep_licenses(&backup.join("conf/licenses"), &layout.licenses())
         .map_err(|error| error.to_string())?;
     domain::forget(spec).map_err(|e| with_causes(&e))?;
-    console.say(&format!(
-        "Reset. The former files are in {}.",
-        backup.display()
-    ));
+    console.say(&format!("Reset. The former files are in {}.", backup.display()));
     Ok(())
 }
 

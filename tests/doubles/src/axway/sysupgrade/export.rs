@@ -14,13 +14,7 @@ use crate::axway::spec::{self, InstallSpec};
 pub(super) fn run(spec: &InstallSpec, words: &[String], console: &mut Console) -> Done {
     let options = Options::parse(
         words,
-        &[
-            "--old_install_dir",
-            "--anm_host",
-            "--username",
-            "--password",
-            "--tracelevel",
-        ],
+        &["--old_install_dir", "--anm_host", "--username", "--password", "--tracelevel"],
         &["--force"],
     )?;
     let Some(old_dir) = options.value("--old_install_dir") else {
@@ -29,9 +23,7 @@ pub(super) fn run(spec: &InstallSpec, words: &[String], console: &mut Console) -
     let old = spec::load(Path::new(old_dir))
         .map_err(|_| format!("{old_dir} is not an API Gateway installation."))?;
     if old.node != spec.node || old.version == spec.version {
-        return Err(format!(
-            "{old_dir} is not the old installation of this host."
-        ));
+        return Err(format!("{old_dir} is not the old installation of this host."));
     }
     let anm = anm_host(&old, &options)?;
     administrator(spec, &options, console)?;
@@ -58,15 +50,9 @@ async fn whole_domain_runs(old: &InstallSpec) -> Done {
         let manager = answering(node, node.management_port).await;
         if manager.is_none_or(|state| state.version != old.version) {
             if node.name == old.node {
-                return Err(format!(
-                    "Node Manager on {} is not running. {what}",
-                    node.host
-                ));
+                return Err(format!("Node Manager on {} is not running. {what}", node.host));
             }
-            let group = node
-                .instances
-                .first()
-                .map_or("Node Manager Group", |i| &i.group);
+            let group = node.instances.first().map_or("Node Manager Group", |i| &i.group);
             return Err(format!(
                 "Group '{group}' is inconsistent: Node Manager on {} is not running. {what}",
                 node.host
@@ -90,12 +76,7 @@ async fn whole_domain_runs(old: &InstallSpec) -> Done {
 
 /// Equal deployed archives within each group.
 fn groups_are_consistent(old: &InstallSpec) -> Done {
-    let instances: Vec<_> = old
-        .topology
-        .nodes
-        .iter()
-        .flat_map(|node| &node.instances)
-        .collect();
+    let instances: Vec<_> = old.topology.nodes.iter().flat_map(|node| &node.instances).collect();
     for instance in &instances {
         let differs = |other: &&&spec::InstanceSpec| {
             other.group == instance.group && other.deployment != instance.deployment

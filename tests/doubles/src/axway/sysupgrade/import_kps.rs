@@ -7,11 +7,8 @@ use crate::axway::console::Console;
 use crate::axway::spec::InstallSpec;
 
 pub(super) fn run(spec: &InstallSpec, words: &[String], console: &mut Console) -> Done {
-    let options = Options::parse(
-        words,
-        &["--anm_host", "--username", "--password", "--tracelevel"],
-        &[],
-    )?;
+    let options =
+        Options::parse(words, &["--anm_host", "--username", "--password", "--tracelevel"], &[])?;
     let anm = anm_host(spec, &options)?;
     administrator(spec, &options, console)?;
     if !Stage::Apply.is_complete(spec) {
@@ -20,10 +17,7 @@ pub(super) fn run(spec: &InstallSpec, words: &[String], console: &mut Console) -
     let manager = client::block_on(answering(anm, anm.management_port));
     let manager = manager.map_err(|error| error.to_string())?;
     if manager.is_none_or(|state| state.version != spec.version) {
-        return Err(format!(
-            "Admin Node Manager on {} is not running.",
-            anm.host
-        ));
+        return Err(format!("Admin Node Manager on {} is not running.", anm.host));
     }
     console.say("Imported the KPS data.");
     Ok(())

@@ -39,36 +39,15 @@ pub(crate) fn run(spec: &InstallSpec, words: &[String], console: &mut Console) -
     match command.as_str() {
         "export" => {
             console.also_log_to(&log("export"));
-            phase(
-                spec,
-                Phase::Export,
-                delays.export_ms,
-                words,
-                console,
-                export::run,
-            )
+            phase(spec, Phase::Export, delays.export_ms, words, console, export::run)
         }
         "upgrade" => {
             console.also_log_to(&log("upgrade"));
-            phase(
-                spec,
-                Phase::Upgrade,
-                delays.upgrade_ms,
-                words,
-                console,
-                upgrade::run,
-            )
+            phase(spec, Phase::Upgrade, delays.upgrade_ms, words, console, upgrade::run)
         }
         "apply" => {
             console.also_log_to(&log("apply"));
-            phase(
-                spec,
-                Phase::Apply,
-                delays.apply_ms,
-                words,
-                console,
-                apply::run,
-            )
+            phase(spec, Phase::Apply, delays.apply_ms, words, console, apply::run)
         }
         "import-kps" => {
             console.also_log_to(&log("import-kps"));
@@ -178,22 +157,16 @@ fn anm_host<'a>(spec: &'a InstallSpec, options: &Options) -> Result<&'a NodeSpec
     let Some(host) = options.value("--anm_host") else {
         return match admins.as_slice() {
             [only] => Ok(only),
-            _ => Err(
-                "There is more than one Admin Node Manager in the topology. \
+            _ => Err("There is more than one Admin Node Manager in the topology. \
                       You must specify --anm_host."
-                    .to_owned(),
-            ),
+                .to_owned()),
         };
     };
     let Some(node) = spec.topology.host(host) else {
-        return Err(format!(
-            "--anm_host {host} is not the name of a host in the topology."
-        ));
+        return Err(format!("--anm_host {host} is not the name of a host in the topology."));
     };
     if !node.admin {
-        return Err(format!(
-            "--anm_host {host} is not running an Admin Node Manager."
-        ));
+        return Err(format!("--anm_host {host} is not running an Admin Node Manager."));
     }
     Ok(node)
 }
@@ -223,10 +196,9 @@ fn secret(
 
 /// Name and password of the administrator, where the installation has digests to check them with.
 fn administrator(spec: &InstallSpec, options: &Options, console: &mut Console) -> Done {
-    for (name, digest) in [
-        ("username", &spec.secrets.username),
-        ("password", &spec.secrets.password),
-    ] {
+    for (name, digest) in
+        [("username", &spec.secrets.username), ("password", &spec.secrets.password)]
+    {
         secret(options, name, digest.as_ref(), digest.is_some(), console)?;
     }
     Ok(())
@@ -248,7 +220,5 @@ fn new_is_stopped(spec: &InstallSpec, command: &str) -> Done {
 
 /// What answers on a port of a node: the state of one of the stand-in's processes.
 async fn answering(node: &NodeSpec, port: u16) -> Option<client::State> {
-    client::state(&node.address, port)
-        .await
-        .filter(|state| state.node == node.name)
+    client::state(&node.address, port).await.filter(|state| state.node == node.name)
 }

@@ -12,13 +12,7 @@ const CASSANDRA_PORT: &str = "9042";
 pub(super) fn run(spec: &InstallSpec, words: &[String], console: &mut Console) -> Done {
     let options = Options::parse(
         words,
-        &[
-            "--cass_host",
-            "--cass_port",
-            "--cass_username",
-            "--cass_password",
-            "--tracelevel",
-        ],
+        &["--cass_host", "--cass_port", "--cass_username", "--cass_password", "--tracelevel"],
         &["--no_cassandra", "--force"],
     )?;
     let host = options.value("--cass_host");
@@ -44,10 +38,7 @@ pub(super) fn run(spec: &InstallSpec, words: &[String], console: &mut Console) -
     Stage::Upgrade.begin(spec, &options)?;
     licenses_are_present(spec, console)?;
     Stage::Upgrade.complete(spec, &json!({"cass_host": host, "cass_port": port}))?;
-    console.say(&format!(
-        "Upgraded the exported configuration to {}.",
-        spec.version
-    ));
+    console.say(&format!("Upgraded the exported configuration to {}.", spec.version));
     Ok(())
 }
 
@@ -59,21 +50,11 @@ fn is_this_machine(host: &str) -> bool {
 fn licenses_are_present(spec: &InstallSpec, console: &mut Console) -> Done {
     let licenses = spec.layout().licenses();
     if !licenses.join("gateway.lic").exists() {
-        return Err(format!(
-            "No valid API Gateway license was found in {}.",
-            licenses.display()
-        ));
+        return Err(format!("No valid API Gateway license was found in {}.", licenses.display()));
     }
-    let api_manager = spec
-        .own_node()
-        .instances
-        .iter()
-        .any(|instance| instance.api_manager);
+    let api_manager = spec.own_node().instances.iter().any(|instance| instance.api_manager);
     if api_manager && !licenses.join("api-manager.lic").exists() {
-        console.warn(&format!(
-            "No valid API Manager license was found in {}.",
-            licenses.display()
-        ));
+        console.warn(&format!("No valid API Manager license was found in {}.", licenses.display()));
     }
     Ok(())
 }

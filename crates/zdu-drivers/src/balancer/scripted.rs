@@ -1,0 +1,92 @@
+//! A balancer instance for tests that need a state no real balancer can be brought to on demand.
+
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::Semaphore;
+
+use super::member::{BalancerInstance, MemberReading, MemberState, Observation};
+use super::{Before, BoxFuture, Cut, Hold, Identity, InstanceError, MemberName, Undone};
+
+/// Answers what it is told to; a change waits for a permit of `gate`.
+pub(super) struct Scripted {
+    pub(super) reading: Mutex<MemberReading>,
+    pub(super) pid: Mutex<u32>,
+    pub(super) gate: Semaphore,
+    /// Changes begun and ended.
+    pub(super) changes: Mutex<(u32, u32)>,
+}
+
+impl Scripted {
+    /// Drained, no sessions, no pool, pid 1, and no permit to change anything.
+    pub(super) fn drained() -> Arc<Self> {
+        Arc::new(Self {
+            reading: Mutex::new(MemberReading {
+                member: member(),
+                state: MemberState::Draining,
+                hold: Hold::Drain,
+                sessions: Some(0),
+                queued: Some(0),
+                idle: Some(0),
+                checking: false,
+                check_passed: None,
+                weight: None,
+                detail: String::new(),
+            }),
+            pid: Mutex::new(1),
+            gate: Semaphore::new(0),
+            changes: Mutex::new((0, 0)),
+        })
+    }
+}
+
+/// The only member there is.
+pub(super) fn member() -> MemberName {
+    MemberName::new("b", "n1")
+}
+
+fn unsupported<T: Send + 'static>() -> BoxFuture<'static, Result<T, InstanceError>> {
+    Box::pin(async { Err(InstanceError::Name("not scripted".to_owned())) })
+}
+
+impl BalancerInstance for Scripted {
+    fn name(&self) -> &'static str {
+        "scripted"
+    }
+
+    fn observe<'a>(
+        &'a self,
+        members: &'a [MemberName],
+    ) -> BoxFuture<'a, Result<Observation, InstanceError>> {
+        Box::pin(async move {
+            let identity = Identity {
+                pid: *self.pid.lock().unwrap(),
+                started_unix_s: 0,
+                version: String::new(),
+            };
+            let reading = self.reading.lock().unwrap().clone();
+            let members = members.iter().map(|member| (member.clone(), Ok(reading.clone())));
+            Ok(Observation { identity: Some(identity), members: members.collect() })
+        })
+    }
+
+    fn look<'a>(&'a self, _: &'a MemberName) -> BoxFuture<'a, Result<Before, InstanceError>> {
+        unsupported()
+    }
+
+    fn hold<'a>(&'a self, _: &'a MemberName, _: Hold) -> BoxFuture<'a, Result<(), InstanceError>> {
+        Box::pin(async move {
+            self.changes.lock().unwrap().0 += 1;
+            self.gate.acquire().await.unwrap().forget();
+            self.changes.lock().unwrap().1 += 1;
+            Ok(())
+        })
+    }
+
+    fn undrain<'a>(&'a self, _: &'a Before) -> BoxFuture<'a, Result<Undone, InstanceError>> {
+        unsupported()
+    }
+
+    fn kill_sessions<'a>(&'a self, _: &'a MemberName) -> BoxFuture<'a, Result<Cut, InstanceError>> {
+        unsupported()
+    }
+}
