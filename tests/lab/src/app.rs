@@ -69,13 +69,14 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<(u16, App), LabError>
     }
     match (port, host, version) {
         (Some(port), Some(host), Some(version)) => Ok((port, App { host, version })),
-        _ => Err(LabError::new("find --port, --host and --version or --version-file")),
+        _ => Err(LabError::new(
+            "find --port, --host and --version or --version-file",
+        )),
     }
 }
 
 async fn serve(port: u16, app: App) -> Result<(), LabError> {
-    let mut term =
-        signal(SignalKind::terminate()).map_err(LabError::because("listen for TERM"))?;
+    let mut term = signal(SignalKind::terminate()).map_err(LabError::because("listen for TERM"))?;
     let listener = TcpListener::bind(("0.0.0.0", port))
         .await
         .map_err(LabError::because(format!("listen on port {port}")))?;
@@ -127,7 +128,10 @@ async fn respond(
     let body = match request.uri().path() {
         "/health" => "ok\n".to_owned(),
         "/version" => {
-            format!("{}\n", serde_json::json!({ "host": host, "version": version }))
+            format!(
+                "{}\n",
+                serde_json::json!({ "host": host, "version": version })
+            )
         }
         "/slow" => {
             tokio::time::sleep(slow(request.uri().query())).await;

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{Read as _, Write as _};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -117,7 +117,10 @@ impl HaproxyConfig {
             backends: vec![Backend {
                 name: "app".to_owned(),
                 mode: Mode::Http,
-                check: Check::Http { path: "/health".to_owned(), inter_ms: 200 },
+                check: Check::Http {
+                    path: "/health".to_owned(),
+                    inter_ms: 200,
+                },
                 servers,
                 lines: Vec::new(),
             }],
@@ -140,31 +143,58 @@ impl fmt::Display for Mode {
 /// The file HAProxy reads.
 impl fmt::Display for HaproxyConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { frontends, backends, server_state_file, idle_close_on_response, redispatch } =
-            self;
+        let Self {
+            frontends,
+            backends,
+            server_state_file,
+            idle_close_on_response,
+            redispatch,
+        } = self;
         writeln!(f, "global")?;
-        writeln!(f, "    stats socket {ADMIN_SOCKET} mode 660 level admin expose-fd listeners")?;
+        writeln!(
+            f,
+            "    stats socket {ADMIN_SOCKET} mode 660 level admin expose-fd listeners"
+        )?;
         writeln!(f, "    stats socket ipv4@0.0.0.0:{STATS_PORT} level admin")?;
         writeln!(f, "    stats timeout 30s\n    hard-stop-after 60s")?;
         if *server_state_file {
             writeln!(f, "    server-state-file {STATE_FILE}")?;
         }
-        writeln!(f, "defaults\n    timeout connect 2s\n    timeout client 30s")?;
-        writeln!(f, "    timeout server 30s\n    timeout http-keep-alive 10s\n    retries 3")?;
+        writeln!(
+            f,
+            "defaults\n    timeout connect 2s\n    timeout client 30s"
+        )?;
+        writeln!(
+            f,
+            "    timeout server 30s\n    timeout http-keep-alive 10s\n    retries 3"
+        )?;
         if *server_state_file {
             writeln!(f, "    load-server-state-from-file global")?;
         }
         if *redispatch {
             writeln!(f, "    option redispatch")?;
         }
-        for Frontend { name, port, mode, backend } in frontends {
+        for Frontend {
+            name,
+            port,
+            mode,
+            backend,
+        } in frontends
+        {
             writeln!(f, "frontend {name}\n    mode {mode}\n    bind *:{port}")?;
             if *idle_close_on_response && *mode == Mode::Http {
                 writeln!(f, "    option idle-close-on-response")?;
             }
             writeln!(f, "    default_backend {backend}")?;
         }
-        for Backend { name, mode, check, servers, lines } in backends {
+        for Backend {
+            name,
+            mode,
+            check,
+            servers,
+            lines,
+        } in backends
+        {
             writeln!(f, "backend {name}\n    mode {mode}")?;
             for line in lines {
                 writeln!(f, "    {line}")?;
@@ -242,7 +272,10 @@ impl Lab {
     pub fn haproxy(&self, host: &str, config: &HaproxyConfig) -> Result<Haproxy<'_>, LabError> {
         let host = self.host(host);
         host.write(CONFIG, &config.to_string())?;
-        let started = Haproxy { host, state_file: config.server_state_file };
+        let started = Haproxy {
+            host,
+            state_file: config.server_state_file,
+        };
         host.declare_service(
             SERVICE,
             &format!("exec /usr/sbin/haproxy -W -S {MASTER_SOCKET} -f {CONFIG}\n"),
@@ -271,15 +304,20 @@ impl<'lab> Haproxy<'lab> {
     /// # Errors
     /// When nobody answers.
     pub fn ask(&self, command: &str) -> Result<String, LabError> {
-        self.converse(command)
-            .map_err(LabError::because(format!("ask HAProxy on {}: {command}", self.host.name())))
+        self.converse(ADMIN_SOCKET, command)
+            .map_err(LabError::because(format!(
+                "ask HAProxy on {}: {command}",
+                self.host.name()
+            )))
     }
 
-    fn converse(&self, command: &str) -> std::io::Result<String> {
-        let path = self.host.path(ADMIN_SOCKET).map_err(std::io::Error::other)?;
+    fn converse(&self, socket: &str, command: &str) -> std::io::Result<String> {
+        let path = self.host.path(socket).map_err(std::io::Error::other)?;
         let mut socket = UnixStream::connect(path)?;
         socket.set_read_timeout(Some(Duration::from_secs(5)))?;
         socket.write_all(format!("{command}\n").as_bytes())?;
+        // The master keeps the connection open after its answer unless ours has ended.
+        socket.shutdown(Shutdown::Write)?;
         let mut answer = String::new();
         socket.read_to_string(&mut answer)?;
         Ok(answer.trim().to_owned())
@@ -315,7 +353,11 @@ impl<'lab> Haproxy<'lab> {
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .collect();
             let column = |name: &str| columns.get(name).cloned().unwrap_or_default();
-            Stat { proxy: column("pxname"), server: column("svname"), columns }
+            Stat {
+                proxy: column("pxname"),
+                server: column("svname"),
+                columns,
+            }
         };
         Ok(lines.filter(|line| !line.is_empty()).map(stat).collect())
     }
@@ -346,7 +388,10 @@ impl<'lab> Haproxy<'lab> {
             let number = |name| row.get(name)?.parse().ok();
             Some((
                 format!("{}/{}", row.get("be_name")?, row.get("srv_name")?),
-                ServerState { admin: number("srv_admin_state")?, weight: number("srv_uweight")? },
+                ServerState {
+                    admin: number("srv_admin_state")?,
+                    weight: number("srv_uweight")?,
+                },
             ))
         };
         lines
@@ -372,7 +417,9 @@ impl<'lab> Haproxy<'lab> {
                 return Ok(stat);
             }
             if Instant::now() > until {
-                return Err(LabError::new(format!("see {server} change in {deadline:?}: {stat:?}")));
+                return Err(LabError::new(format!(
+                    "see {server} change in {deadline:?}: {stat:?}"
+                )));
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -386,10 +433,16 @@ impl<'lab> Haproxy<'lab> {
     /// When the configuration has no state file and one is wanted, or no new worker answers.
     pub fn reload(&self, with_state_file: bool) -> Result<(), LabError> {
         if with_state_file && !self.state_file {
-            return Err(LabError::new("reload with a state file: the configuration has none"));
+            return Err(LabError::new(
+                "reload with a state file: the configuration has none",
+            ));
         }
-        let states = if with_state_file { self.ask("show servers state")? } else { String::new() };
-        self.host.write(STATE_FILE, &format!("{states}\n"))?;
+        if with_state_file {
+            let states = self.ask("show servers state")?;
+            self.host.write(STATE_FILE, &format!("{states}\n"))?;
+        } else {
+            self.host.remove(STATE_FILE)?;
+        }
         let old = self.worker()?;
         self.host.service("reload", SERVICE)?;
         self.await_worker(Some(&old))
@@ -416,21 +469,30 @@ impl<'lab> Haproxy<'lab> {
     fn worker(&self) -> Result<String, LabError> {
         let info = self.ask("show info")?;
         let pid = info.lines().find_map(|line| line.strip_prefix("Pid: "));
-        pid.map(str::to_owned).ok_or_else(|| LabError::new(format!("read show info: {info}")))
+        pid.map(str::to_owned)
+            .ok_or_else(|| LabError::new(format!("read show info: {info}")))
     }
 
+    /// Waits for a worker other than `old`, and then for the master: until the master has come
+    /// to its loop again, a signal that asks it to reload is lost.
     fn await_worker(&self, old: Option<&str>) -> Result<(), LabError> {
         let until = Instant::now() + START_DEADLINE;
         loop {
             // While it starts there is no socket, or one that nobody listens to.
             let answered = self.worker();
-            if answered.as_ref().is_ok_and(|pid| Some(pid.as_str()) != old) {
+            let new = answered.as_ref().is_ok_and(|pid| Some(pid.as_str()) != old);
+            if new && self.converse(MASTER_SOCKET, "show proc").is_ok() {
                 return Ok(());
             }
             if Instant::now() > until {
-                let log = self.host.read("/opt/zdu-lab/log/haproxy.log").unwrap_or_default();
-                let answered = answered.map_or_else(|cause| cause.to_string(), |pid| pid);
-                return Err(LabError::new(format!("see a new worker: {answered}; log: {log}")));
+                let log = self
+                    .host
+                    .read("/opt/zdu-lab/log/haproxy.log")
+                    .unwrap_or_default();
+                let answered = answered.unwrap_or_else(|cause| cause.to_string());
+                return Err(LabError::new(format!(
+                    "see a new worker: {answered}; log: {log}"
+                )));
             }
             std::thread::sleep(Duration::from_millis(10));
         }

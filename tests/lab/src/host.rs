@@ -53,7 +53,13 @@ struct Powered {
 
 impl Host {
     pub(crate) fn new(name: String, lab: String, directory: PathBuf, cable: Cable) -> Self {
-        Self { name, lab, directory, cable, power: Mutex::new(None) }
+        Self {
+            name,
+            lab,
+            directory,
+            cable,
+            power: Mutex::new(None),
+        }
     }
 
     /// The host's name, also its hostname and its name for ssh.
@@ -109,17 +115,28 @@ impl Host {
         let log = fs::File::create(&log_path).map_err(LabError::because("create boot.log"))?;
         let mut command = net::within(&self.cable.namespace, "unshare");
         command
-            .args(["--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc"])
-            .args(["/bin/sh".as_ref(), self.directory.join("init.sh").as_os_str()])
+            .args([
+                "--mount",
+                "--uts",
+                "--pid",
+                "--fork",
+                "--kill-child",
+                "--mount-proc",
+            ])
+            .args([
+                "/bin/sh".as_ref(),
+                self.directory.join("init.sh").as_os_str(),
+            ])
             .args([self.directory.as_os_str(), self.name.as_ref()])
             .env_clear()
             .envs([("PATH", PATH), ("HOME", "/root"), ("ZDU_LAB", &self.lab)])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log);
-        let mut unshare = command
-            .spawn()
-            .map_err(LabError::because(format!("start the first process of {}", self.name)))?;
+        let mut unshare = command.spawn().map_err(LabError::because(format!(
+            "start the first process of {}",
+            self.name
+        )))?;
         let stdout = unshare.stdout.take().expect("stdout was piped above");
         let (sender, receiver) = mpsc::channel();
         std::thread::spawn(move || {
@@ -131,12 +148,20 @@ impl Host {
         let said = receiver.recv_timeout(BOOT_DEADLINE).unwrap_or_default();
         let init = process::children(unshare.id()).first().copied();
         if let (Some(init), "up") = (init, said.trim()) {
-            return Ok(Powered { unshare, init, plugged: true });
+            return Ok(Powered {
+                unshare,
+                init,
+                plugged: true,
+            });
         }
         let _ = unshare.kill();
         let _ = unshare.wait();
         let printed = fs::read_to_string(log_path).unwrap_or_default();
-        Err(LabError::new(format!("boot {}: {}", self.name, printed.trim())))
+        Err(LabError::new(format!(
+            "boot {}: {}",
+            self.name,
+            printed.trim()
+        )))
     }
 
     /// Takes the power away: the network is silent first, then everything on the host dies at
@@ -146,7 +171,12 @@ impl Host {
     /// When it is off already or something of it does not go away.
     pub fn power_off(&self) -> Result<(), LabError> {
         let mut power = self.power();
-        let Some(Powered { mut unshare, init, plugged }) = power.take() else {
+        let Some(Powered {
+            mut unshare,
+            init,
+            plugged,
+        }) = power.take()
+        else {
             return Err(LabError::new(format!("power off {}: it is off", self.name)));
         };
         if plugged {
@@ -154,7 +184,9 @@ impl Host {
         }
         // `unshare` has not been waited for, and it waits for PID 1: both pids are theirs.
         let _ = kill_process(process::pid_of(init), Signal::KILL);
-        unshare.wait().map_err(LabError::because("wait for a host's PID 1"))?;
+        unshare
+            .wait()
+            .map_err(LabError::because("wait for a host's PID 1"))?;
         sweep::end_processes(&self.cable.namespace)?;
         net::delete_namespace(&self.cable.namespace)
     }
@@ -282,7 +314,10 @@ impl Host {
             return Ok(printed);
         }
         let complaint = String::from_utf8_lossy(&ended.stderr);
-        Err(LabError::new(format!("{action} {name} on {}: {complaint}", self.name)))
+        Err(LabError::new(format!(
+            "{action} {name} on {}: {complaint}",
+            self.name
+        )))
     }
 
     /// Kills sshd and every session that is open, and starts sshd. A command that ran in a
@@ -311,7 +346,10 @@ impl Host {
     /// # Errors
     /// When the host is off.
     pub fn path(&self, inside: &str) -> Result<PathBuf, LabError> {
-        Ok(PathBuf::from(format!("/proc/{}/root{inside}", self.init()?)))
+        Ok(PathBuf::from(format!(
+            "/proc/{}/root{inside}",
+            self.init()?
+        )))
     }
 
     /// Writes a file on the host, with the directories above it.
@@ -321,10 +359,26 @@ impl Host {
     pub fn write(&self, inside: &str, contents: &str) -> Result<(), LabError> {
         let path = self.path(inside)?;
         if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(LabError::because(format!("make {inside}'s dir")))?;
+            fs::create_dir_all(parent)
+                .map_err(LabError::because(format!("make {inside}'s dir")))?;
         }
-        fs::write(path, contents)
-            .map_err(LabError::because(format!("write {inside} on {}", self.name)))
+        fs::write(path, contents).map_err(LabError::because(format!(
+            "write {inside} on {}",
+            self.name
+        )))
+    }
+
+    /// Removes a file of the host; fine when there is none.
+    ///
+    /// # Errors
+    /// When the host is off or the file stays.
+    pub fn remove(&self, inside: &str) -> Result<(), LabError> {
+        match fs::remove_file(self.path(inside)?) {
+            Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(LabError::because(
+                format!("remove {inside} on {}", self.name),
+            )(cause)),
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// Reads a file of the host.

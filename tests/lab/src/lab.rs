@@ -119,8 +119,20 @@ pub fn available() -> Result<(), String> {
     if !rustix::process::geteuid().is_root() {
         return Err("the lab needs root (network and mount namespaces)".to_owned());
     }
-    for program in ["ip", "nft", "unshare", "nsenter", "ssh", "ssh-keygen", "sshd", "haproxy"] {
-        if !PATH.split(':').any(|directory| Path::new(directory).join(program).exists()) {
+    for program in [
+        "ip",
+        "nft",
+        "unshare",
+        "nsenter",
+        "ssh",
+        "ssh-keygen",
+        "sshd",
+        "haproxy",
+    ] {
+        if !PATH
+            .split(':')
+            .any(|directory| Path::new(directory).join(program).exists())
+        {
             return Err(format!("{program} is not installed"));
         }
     }
@@ -129,12 +141,21 @@ pub fn available() -> Result<(), String> {
     let namespace = trial.namespace("x");
     let tried = net::add_namespace(&namespace).and_then(|()| {
         let mut unshare = net::within(&namespace, "unshare");
-        unshare.args(["--mount", "--uts", "--pid", "--fork", "--mount-proc", "true"]);
+        unshare.args([
+            "--mount",
+            "--uts",
+            "--pid",
+            "--fork",
+            "--mount-proc",
+            "true",
+        ]);
         let tried = succeed(unshare, "");
         net::delete_namespace(&namespace)?;
         tried
     });
-    tried.map(drop).map_err(|cause| format!("namespaces are unusable: failed to {cause}"))
+    tried
+        .map(drop)
+        .map_err(|cause| format!("namespaces are unusable: failed to {cause}"))
 }
 
 /// Path of a program of this build, by the place of the running test: beside it or one above.
@@ -143,7 +164,11 @@ pub fn available() -> Result<(), String> {
 /// When it is in neither place: it was not built.
 pub fn program(name: &str) -> Result<PathBuf, LabError> {
     let running = std::env::current_exe().map_err(LabError::because("find the running test"))?;
-    let beside = running.ancestors().skip(1).take(2).map(|directory| directory.join(name));
+    let beside = running
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|directory| directory.join(name));
     beside
         .into_iter()
         .find(|path| path.is_file())
@@ -174,13 +199,24 @@ impl Lab {
             net::add_namespace(&control)?;
         }
         net::add_bridge(&control)?;
-        let mut lab =
-            Self { hosts: BTreeMap::new(), name, directory, control, _remains: remains };
+        let mut lab = Self {
+            hosts: BTreeMap::new(),
+            name,
+            directory,
+            control,
+            _remains: remains,
+        };
         lab.install(specs)?;
         let booted: Vec<Result<(), LabError>> = std::thread::scope(|scope| {
-            let boots: Vec<_> =
-                lab.hosts.values().map(|host| scope.spawn(|| host.power_on())).collect();
-            boots.into_iter().map(|boot| boot.join().expect("power_on does not panic")).collect()
+            let boots: Vec<_> = lab
+                .hosts
+                .values()
+                .map(|host| scope.spawn(|| host.power_on()))
+                .collect();
+            boots
+                .into_iter()
+                .map(|boot| boot.join().expect("power_on does not panic"))
+                .collect()
         });
         booted.into_iter().collect::<Result<(), LabError>>()?;
         Ok(lab)
@@ -188,41 +224,50 @@ impl Lab {
 
     /// Files of the client and of every host, before anything runs.
     fn install(&mut self, specs: &[HostSpec]) -> Result<(), LabError> {
-        keygen(&self.directory.join("id"))?;
-        let mut known_hosts = String::new();
-        let mut ssh_config = String::new();
-        let mut etc_hosts = "127.0.0.1 localhost\n".to_owned();
+        keygen(&self.identity())?;
+        let mut known_hosts = Vec::new();
+        let mut ssh_config = Vec::new();
+        let mut etc_hosts = vec!["127.0.0.1 localhost\n".to_owned()];
         for (index, spec) in specs.iter().enumerate() {
-            sweep::check_word(&spec.name)?;
-            let (name, address) = (&spec.name, net::host_address(index));
-            if name == "ctl" || self.hosts.contains_key(name) {
-                return Err(LabError::new(format!("name a host {name}: it is taken")));
-            }
-            let directory = self.directory.join(format!("host-{name}"));
-            let host_key = directory.join("files/host/hostkey");
-            lay_out(&directory, spec, &self.directory.join("id.pub"))?;
-            keygen(&host_key)?;
-            let public = read(&host_key.with_extension("pub"))?;
+            let host = self.install_host(index, spec)?;
+            let (name, address) = (host.name(), host.address());
+            let public = read(&host.directory().join("files/host/hostkey.pub"))?;
             let key = public.split(' ').take(2).collect::<Vec<_>>().join(" ");
-            known_hosts.push_str(&format!("{name},{address} {key}\n"));
-            ssh_config.push_str(&format!("Host {name}\n  HostName {address}\n"));
-            etc_hosts.push_str(&format!("{address} {name}\n"));
-            let cable = Cable {
-                control: self.control.clone(),
-                port: format!("v{index}"),
-                namespace: self.name.namespace(name),
-                address,
-            };
-            let host = Host::new(name.clone(), self.name.text.clone(), directory, cable);
-            self.hosts.insert(name.clone(), host);
+            known_hosts.push(format!("{name},{address} {key}\n"));
+            ssh_config.push(format!("Host {name}\n  HostName {address}\n"));
+            etc_hosts.push(format!("{address} {name}\n"));
+            self.hosts.insert(spec.name.clone(), host);
         }
         for host in self.hosts.values() {
-            write(&host.directory().join("etc-hosts"), &etc_hosts)?;
+            write(&host.directory().join("etc-hosts"), &etc_hosts.concat())?;
         }
-        write(&self.known_hosts(), &known_hosts)?;
-        ssh_config.push_str(&self.ssh_defaults());
-        write(&self.ssh_config(), &ssh_config)?;
+        write(&self.known_hosts(), &known_hosts.concat())?;
+        ssh_config.push(self.ssh_defaults());
+        write(&self.ssh_config(), &ssh_config.concat())?;
         self.install_client()
+    }
+
+    fn install_host(&self, index: usize, spec: &HostSpec) -> Result<Host, LabError> {
+        let name = &spec.name;
+        sweep::check_word(name)?;
+        if name == "ctl" || self.hosts.contains_key(name) {
+            return Err(LabError::new(format!("name a host {name}: it is taken")));
+        }
+        let directory = self.directory.join(format!("host-{name}"));
+        lay_out(&directory, spec, &self.identity().with_extension("pub"))?;
+        keygen(&directory.join("files/host/hostkey"))?;
+        let cable = Cable {
+            control: self.control.clone(),
+            port: format!("v{index}"),
+            namespace: self.name.namespace(name),
+            address: net::host_address(index),
+        };
+        Ok(Host::new(
+            name.clone(),
+            self.name.text.clone(),
+            directory,
+            cable,
+        ))
     }
 
     /// No ControlMaster: whoever wants one connection for many commands says so.
@@ -259,7 +304,9 @@ impl Lab {
     /// When the lab has no such host: the test is wrong.
     #[must_use]
     pub fn host(&self, name: &str) -> &Host {
-        self.hosts.get(name).unwrap_or_else(|| panic!("no host {name} in {:?}", self.hosts.keys()))
+        self.hosts
+            .get(name)
+            .unwrap_or_else(|| panic!("no host {name} in {:?}", self.hosts.keys()))
     }
 
     /// All hosts, by name.
@@ -352,7 +399,9 @@ impl Lab {
                     .map_err(LabError::because("enter the control namespace"))?;
                 Ok(look())
             });
-            inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            inside
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }
 
@@ -361,7 +410,8 @@ impl Lab {
     /// # Errors
     /// When there is no connection or no answer.
     pub fn http_get(&self, to: SocketAddr, path: &str) -> Result<(u16, String), LabError> {
-        self.in_control(|| get(to, path))?.map_err(LabError::because(format!("get {to}{path}")))
+        self.in_control(|| get(to, path))?
+            .map_err(LabError::because(format!("get {to}{path}")))
     }
 }
 
@@ -369,21 +419,41 @@ fn get(to: SocketAddr, path: &str) -> std::io::Result<(u16, String)> {
     let patience = Duration::from_secs(3);
     let mut stream = TcpStream::connect_timeout(&to, patience)?;
     stream.set_read_timeout(Some(patience))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n")?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n"
+    )?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
-    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
-    status.zip(body).ok_or_else(|| std::io::Error::other(format!("no HTTP answer: {answer:?}")))
+    let status = answer
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
+    let body = answer
+        .split_once("\r\n\r\n")
+        .map(|(_, body)| body.to_owned());
+    status
+        .zip(body)
+        .ok_or_else(|| std::io::Error::other(format!("no HTTP answer: {answer:?}")))
 }
 
 /// A host's directory before its first boot; `host_files/init.sh` says what is bound where.
 fn lay_out(directory: &Path, spec: &HostSpec, client_key: &Path) -> Result<(), LabError> {
-    let below = ["files/bin", "files/services", "files/log", "files/host", "root", "var-tmp"];
+    let below = [
+        "files/bin",
+        "files/services",
+        "files/log",
+        "files/host",
+        "root",
+        "var-tmp",
+    ];
     make_dirs(directory, &below)?;
     make_dirs(directory, &["var-lib/haproxy"])?;
     let files = directory.join("files");
-    write(&directory.join("init.sh"), include_str!("host_files/init.sh"))?;
+    write(
+        &directory.join("init.sh"),
+        include_str!("host_files/init.sh"),
+    )?;
     write_program(&files.join("bin/svc"), include_str!("host_files/svc.sh"))?;
     let sshd = include_str!("host_files/sshd_config");
     write(&files.join("host/sshd_config"), sshd)?;
@@ -393,10 +463,8 @@ fn lay_out(directory: &Path, spec: &HostSpec, client_key: &Path) -> Result<(), L
     write(&directory.join("etc-machine-id"), &machine_id)?;
     // The machine's own root may have a shell set-up that costs 200 ms in every ssh command.
     write(&directory.join("root/.profile"), &format!("PATH={PATH}\n"))?;
-    let mut programs = String::new();
-    for (name, path) in &spec.programs {
-        programs.push_str(&format!("{name} {}\n", path.display()));
-    }
+    let line = |(name, path): (&String, &PathBuf)| format!("{name} {}\n", path.display());
+    let programs: String = spec.programs.iter().map(line).collect();
     write(&directory.join("programs"), &programs)?;
     for (name, script) in &spec.services {
         sweep::check_word(name)?;
@@ -414,14 +482,18 @@ fn lay_out(directory: &Path, spec: &HostSpec, client_key: &Path) -> Result<(), L
 
 fn keygen(path: &Path) -> Result<(), LabError> {
     let mut command = Command::new("ssh-keygen");
-    command.args(["-q", "-t", "ed25519", "-N", "", "-C", "zdu-lab", "-f"]).arg(path);
+    command
+        .args(["-q", "-t", "ed25519", "-N", "", "-C", "zdu-lab", "-f"])
+        .arg(path);
     succeed(command, "").map(drop)
 }
 
 fn make_dirs(below: &Path, relative: &[&str]) -> Result<(), LabError> {
     for path in relative.iter().map(|relative| below.join(relative)) {
-        fs::create_dir_all(&path)
-            .map_err(LabError::because(format!("make directory {}", path.display())))?;
+        fs::create_dir_all(&path).map_err(LabError::because(format!(
+            "make directory {}",
+            path.display()
+        )))?;
     }
     Ok(())
 }
@@ -436,6 +508,8 @@ fn write(path: &Path, contents: &str) -> Result<(), LabError> {
 
 fn write_program(path: &Path, contents: &str) -> Result<(), LabError> {
     write(path, contents)?;
-    fs::set_permissions(path, Permissions::from_mode(0o755))
-        .map_err(LabError::because(format!("make {} a program", path.display())))
+    fs::set_permissions(path, Permissions::from_mode(0o755)).map_err(LabError::because(format!(
+        "make {} a program",
+        path.display()
+    )))
 }

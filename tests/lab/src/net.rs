@@ -58,14 +58,22 @@ pub(crate) fn delete_namespace(namespace: &str) -> Result<(), LabError> {
 /// Names of all network namespaces of the machine. An unreadable list is an empty one: there is
 /// no `/run/netns` before the first namespace was made.
 pub(crate) fn namespaces() -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir("/run/netns") else { return Vec::new() };
-    entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
+    let Ok(entries) = std::fs::read_dir("/run/netns") else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect()
 }
 
 /// Processes whose network namespace this is, as `ip netns pids` finds them.
 pub(crate) fn namespace_pids(namespace: &str) -> Vec<u32> {
     let found = ip(&format!("netns pids {namespace}")).unwrap_or_default();
-    found.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    found
+        .split_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+        .collect()
 }
 
 /// The bridge of a lab. Without spanning tree and forward delay a host is reachable at once.
@@ -84,7 +92,12 @@ pub(crate) fn add_bridge(control: &str) -> Result<(), LabError> {
 /// Plugs a host in. The hardware address follows from the address, so that neighbours find the
 /// host again after it was made anew.
 pub(crate) fn plug(cable: &Cable) -> Result<(), LabError> {
-    let Cable { control, port, namespace, address } = cable;
+    let Cable {
+        control,
+        port,
+        namespace,
+        address,
+    } = cable;
     let last = address.octets()[3];
     ip(&format!(
         "link add {port} netns {control} type veth \
@@ -99,24 +112,47 @@ pub(crate) fn plug(cable: &Cable) -> Result<(), LabError> {
 
 /// Takes the cable away for good: from this moment nothing the host sends arrives anywhere.
 pub(crate) fn unplug(cable: &Cable) -> Result<(), LabError> {
-    let Cable { control, port, namespace: _, address: _ } = cable;
+    let Cable {
+        control,
+        port,
+        namespace: _,
+        address: _,
+    } = cable;
     ip_batch(control, &format!("link del {port}\n"))
 }
 
 /// Sets the bridge's end of the cable up or down; the host still sees its own end.
 pub(crate) fn set_link(cable: &Cable, up: bool) -> Result<(), LabError> {
-    let Cable { control, port, namespace: _, address: _ } = cable;
-    ip_batch(control, &format!("link set {port} {}\n", if up { "up" } else { "down" }))
+    let Cable {
+        control,
+        port,
+        namespace: _,
+        address: _,
+    } = cable;
+    ip_batch(
+        control,
+        &format!("link set {port} {}\n", if up { "up" } else { "down" }),
+    )
 }
 
 /// Loses packets silently in both directions, inside the host's namespace: all of them, or only
 /// those from and to `peers` when there are any. Loopback stays. Replaces an earlier loss.
 pub(crate) fn lose(namespace: &str, peers: &[Ipv4Addr]) -> Result<(), LabError> {
     let (inward, outward) = if peers.is_empty() {
-        ("iifname != \"lo\" drop".to_owned(), "oifname != \"lo\" drop".to_owned())
+        (
+            "iifname != \"lo\" drop".to_owned(),
+            "oifname != \"lo\" drop".to_owned(),
+        )
     } else {
-        let list = peers.iter().map(Ipv4Addr::to_string).collect::<Vec<_>>().join(", ");
-        (format!("ip saddr {{ {list} }} drop"), format!("ip daddr {{ {list} }} drop"))
+        let list = peers
+            .iter()
+            .map(Ipv4Addr::to_string)
+            .collect::<Vec<_>>()
+            .join(", ");
+        (
+            format!("ip saddr {{ {list} }} drop"),
+            format!("ip daddr {{ {list} }} drop"),
+        )
     };
     let mut nft = within(namespace, "nft");
     nft.args(["-f", "-"]);
@@ -135,5 +171,9 @@ pub(crate) fn lose(namespace: &str, peers: &[Ipv4Addr]) -> Result<(), LabError> 
 pub(crate) fn heal(namespace: &str) -> Result<(), LabError> {
     let mut nft = within(namespace, "nft");
     nft.args(["-f", "-"]);
-    succeed(nft, "add table ip zdu_lab_cut\ndelete table ip zdu_lab_cut\n").map(drop)
+    succeed(
+        nft,
+        "add table ip zdu_lab_cut\ndelete table ip zdu_lab_cut\n",
+    )
+    .map(drop)
 }

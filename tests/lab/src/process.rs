@@ -23,8 +23,13 @@ pub(crate) fn output(
     deadline: Duration,
 ) -> Result<Output, LabError> {
     let shown = format!("{command:?}");
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(LabError::because(format!("start {shown}")))?;
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command
+        .spawn()
+        .map_err(LabError::because(format!("start {shown}")))?;
     let pid = pid_of(child.id());
     if let Some(mut stdin) = child.stdin.take() {
         // A program that ends without reading its input is fine: its status tells.
@@ -37,7 +42,9 @@ pub(crate) fn output(
         Err(_) => {
             // Not reaped yet, since its waiter has not answered: the pid is still its own.
             let _ = kill_process(pid, Signal::KILL);
-            Err(LabError::new(format!("see the end of {shown} within {deadline:?}")))
+            Err(LabError::new(format!(
+                "see the end of {shown} within {deadline:?}"
+            )))
         }
     }
 }
@@ -58,7 +65,10 @@ pub(crate) fn succeed(command: Command, input: &str) -> Result<String, LabError>
 
 /// Process id as the system calls take it.
 pub(crate) fn pid_of(id: u32) -> Pid {
-    i32::try_from(id).ok().and_then(Pid::from_raw).expect("a process id is a positive i32")
+    i32::try_from(id)
+        .ok()
+        .and_then(Pid::from_raw)
+        .expect("a process id is a positive i32")
 }
 
 /// State letter and start time of a process from `/proc/PID/stat`; `None` when it is gone.
@@ -78,7 +88,13 @@ pub(crate) fn children(parent: u32) -> Vec<u32> {
         std::fs::read_to_string(format!("/proc/{pid}/stat"))
             .ok()
             .and_then(|stat| {
-                let ppid = stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse::<u32>().ok()?;
+                let ppid = stat
+                    .rsplit_once(") ")?
+                    .1
+                    .split(' ')
+                    .nth(1)?
+                    .parse::<u32>()
+                    .ok()?;
                 Some(ppid == parent)
             })
             .unwrap_or(false)
@@ -88,6 +104,11 @@ pub(crate) fn children(parent: u32) -> Vec<u32> {
 
 /// Every process id of the machine, also zombies.
 pub(crate) fn all() -> Vec<u32> {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
 }

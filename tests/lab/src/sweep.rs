@@ -28,7 +28,10 @@ impl LabName {
         check_word(prefix)?;
         let maker = std::process::id();
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { text: format!("{FIRST}.{prefix}.{maker}.{number}"), maker })
+        Ok(Self {
+            text: format!("{FIRST}.{prefix}.{maker}.{number}"),
+            maker,
+        })
     }
 
     /// Reads the lab's name from that of one of its namespaces or of its directory.
@@ -53,7 +56,9 @@ impl LabName {
 
     /// The maker's start time stands in the directory: a pid alone may have been given again.
     fn maker_lives(&self) -> bool {
-        let Some((state, started)) = process::stat(self.maker) else { return false };
+        let Some((state, started)) = process::stat(self.maker) else {
+            return false;
+        };
         let noted = fs::read_to_string(maker_file(&self.directory()));
         let same = noted.map_or(true, |noted| noted.trim() == started.to_string());
         state != 'Z' && same
@@ -76,7 +81,9 @@ pub(crate) fn note_maker(directory: &Path) -> Result<(), LabError> {
 pub(crate) fn check_word(word: &str) -> Result<(), LabError> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if word.is_empty() || word.len() > 40 || !word.chars().all(fits) {
-        return Err(LabError::new(format!("use {word:?} as a name: want a-z, 0-9 and -, up to 40")));
+        return Err(LabError::new(format!(
+            "use {word:?} as a name: want a-z, 0-9 and -, up to 40"
+        )));
     }
     Ok(())
 }
@@ -106,7 +113,9 @@ pub fn sweep() -> Result<Vec<String>, LabError> {
     let _turn = take_turn()?;
     let mut dead: Vec<LabName> = Vec::new();
     for name in net::namespaces().into_iter().chain(directories()) {
-        let Some(lab) = LabName::read(&name) else { continue };
+        let Some(lab) = LabName::read(&name) else {
+            continue;
+        };
         if !lab.maker_lives() && !dead.contains(&lab) {
             dead.push(lab);
         }
@@ -118,22 +127,29 @@ pub fn sweep() -> Result<Vec<String>, LabError> {
 }
 
 fn directories() -> Vec<String> {
-    let Ok(entries) = fs::read_dir(std::env::temp_dir()) else { return Vec::new() };
-    entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
+    let Ok(entries) = fs::read_dir(std::env::temp_dir()) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect()
 }
 
 /// Removes processes, namespaces and files of one lab.
 pub(crate) fn remove(lab: &LabName) -> Result<(), LabError> {
     let with_dot = format!("{}.", lab.text);
-    let ours = net::namespaces().into_iter().filter(|name| name.starts_with(&with_dot));
+    let ours = net::namespaces()
+        .into_iter()
+        .filter(|name| name.starts_with(&with_dot));
     for namespace in ours.collect::<Vec<_>>() {
         end_processes(&namespace)?;
         net::delete_namespace(&namespace)?;
     }
     match fs::remove_dir_all(lab.directory()) {
-        Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
-            Err(LabError::because(format!("remove {}", lab.directory().display()))(cause))
-        }
+        Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(LabError::because(
+            format!("remove {}", lab.directory().display()),
+        )(cause)),
         Ok(()) | Err(_) => Ok(()),
     }
 }
@@ -148,7 +164,9 @@ pub(crate) fn end_processes(namespace: &str) -> Result<(), LabError> {
             return Ok(());
         }
         if Instant::now() > deadline {
-            return Err(LabError::new(format!("end processes {pids:?} of {namespace} in 10 s")));
+            return Err(LabError::new(format!(
+                "end processes {pids:?} of {namespace} in 10 s"
+            )));
         }
         for pid in pids {
             // Gone in between is fine.
@@ -164,12 +182,25 @@ pub(crate) fn end_processes(namespace: &str) -> Result<(), LabError> {
 pub fn leftovers(lab: &str) -> Vec<String> {
     let mut found = Vec::new();
     let ours = |name: &String| LabName::read(name).is_some_and(|read| read.text == lab);
-    found.extend(net::namespaces().into_iter().filter(ours).map(|n| format!("namespace {n}")));
-    found.extend(directories().into_iter().filter(ours).map(|d| format!("directory {d}")));
+    found.extend(
+        net::namespaces()
+            .into_iter()
+            .filter(ours)
+            .map(|n| format!("namespace {n}")),
+    );
+    found.extend(
+        directories()
+            .into_iter()
+            .filter(ours)
+            .map(|d| format!("directory {d}")),
+    );
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let of_lab = mounts.lines().filter(|line| line.contains(lab));
     found.extend(of_lab.map(|line| format!("mount {line}")));
-    for pid in process::all().into_iter().filter(|pid| *pid != std::process::id()) {
+    for pid in process::all()
+        .into_iter()
+        .filter(|pid| *pid != std::process::id())
+    {
         let named = ["cmdline", "environ"].iter().any(|file| {
             fs::read(format!("/proc/{pid}/{file}"))
                 .is_ok_and(|text| String::from_utf8_lossy(&text).contains(lab))

@@ -33,11 +33,17 @@ pub(super) struct Lost {
 
 impl Lost {
     fn malformed(detail: &str) -> Self {
-        Self { kind: FailureKind::Malformed, detail: detail.to_owned() }
+        Self {
+            kind: FailureKind::Malformed,
+            detail: detail.to_owned(),
+        }
     }
 
     fn truncated(cause: &Error) -> Self {
-        Self { kind: FailureKind::Truncated, detail: cause.to_string() }
+        Self {
+            kind: FailureKind::Truncated,
+            detail: cause.to_string(),
+        }
     }
 }
 
@@ -51,23 +57,43 @@ impl Connection {
             } else {
                 FailureKind::ConnectFailed
             };
-            Lost { kind, detail: cause.to_string() }
+            Lost {
+                kind,
+                detail: cause.to_string(),
+            }
         })?;
         // Refused only for a socket that is gone, which the exchange shows.
         let _ = stream.set_nodelay(true);
-        Ok(Self { stream: BufReader::new(stream), used: false })
+        Ok(Self {
+            stream: BufReader::new(stream),
+            used: false,
+        })
     }
 
     /// Sends one request and reads its answer to the end.
     pub(super) async fn get(&mut self, path: &str, close: bool) -> Result<Answer, Lost> {
-        let closed = if self.used { FailureKind::ReusedClosed } else { FailureKind::NewClosed };
-        let unanswered = |cause: Error| Lost { kind: closed, detail: cause.to_string() };
+        let closed = if self.used {
+            FailureKind::ReusedClosed
+        } else {
+            FailureKind::NewClosed
+        };
+        let unanswered = |cause: Error| Lost {
+            kind: closed,
+            detail: cause.to_string(),
+        };
         let header = if close { "Connection: close\r\n" } else { "" };
         let request = format!("GET {path} HTTP/1.1\r\nHost: lab\r\n{header}\r\n");
-        self.stream.get_mut().write_all(request.as_bytes()).await.map_err(unanswered)?;
+        self.stream
+            .get_mut()
+            .write_all(request.as_bytes())
+            .await
+            .map_err(unanswered)?;
         let first = self.stream.fill_buf().await.map_err(unanswered)?;
         if first.is_empty() {
-            return Err(Lost { kind: closed, detail: "closed before any answer".to_owned() });
+            return Err(Lost {
+                kind: closed,
+                detail: "closed before any answer".to_owned(),
+            });
         }
         self.used = true;
         let (mut answer, body) = self.head().await?;
@@ -87,11 +113,16 @@ impl Connection {
 
     async fn head(&mut self) -> Result<(Answer, Body), Lost> {
         let status_line = self.line().await?;
-        let status = status_line.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5));
+        let status = status_line
+            .strip_prefix("HTTP/1.")
+            .and_then(|rest| rest.get(2..5));
         let status = status.and_then(|status| status.parse().ok());
         let status = status.ok_or_else(|| Lost::malformed(&status_line))?;
-        let mut answer =
-            Answer { status, last: status_line.starts_with("HTTP/1.0"), ..Answer::default() };
+        let mut answer = Answer {
+            status,
+            last: status_line.starts_with("HTTP/1.0"),
+            ..Answer::default()
+        };
         let mut body = Body::UntilClosed;
         for _ in 0..HEADER_LINES_MAX {
             let line = self.line().await?;

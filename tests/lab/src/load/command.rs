@@ -63,7 +63,9 @@ struct Load {
 
 async fn run(spec: LoadSpec) -> Result<LoadReport, LabError> {
     let (stop, stopped) = watch::channel(false);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     let report = LoadReport::new(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
     let load = Arc::new(Load {
         spec,
@@ -123,9 +125,14 @@ async fn until_stop(spec: &LoadSpec, mut term: tokio::signal::unix::Signal) {
 /// Whoever started the load may wait for this line before doing harm.
 async fn say_when_it_flows(load: Arc<Load>) {
     let quick = [Habit::Close, Habit::Keepalive, Habit::Slow];
-    let wanted = quick.into_iter().filter(|habit| load.spec.clients(*habit) > 0);
+    let wanted = quick
+        .into_iter()
+        .filter(|habit| load.spec.clients(*habit) > 0);
     let wanted: Vec<Habit> = wanted.collect();
-    while !wanted.iter().all(|habit| load.report().habit(*habit).ok > 0) {
+    while !wanted
+        .iter()
+        .all(|habit| load.report().habit(*habit).ok > 0)
+    {
         sleep(Duration::from_millis(5)).await;
     }
     let _ = writeln!(std::io::stderr(), "{FLOWS}");
@@ -141,7 +148,15 @@ async fn client(load: Arc<Load>, habit: Habit, target: SocketAddr) {
         Habit::Slow => {
             let slow_ms = load.spec.slow_ms;
             let path = format!("/slow?ms={slow_ms}");
-            repeat(&load, habit, target, &path, Duration::from_millis(1), slow_ms).await;
+            repeat(
+                &load,
+                habit,
+                target,
+                &path,
+                Duration::from_millis(1),
+                slow_ms,
+            )
+            .await;
         }
         Habit::Hold => hold(&load, target).await,
     }
@@ -166,7 +181,11 @@ async fn repeat(
             _ = stop.wait_for(|stop| *stop) => return,
             _ = ticks.tick() => {}
         }
-        if load.request(habit, target, path, &mut kept, extra_ms).await.is_none() {
+        if load
+            .request(habit, target, path, &mut kept, extra_ms)
+            .await
+            .is_none()
+        {
             sleep(PAUSE_AFTER_FAILURE).await;
         }
     }
@@ -175,13 +194,17 @@ async fn repeat(
 /// One quick request, then one long one on the same connection.
 async fn hold(load: &Load, target: SocketAddr) {
     let mut kept = None;
-    let Some(first) = load.request(Habit::Hold, target, &load.spec.path, &mut kept, 0).await
+    let Some(first) = load
+        .request(Habit::Hold, target, &load.spec.path, &mut kept, 0)
+        .await
     else {
         return;
     };
     let (began_ms, hold_ms) = (load.now_ms(), load.spec.hold_ms);
     let path = format!("/slow?ms={hold_ms}");
-    let answer = load.request(Habit::Hold, target, &path, &mut kept, hold_ms).await;
+    let answer = load
+        .request(Habit::Hold, target, &path, &mut kept, hold_ms)
+        .await;
     let after_ms = load.now_ms() - began_ms;
     load.report().holds.push(Hold {
         completed: answer.is_some(),
@@ -218,7 +241,12 @@ impl Load {
         let (kind, status, detail) = match ended {
             Ok(Ok(answer)) if answer.status == 200 => {
                 let mut report = self.report();
-                let Answer { status: _, host, version, last } = &answer;
+                let Answer {
+                    status: _,
+                    host,
+                    version,
+                    last,
+                } = &answer;
                 report.success(at_ms, at_ms - began_ms, habit, host, version);
                 if *last && habit != Habit::Close {
                     report.told_to_close(habit);
@@ -232,7 +260,15 @@ impl Load {
         };
         let target = target.to_string();
         let after_ms = at_ms - began_ms;
-        self.report().failure(Failure { at_ms, after_ms, habit, kind, status, target, detail });
+        self.report().failure(Failure {
+            at_ms,
+            after_ms,
+            habit,
+            kind,
+            status,
+            target,
+            detail,
+        });
         None
     }
 }

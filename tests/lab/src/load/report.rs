@@ -161,7 +161,11 @@ impl LoadReport {
         of_habit.close_gap(at_ms);
         of_habit.slowest_ms = of_habit.slowest_ms.max(after_ms);
         *self.hosts.entry(host.to_owned()).or_default() += 1;
-        let new = VersionSeen { count: 0, first_ms: at_ms, last_ms: at_ms };
+        let new = VersionSeen {
+            count: 0,
+            first_ms: at_ms,
+            last_ms: at_ms,
+        };
         let seen = self.versions.entry(version.to_owned()).or_insert(new);
         seen.count += 1;
         seen.last_ms = at_ms;
@@ -207,7 +211,9 @@ impl LoadReport {
 
 impl HabitReport {
     fn close_gap(&mut self, at_ms: u64) {
-        self.longest_gap_ms = self.longest_gap_ms.max(at_ms.saturating_sub(self.last_ok_ms));
+        self.longest_gap_ms = self
+            .longest_gap_ms
+            .max(at_ms.saturating_sub(self.last_ok_ms));
         self.last_ok_ms = at_ms;
     }
 }
@@ -226,7 +232,11 @@ impl fmt::Display for LoadReport {
             self.versions.keys()
         )?;
         for (habit, of_habit) in &self.habits {
-            writeln!(f, "  {habit:?}: {} ok, {} lost", of_habit.ok, of_habit.failed)?;
+            writeln!(
+                f,
+                "  {habit:?}: {} ok, {} lost",
+                of_habit.ok, of_habit.failed
+            )?;
         }
         for failure in self.failures.iter().take(10) {
             writeln!(f, "  {failure:?}")?;
@@ -250,6 +260,9 @@ mod tests {
         let mut silent = LoadReport::new(0);
         silent.success(10, 1, Habit::Close, "node-a", "1");
         silent.finish(500);
-        assert_eq!((silent.longest_gap_ms, silent.longest_gap_end_ms), (490, 500));
+        assert_eq!(
+            (silent.longest_gap_ms, silent.longest_gap_end_ms),
+            (490, 500)
+        );
     }
 }

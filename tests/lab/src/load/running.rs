@@ -19,7 +19,10 @@ pub struct RunningLoad {
     /// The client stops when this closes, also by the end of this process.
     stdin: Option<ChildStdin>,
     report: Receiver<String>,
-    longest: Duration,
+    /// As long as one request may take.
+    request: Duration,
+    /// As long as the load lasts by itself.
+    duration: Duration,
 }
 
 impl Lab {
@@ -28,12 +31,21 @@ impl Lab {
     /// # Errors
     /// When the client cannot be started or nothing succeeds within 10 seconds.
     pub fn load(&self, spec: &LoadSpec) -> Result<RunningLoad, LabError> {
-        let spec = LoadSpec { until_stdin_ends: true, ..spec.clone() };
-        let longest = spec.timeout_ms + spec.slow_ms.max(spec.hold_ms);
+        let spec = LoadSpec {
+            until_stdin_ends: true,
+            ..spec.clone()
+        };
+        let request_ms = spec.timeout_ms + spec.slow_ms.max(spec.hold_ms);
         let json = serde_json::to_string(&spec).map_err(LabError::because("write JSON"))?;
         let mut command = self.command(program("zdu-lab-load")?);
-        command.arg(json).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(LabError::because("start zdu-lab-load"))?;
+        command
+            .arg(json)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .map_err(LabError::because("start zdu-lab-load"))?;
         let stdin = child.stdin.take();
         let mut stdout = child.stdout.take().expect("stdout was piped above");
         let stderr = child.stderr.take().expect("stderr was piped above");
@@ -51,7 +63,15 @@ impl Lab {
                 let _ = sender.send(line);
             }
         });
-        let load = RunningLoad { child, stdin, report, longest: Duration::from_millis(longest) };
+        let request = Duration::from_millis(request_ms);
+        let duration = Duration::from_millis(spec.duration_ms);
+        let load = RunningLoad {
+            child,
+            stdin,
+            report,
+            request,
+            duration,
+        };
         match said.recv_timeout(FLOWS_DEADLINE) {
             Ok(line) if line == FLOWS => Ok(load),
             Ok(line) => Err(LabError::new(format!("make load: {line}"))),
@@ -64,16 +84,27 @@ impl Lab {
 }
 
 impl RunningLoad {
-    /// Lets running requests end and returns what was seen.
+    /// Starts no more requests, lets the running ones end and returns what was seen.
     ///
     /// # Errors
     /// When the client was killed, or does not end in the time a request may take.
     pub fn stop(mut self) -> Result<LoadReport, LabError> {
         drop(self.stdin.take());
-        let text = self
-            .report
-            .recv_timeout(self.longest + Duration::from_secs(5))
-            .map_err(LabError::because("see the load client end"))?;
+        self.read_report(self.request)
+    }
+
+    /// Waits until the load has lasted its `duration_ms` and returns what was seen.
+    ///
+    /// # Errors
+    /// When the client was killed, or does not end in time.
+    pub fn finish(self) -> Result<LoadReport, LabError> {
+        self.read_report(self.duration + self.request)
+    }
+
+    fn read_report(&self, longest: Duration) -> Result<LoadReport, LabError> {
+        // The load client itself needs a moment to start and to end.
+        let text = self.report.recv_timeout(longest + Duration::from_secs(5));
+        let text = text.map_err(LabError::because("see the load client end"))?;
         serde_json::from_str(&text).map_err(LabError::because(format!("read report {text:?}")))
     }
 }

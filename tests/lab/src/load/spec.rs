@@ -81,7 +81,10 @@ impl LoadSpec {
     /// The default clients on these targets.
     #[must_use]
     pub fn on(targets: &[SocketAddr]) -> Self {
-        Self { targets: targets.to_vec(), ..Self::default() }
+        Self {
+            targets: targets.to_vec(),
+            ..Self::default()
+        }
     }
 
     /// How many clients have a habit.
