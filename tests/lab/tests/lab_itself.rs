@@ -251,6 +251,7 @@ fn a_kept_connection_closed_without_a_word_is_a_lost_request() {
         keepalive: 2,
         slow: 0,
         rate: 2,
+        duration_ms: 1_600,
         ..LoadSpec::on(&[target])
     };
     let load = lab.load(&spec).expect("load flows");
