@@ -89,7 +89,7 @@ impl RolloutView {
         }
     }
 
-    fn at_step(&self, planned: &PlannedStep, step: &StepView) -> Option<Waiting> {
+    pub(crate) fn at_step(&self, planned: &PlannedStep, step: &StepView) -> Option<Waiting> {
         let (since, until) = span(planned, step)?;
         let on = match step.state {
             StepState::Running { .. } => running(planned),
