@@ -206,6 +206,11 @@ pub(crate) fn counts_text(counts: &Counts, noun: &str) -> String {
     let said: Vec<String> = said
         .map(|(count, word)| format!("{count} {word}"))
         .collect();
+    let noun = if nodes == 1 && noun == "nodes" {
+        "node"
+    } else {
+        noun
+    };
     format!("{nodes} {noun}: {}", said.join(", "))
 }
 

@@ -18,6 +18,16 @@ pub fn moment(at: Timestamp, offset: Offset) -> String {
     zoned.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
 }
 
+/// A moment in RFC 3339 in UTC, to the millisecond, for files that machines read.
+#[must_use]
+pub fn moment_exact(at: Timestamp) -> String {
+    let ms = i64::try_from(at.0).unwrap_or(i64::MAX);
+    match jiff::Timestamp::from_millisecond(ms) {
+        Ok(instant) => instant.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
+        Err(_) => format!("{}ms", at.0),
+    }
+}
+
 /// A span for a screen: whole seconds once it is longer than ten of them.
 #[must_use]
 pub fn span(span: Millis) -> String {

@@ -233,7 +233,7 @@ pub fn wait_text(wait: &Waiting, now: Timestamp, offset: Offset) -> String {
 mod tests {
     use super::*;
     use crate::sample::{START, Story};
-    use zdu_model::event::HoldCause;
+    use zdu_model::event::{Event, HoldCause};
     use zdu_model::time::Millis;
 
     fn held() -> Story {
@@ -245,7 +245,6 @@ mod tests {
         });
         story
     }
-    use zdu_model::event::Event;
 
     #[test]
     fn a_held_rollout_without_a_controller_says_so_and_names_the_command() {
@@ -269,7 +268,7 @@ mod tests {
             "driven:   by nobody: the lease of ada@ops:100 ended at 2026-01-31T09:00:10Z; \
              zdu resume r1",
             "at:       stage 1/2 prepare  wave 1/1, 0 of 10 steps, 1m10s",
-            "nodes:    1 nodes: 1 failed",
+            "nodes:    1 node: 1 failed",
             &waits,
             &next,
         ];
