@@ -12,6 +12,7 @@ use crate::node::{Drift, Ending, NodeView, Stuck, Unwound};
 use crate::step::{AttemptEnd, StepState, StepView};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use zdu_model::contract::Class;
 use zdu_model::event::{Event, Record, Request, UnwindScope};
 use zdu_model::ids::{Attempt, NodeName, PhaseName, Seq, StepNo};
 use zdu_model::plan::{Plan, Subject};
@@ -264,7 +265,13 @@ impl RolloutView {
         let Some(index) = self.index(no) else { return };
         for unknown in self.history.unknowns.iter_mut().rev() {
             if unknown.step == no && unknown.attempt == attempt {
-                unknown.resolved.get_or_insert((end.at, end.class));
+                // An answer that is still "unknown" leaves the question open for a later one.
+                match unknown.resolved {
+                    None | Some((_, Class::Unknown)) => {
+                        unknown.resolved = Some((end.at, end.class));
+                    }
+                    Some(_) => {}
+                }
             }
         }
         let step = &self.plan.steps[index];

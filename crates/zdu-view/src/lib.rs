@@ -30,3 +30,5 @@ pub mod waiting;
 
 #[cfg(test)]
 mod sample;
+#[cfg(test)]
+mod stories;

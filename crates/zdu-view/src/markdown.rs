@@ -234,12 +234,11 @@ fn times(page: &mut Page, report: &RolloutReport) {
     page.list(
         "Slowest steps",
         slowest.map(|s| {
-            format!(
-                "{}: {} in {} attempts",
-                s.step,
-                span(Millis(s.took_ms)),
-                s.attempts
-            )
+            let tries = match s.attempts {
+                1 => String::new(),
+                count => format!(" in {count} attempts"),
+            };
+            format!("{}: {}{tries}", s.step, span(Millis(s.took_ms)))
         }),
     );
 }

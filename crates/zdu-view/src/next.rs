@@ -103,15 +103,15 @@ fn for_manual_steps(view: &RolloutView) -> Vec<String> {
     let active = view
         .active()
         .filter(|(planned, _)| !held.contains(&planned.no));
-    let asks = active.filter_map(|(planned, _)| match &planned.work {
-        Work::Manual { instruction } => {
-            let id = view.id_text();
-            Some(format!(
-                "zdu approve {id} {}  # after: {instruction}",
-                planned.no
-            ))
-        }
-        _ => None,
+    let asks = active.filter_map(|(planned, _)| {
+        let Work::Manual { instruction } = &planned.work else {
+            return None;
+        };
+        let id = view.id_text();
+        Some(format!(
+            "zdu approve {id} {}  # after: {instruction}",
+            planned.no
+        ))
     });
     asks.collect()
 }

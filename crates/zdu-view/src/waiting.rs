@@ -114,10 +114,8 @@ impl RolloutView {
             }
             StepState::NotBegun | StepState::Ended { .. } => return None,
         };
-        let command = match &planned.work {
-            Work::Manual { .. } => Some(format!("zdu approve {} {}", self.id_text(), planned.no)),
-            _ => None,
-        };
+        let by_hand = matches!(planned.work, Work::Manual { .. });
+        let command = by_hand.then(|| format!("zdu approve {} {}", self.id_text(), planned.no));
         Some(Waiting {
             subject: planned.subject.clone(),
             step: Some(planned.no),
