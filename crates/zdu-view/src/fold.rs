@@ -97,24 +97,7 @@ impl RolloutView {
 
     fn apply_event(&mut self, at: Timestamp, event: &Event) {
         match event {
-            Event::RolloutStarted {
-                rollout,
-                plan,
-                fleet,
-                procedure,
-                release,
-                by,
-            } => {
-                self.history.opening = Some(Opening {
-                    at,
-                    rollout: rollout.clone(),
-                    plan: plan.clone(),
-                    fleet: fleet.clone(),
-                    procedure: procedure.clone(),
-                    release: release.clone(),
-                    by: by.clone(),
-                });
-            }
+            Event::RolloutStarted { .. } => self.opened(at, event),
             Event::ControllerStarted { epoch, owner } => {
                 self.history.controllers.push(ControllerView {
                     at,
@@ -183,6 +166,58 @@ impl RolloutView {
                 cause,
             } => self.unwind_started(at, scope, steps, cause),
             Event::UnwindEnded { scope } => self.unwind_ended(at, scope),
+            Event::NodeStuck { .. } | Event::Drifted { .. } | Event::InstanceChanged { .. } => {
+                self.apply_mishap(at, event);
+            }
+            Event::Requested {
+                request,
+                by,
+                reason,
+            } => self.requested(at, request, by, reason),
+            Event::HoldStarted { cause } => self.history.holds.push(HoldView {
+                since: at,
+                cause: cause.clone(),
+                ended: None,
+            }),
+            Event::RolloutEnded { verdict } => self.history.endings.push(EndingView {
+                at,
+                verdict: verdict.clone(),
+                reopened: None,
+            }),
+            Event::RolloutStarted { .. }
+            | Event::ControllerStarted { .. }
+            | Event::StepStarted { .. }
+            | Event::StepEnded { .. }
+            | Event::StepUnknown { .. }
+            | Event::StepScheduled { .. } => {}
+        }
+    }
+
+    fn opened(&mut self, at: Timestamp, event: &Event) {
+        if let Event::RolloutStarted {
+            rollout,
+            plan,
+            fleet,
+            procedure,
+            release,
+            by,
+        } = event
+        {
+            self.history.opening = Some(Opening {
+                at,
+                rollout: rollout.clone(),
+                plan: plan.clone(),
+                fleet: fleet.clone(),
+                procedure: procedure.clone(),
+                release: release.clone(),
+                by: by.clone(),
+            });
+        }
+    }
+
+    /// What went against us: failed compensations, drifts, instances that do not answer.
+    fn apply_mishap(&mut self, at: Timestamp, event: &Event) {
+        match event {
             Event::NodeStuck { node, step, reason } => {
                 let stuck = Stuck {
                     at,
@@ -221,27 +256,18 @@ impl RolloutView {
                 up: *up,
                 reason: reason.clone(),
             }),
-            Event::Requested {
-                request,
-                by,
-                reason,
-            } => self.requested(at, request, by, reason),
-            Event::HoldStarted { cause } => self.history.holds.push(HoldView {
-                since: at,
-                cause: cause.clone(),
-                ended: None,
-            }),
-            Event::RolloutEnded { verdict } => self.history.endings.push(EndingView {
-                at,
-                verdict: verdict.clone(),
-                reopened: None,
-            }),
             Event::RolloutStarted { .. }
             | Event::ControllerStarted { .. }
             | Event::StepStarted { .. }
             | Event::StepEnded { .. }
             | Event::StepUnknown { .. }
-            | Event::StepScheduled { .. } => {}
+            | Event::StepScheduled { .. }
+            | Event::FailureDecided { .. }
+            | Event::UnwindStarted { .. }
+            | Event::UnwindEnded { .. }
+            | Event::Requested { .. }
+            | Event::HoldStarted { .. }
+            | Event::RolloutEnded { .. } => {}
         }
     }
 

@@ -9,7 +9,7 @@ use crate::lines::printable;
 use crate::moment::span;
 use crate::node::{NodeState, NodeView};
 use crate::waiting::Waiting;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use zdu_model::ids::StepNo;
 use zdu_model::plan::Subject;
 use zdu_model::time::Timestamp;
@@ -85,9 +85,11 @@ fn places(view: &RolloutView) -> BTreeMap<&str, Place> {
             *open.entry(node.as_str()).or_default() |= !step.passed();
         }
     }
+    // One pass over what is active: a stage may have thousands of lanes under way.
+    let active: BTreeSet<&Subject> = view.active().map(|(planned, _)| &planned.subject).collect();
     let place = |node: &NodeView| {
         let subject = Subject::Node(node.name.clone());
-        let active = view.active().any(|(planned, _)| planned.subject == subject);
+        let active = active.contains(&subject);
         match node.state() {
             NodeState::Stuck => Place::Stuck,
             NodeState::RolledBack => Place::RolledBack,

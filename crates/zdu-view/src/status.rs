@@ -10,6 +10,7 @@ use crate::table::{status_name, summary_table};
 use crate::waiting::Waiting;
 use jiff::tz::Offset;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use zdu_model::plan::Subject;
 use zdu_model::time::Timestamp;
 
@@ -109,18 +110,17 @@ pub fn status(view: &RolloutView, lease: Option<&Lease>, now: Timestamp) -> Stat
 
 fn nodes(view: &RolloutView) -> Vec<NodeStatus> {
     let phases = view.phases();
+    let active: BTreeMap<_, _> = view.active().map(|(p, _)| (&p.subject, &p.key)).collect();
     let one = |node: &crate::node::NodeView| {
         let subject = Subject::Node(node.name.clone());
-        let current = view
-            .current(&subject)
-            .and_then(|current| view.planned(current.step));
+        let current = active.get(&subject);
         let cell = |phase: &&zdu_model::ids::PhaseName| {
             (phase.to_string(), view.cell(&subject, phase).text())
         };
         NodeStatus {
             node: node.name.to_string(),
             state: node.state().word().into(),
-            step: current.map(|planned| planned.key.to_string()),
+            step: current.map(ToString::to_string),
             phases: phases.iter().map(cell).collect(),
             drifts: node.drifts.len(),
             certificates: node.certificates.len(),
