@@ -203,12 +203,13 @@ fn tone(event: &Event) -> Tone {
 /// The indented lines under an event: the end of a failure's output, then what to do next.
 fn more(view: &RolloutView, event: &Event) -> Vec<String> {
     match event {
-        Event::StepEnded { class, report, .. } => match class {
-            Class::Failed | Class::TimedOut | Class::Unknown => {
-                let tail = report.tail.iter();
-                tail.map(|line| format!("    | {}", printable(line)))
-                    .collect()
-            }
+        Event::StepEnded {
+            step,
+            class,
+            report,
+            ..
+        } => match class {
+            Class::Failed | Class::TimedOut | Class::Unknown => output(view, *step, report),
             Class::Succeeded | Class::Warned | Class::Again | Class::NotRun => Vec::new(),
         },
         Event::HoldStarted { .. } | Event::NodeStuck { .. } | Event::RolloutEnded { .. } => {
@@ -228,6 +229,24 @@ fn more(view: &RolloutView, event: &Event) -> Vec<String> {
         | Event::InstanceChanged { .. }
         | Event::Requested { .. } => Vec::new(),
     }
+}
+
+/// The end of what a failed attempt said, and where the rest of it is.
+fn output(view: &RolloutView, step: StepNo, report: &Report) -> Vec<String> {
+    let tail = report.tail.iter();
+    let mut lines: Vec<String> = tail
+        .map(|line| format!("    | {}", printable(line)))
+        .collect();
+    if let Some(node) = view
+        .planned(step)
+        .and_then(|planned| planned.subject.node())
+    {
+        let id = view.id_text();
+        lines.push(format!(
+            "    next: zdu log {id} --node {node}  # the whole output"
+        ));
+    }
+    lines
 }
 
 /// Output of a node must not move the cursor or colour the screen of the one who reads it.
@@ -285,6 +304,7 @@ mod tests {
              after 1s"
                 .into(),
             "    | ERROR: a localhost Cassandra server has been specified.".into(),
+            "    next: zdu log r1 --node node-a  # the whole output".into(),
             format!("2026-01-31T09:00:06Z -          -          held: {why}"),
             format!("    next: zdu resume r1  # {why}"),
         ];

@@ -435,7 +435,7 @@ impl Dice {
 
     /// A step, sometimes one the plan does not have.
     fn step(&mut self) -> StepNo {
-        StepNo(u32::try_from(self.roll(26)).expect("small"))
+        StepNo(u32::try_from(self.roll(30)).expect("small"))
     }
 
     fn end(&mut self) -> End {
