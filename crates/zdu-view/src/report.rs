@@ -322,6 +322,12 @@ pub struct JournalHead {
 #[must_use]
 pub fn report(view: &RolloutView, now: Timestamp, head: Option<&Digest>) -> RolloutReport {
     let history = view.history();
+    let mut timelines = lists::timelines(view);
+    let nodes = view.nodes().map(|node| {
+        let timeline = timelines.remove(&Some(&node.name));
+        lists::node(node, timeline.unwrap_or_default())
+    });
+    let nodes = nodes.collect();
     RolloutReport {
         schema: SCHEMA,
         rollout: ran(view, now),
@@ -334,8 +340,8 @@ pub fn report(view: &RolloutView, now: Timestamp, head: Option<&Digest>) -> Roll
         },
         counts: counts(view),
         summary: summary_table(view),
-        nodes: view.nodes().map(|node| lists::node(view, node)).collect(),
-        fleet: lists::timeline(view, None),
+        nodes,
+        fleet: timelines.remove(&None).unwrap_or_default(),
         retries: history
             .schedules
             .iter()

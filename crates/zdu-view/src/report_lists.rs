@@ -12,6 +12,7 @@ use crate::report::{
     RetryReport, RollbackReport, Said, SampleReport, SlowStep, UnknownReport, Waited,
 };
 use crate::step::{AttemptView, StepView};
+use std::collections::BTreeMap;
 use zdu_model::ids::NodeName;
 use zdu_model::plan::{PlannedStep, Work};
 use zdu_model::report::InstanceReading;
@@ -24,32 +25,33 @@ pub(crate) fn utc(at: Timestamp) -> String {
     crate::moment::moment_exact(at)
 }
 
-pub(crate) fn node(view: &RolloutView, node: &NodeView) -> NodeReport {
+pub(crate) fn node(node: &NodeView, timeline: Vec<AttemptReport>) -> NodeReport {
     NodeReport {
         node: node.name.to_string(),
         group: node.group.to_string(),
         state: node.state().word().into(),
         version: node.version.clone(),
         stuck: node.stuck.as_ref().map(|stuck| stuck.reason.clone()),
-        timeline: timeline(view, Some(&node.name)),
+        timeline,
         certificates: node.certificates.iter().map(certificate).collect(),
         drifts: node.drifts.iter().map(drift).collect(),
     }
 }
 
-/// Every attempt at the steps of a node, or of no node, in the order they were begun.
-pub(crate) fn timeline(view: &RolloutView, node: Option<&NodeName>) -> Vec<AttemptReport> {
-    let mine = view
+/// Every attempt by the node it is about (absent: the fleet), in the order they were begun. One
+/// pass for all nodes, because a plan for thousands of nodes has tens of thousands of steps.
+pub(crate) fn timelines(view: &RolloutView) -> BTreeMap<Option<&NodeName>, Vec<AttemptReport>> {
+    let mut attempts: Vec<(&PlannedStep, &AttemptView)> = view
         .steps()
-        .filter(|(planned, _)| planned.subject.node() == node);
-    let mut attempts: Vec<(&PlannedStep, &AttemptView)> = mine
         .flat_map(|(planned, step)| step.attempts.iter().map(move |attempt| (planned, attempt)))
         .collect();
     attempts.sort_by_key(|(planned, attempt)| (attempt.started, planned.no, attempt.attempt));
-    attempts
-        .iter()
-        .map(|(planned, attempt)| one(view, planned, attempt))
-        .collect()
+    let mut lines: BTreeMap<Option<&NodeName>, Vec<AttemptReport>> = BTreeMap::new();
+    for (planned, attempt) in attempts {
+        let line = lines.entry(planned.subject.node()).or_default();
+        line.push(one(view, planned, attempt));
+    }
+    lines
 }
 
 fn one(view: &RolloutView, planned: &PlannedStep, attempt: &AttemptView) -> AttemptReport {
