@@ -1,0 +1,346 @@
+//! One sentence for everything that can happen. Every renderer takes its words from here, so a
+//! screen, a log and a report never call the same thing by two names.
+
+use zdu_model::contract::Class;
+use zdu_model::event::{Event, HoldCause, Inquiry, Request, ScheduleCause, UnwindScope};
+use zdu_model::ids::{NodeName, StepNo};
+use zdu_model::plan::{Plan, PlannedStep, Subject};
+use zdu_model::policy::FailureAction;
+use zdu_model::report::End;
+use zdu_model::verdict::Verdict;
+
+/// A step by name: its key, and the node when it is about one. A number that is not of the plan
+/// is shown as the number.
+#[must_use]
+pub fn step(plan: &Plan, no: StepNo) -> String {
+    match planned(plan, no) {
+        None => format!("step {no}"),
+        Some(step) => match &step.subject {
+            Subject::Fleet => step.key.to_string(),
+            Subject::Node(node) => format!("{} on {node}", step.key),
+        },
+    }
+}
+
+fn planned(plan: &Plan, no: StepNo) -> Option<&PlannedStep> {
+    plan.steps.get(usize::try_from(no.0).ok()?)
+}
+
+/// A subject in one word.
+#[must_use]
+pub fn subject(subject: &Subject) -> &str {
+    match subject {
+        Subject::Fleet => "fleet",
+        Subject::Node(node) => node.as_str(),
+    }
+}
+
+/// What a class is called.
+#[must_use]
+pub fn class(class: Class) -> &'static str {
+    match class {
+        Class::Succeeded => "passed",
+        Class::Warned => "passed with a warning",
+        Class::Again => "wants to be run again",
+        Class::Failed => "failed",
+        Class::TimedOut => "timed out",
+        Class::Unknown => "has an unknown outcome",
+        Class::NotRun => "was never begun on the node",
+    }
+}
+
+/// An ending as a phrase.
+#[must_use]
+pub fn end(end: &End) -> String {
+    match end {
+        End::Exited(code) => format!("exit code {code}"),
+        End::Signaled(signal) => format!("ended by signal {signal}"),
+        End::Http(status) => format!("HTTP status {status}"),
+        End::Done => "done".into(),
+        End::NotMet(why) => format!("what it wants is not true: {why}"),
+        End::Waiting(why) => format!("what it wants is not true yet: {why}"),
+        End::TimedOut => "its deadline passed and what ran was ended".into(),
+        End::Unreachable(why) => format!("the node could not be reached: {why}"),
+        End::Never => "the node has no record of it".into(),
+        End::Lost(why) => format!("it was begun and its end was not recorded: {why}"),
+        End::EpochRefused { seen } => {
+            format!("the node refused it: it has seen a newer controller (epoch {seen})")
+        }
+        End::Refused(why) => format!("it could not even be tried: {why}"),
+    }
+}
+
+/// An ending in the parentheses of the summary table: the exit code, or a word.
+#[must_use]
+pub fn exit_word(end: &End) -> String {
+    match end {
+        End::Exited(code) => code.to_string(),
+        End::Signaled(signal) => format!("signal {signal}"),
+        End::Http(status) if *status < 400 => "0".into(),
+        End::Http(status) => format!("http {status}"),
+        End::Done => "0".into(),
+        End::NotMet(_) => "not met".into(),
+        End::Waiting(_) => "waiting".into(),
+        End::TimedOut => "timeout".into(),
+        End::Unreachable(_) => "unreachable".into(),
+        End::Never => "never begun".into(),
+        End::Lost(_) => "lost".into(),
+        End::EpochRefused { .. } => "epoch".into(),
+        End::Refused(_) => "refused".into(),
+    }
+}
+
+/// Why nothing new is begun, as a sentence without its full stop.
+#[must_use]
+pub fn hold(plan: &Plan, cause: &HoldCause) -> String {
+    match cause {
+        HoldCause::Person => "a person asked to hold".into(),
+        HoldCause::Rule(no) => format!("a failure rule holds because of {}", step(plan, *no)),
+        HoldCause::Unknown(no) => format!(
+            "nobody knows whether {} happened, and it may not be run again by guess",
+            step(plan, *no)
+        ),
+        HoldCause::Manual(no) => {
+            format!(
+                "{} must be done by a person, who then says so",
+                step(plan, *no)
+            )
+        }
+        HoldCause::PointOfNoReturn(no) => format!(
+            "{} is a point of no return: nothing up to it can be undone afterwards",
+            step(plan, *no)
+        ),
+    }
+}
+
+/// Why a step will be begun again.
+#[must_use]
+pub fn schedule(cause: ScheduleCause) -> &'static str {
+    match cause {
+        ScheduleCause::Again => "its contract asks for another run",
+        ScheduleCause::Retry => "it did not pass and may be tried again",
+        ScheduleCause::NeverBegan => "it was found out that it never began",
+        ScheduleCause::Resumed => "a person resumed",
+        ScheduleCause::Recertify => "the drain certificate was lost and must be had again",
+    }
+}
+
+/// What a failure rule does.
+#[must_use]
+pub fn action(action: FailureAction) -> String {
+    match action {
+        FailureAction::Retry { max, pause } => {
+            format!("try it again after {pause}, at most {max} times in all")
+        }
+        FailureAction::RollbackNode => "put the node back".into(),
+        FailureAction::RollbackWave => "put every node of the wave back".into(),
+        FailureAction::RollbackRollout => "put everything back".into(),
+        FailureAction::Hold => "wait for a person".into(),
+        FailureAction::GoOn => "count it as a warning and go on".into(),
+        FailureAction::Stop => "begin nothing more and leave everything as it is".into(),
+    }
+}
+
+/// What a compensation covers.
+#[must_use]
+pub fn scope(scope: &UnwindScope) -> String {
+    match scope {
+        UnwindScope::Node(node) => format!("node {node}"),
+        UnwindScope::Wave => "every node of the wave".into(),
+        UnwindScope::Rollout => "the whole rollout".into(),
+        UnwindScope::InFlight => "the nodes in flight".into(),
+    }
+}
+
+/// What a person asked for.
+#[must_use]
+pub fn request(plan: &Plan, request: &Request) -> String {
+    match request {
+        Request::Hold => "hold".into(),
+        Request::Resume => "resume".into(),
+        Request::Abort => "abort".into(),
+        Request::Rollback => "roll back".into(),
+        Request::Approve(no) => format!("approve {}", step(plan, *no)),
+    }
+}
+
+/// How a rollout ended.
+#[must_use]
+pub fn verdict(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Succeeded => "succeeded: every step passed".into(),
+        Verdict::Failed {
+            phase, rolled_back, ..
+        } => {
+            let back = match names(rolled_back) {
+                None => "no node was put back".into(),
+                Some(names) => format!("put back: {names}"),
+            };
+            format!("failed in {phase}; {back}")
+        }
+        Verdict::RolledBack => "rolled back: everything was put back".into(),
+        Verdict::Stuck { nodes } => match names(nodes) {
+            None => "stuck: a compensation failed and a person must act".into(),
+            Some(names) => {
+                format!("stuck: a compensation failed and a person must act on {names}")
+            }
+        },
+        Verdict::Aborted => "aborted: the nodes in flight were put back".into(),
+        Verdict::Held => "held: it stands still until a person resumes it".into(),
+    }
+}
+
+fn names(nodes: &[NodeName]) -> Option<String> {
+    let names: Vec<&str> = nodes.iter().map(NodeName::as_str).collect();
+    (!names.is_empty()).then(|| names.join(", "))
+}
+
+/// An event as a sentence without its full stop.
+#[must_use]
+pub fn event(plan: &Plan, event: &Event) -> String {
+    match event {
+        Event::RolloutStarted {
+            rollout,
+            plan: digest,
+            fleet,
+            procedure,
+            release,
+            by,
+        } => format!(
+            "rollout {rollout} of {procedure} {} -> {} on fleet {fleet} started by {by}, plan {}",
+            release.from,
+            release.to,
+            digest.short()
+        ),
+        Event::ControllerStarted { epoch, owner } => {
+            format!("controller {owner} drives with epoch {}", epoch.0)
+        }
+        Event::StepStarted { step: no, attempt } if *attempt > 1 => {
+            format!("{} begun, attempt {attempt}", step(plan, *no))
+        }
+        Event::StepStarted { step: no, .. } => format!("{} begun", step(plan, *no)),
+        Event::StepEnded {
+            step: no,
+            attempt: _,
+            class: called,
+            report,
+        } => format!(
+            "{} {} ({})",
+            step(plan, *no),
+            class(*called),
+            end(&report.end)
+        ),
+        Event::StepUnknown {
+            step: no,
+            attempt: _,
+            cause,
+            how,
+        } => format!(
+            "nobody knows how {} ended: {cause}; {}",
+            step(plan, *no),
+            inquiry(*how)
+        ),
+        Event::StepScheduled {
+            step: no,
+            at: _,
+            cause,
+        } => format!(
+            "{} will be begun again: {}",
+            step(plan, *no),
+            schedule(*cause)
+        ),
+        Event::FailureDecided {
+            step: no,
+            rule,
+            action: done,
+        } => format!("rule {rule} about {}: {}", step(plan, *no), action(*done)),
+        Event::UnwindStarted { .. }
+        | Event::UnwindEnded { .. }
+        | Event::NodeStuck { .. }
+        | Event::Drifted { .. }
+        | Event::InstanceChanged { .. }
+        | Event::Requested { .. }
+        | Event::HoldStarted { .. }
+        | Event::RolloutEnded { .. } => course(plan, event),
+    }
+}
+
+/// The events about the course of the rollout and not about one attempt.
+fn course(plan: &Plan, event: &Event) -> String {
+    match event {
+        Event::UnwindStarted {
+            scope: what,
+            steps,
+            cause,
+        } => format!(
+            "putting back {} in {} steps: {cause}",
+            scope(what),
+            steps.len()
+        ),
+        Event::UnwindEnded { scope: what } => format!("{} is put back", scope(what)),
+        Event::NodeStuck {
+            node,
+            step: no,
+            reason,
+        } => {
+            let who = node.as_ref().map_or("the fleet", NodeName::as_str);
+            format!("{who} is stuck: {} did not undo: {reason}", step(plan, *no))
+        }
+        Event::Drifted {
+            node,
+            instance,
+            member,
+            seen,
+            reasserted,
+        } => {
+            let then = if *reasserted {
+                "the drain was put back at once"
+            } else {
+                "the drain could not be put back yet"
+            };
+            format!("{node} drifted: {member} on {instance} was {seen}; {then}")
+        }
+        Event::InstanceChanged {
+            instance,
+            up,
+            reason,
+        } => {
+            let what = if *up {
+                "answers again"
+            } else {
+                "does not answer"
+            };
+            format!("balancer instance {instance} {what}: {reason}")
+        }
+        Event::Requested {
+            request: what,
+            by,
+            reason,
+        } => {
+            let why = if reason.is_empty() {
+                "no reason given"
+            } else {
+                reason
+            };
+            format!("{by} asked to {}: {why}", request(plan, what))
+        }
+        Event::HoldStarted { cause } => format!("held: {}", hold(plan, cause)),
+        Event::RolloutEnded { verdict: how } => format!("rollout {}", verdict(how)),
+        Event::RolloutStarted { .. }
+        | Event::ControllerStarted { .. }
+        | Event::StepStarted { .. }
+        | Event::StepEnded { .. }
+        | Event::StepUnknown { .. }
+        | Event::StepScheduled { .. }
+        | Event::FailureDecided { .. } => String::new(),
+    }
+}
+
+/// How an unknown outcome is found out.
+#[must_use]
+pub fn inquiry(how: Inquiry) -> &'static str {
+    match how {
+        Inquiry::Recover => "the node's own record is asked",
+        Inquiry::Observe => "the step's probes are asked",
+    }
+}

@@ -1,0 +1,286 @@
+//! The answer to `zdu status`: where a rollout stands, who drives it, on what it waits.
+
+use crate::describe;
+use crate::fold::RolloutView;
+use crate::live::{Counts, counts, counts_text, stage_text};
+use crate::moment::{moment, span};
+use crate::next::next_commands;
+use crate::query::Progress;
+use crate::table::{status_name, summary_table};
+use crate::waiting::Waiting;
+use jiff::tz::Offset;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use zdu_model::plan::Subject;
+use zdu_model::time::Timestamp;
+
+/// The lease as its store told it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Lease {
+    /// Who holds it: user, host and process id.
+    pub owner: String,
+    /// Its epoch.
+    pub epoch: u64,
+    /// Until when, unless it is renewed.
+    pub until: Timestamp,
+}
+
+/// What `zdu status --json` prints. Times are milliseconds since the Unix epoch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// The version of this format.
+    pub schema: u32,
+    /// The rollout.
+    pub rollout: Option<String>,
+    /// The return status of the summary table, `RUNNING` or `HELD`.
+    pub status: String,
+    /// The exit code, when it ended.
+    pub exit: Option<u8>,
+    /// Whether it stands still for a person.
+    pub held: bool,
+    /// The lease, when somebody has it.
+    pub lease: Option<Lease>,
+    /// Whether a controller drives it now.
+    pub driven: bool,
+    /// Stage and wave in words.
+    pub at: String,
+    /// Forward steps that passed.
+    pub steps_passed: usize,
+    /// All forward steps.
+    pub steps: usize,
+    /// The nodes, counted.
+    pub counts: Counts,
+    /// How long it took so far, in milliseconds.
+    pub took_ms: u64,
+    /// On what it waits.
+    pub waiting: Vec<Waiting>,
+    /// The nodes.
+    pub nodes: Vec<NodeStatus>,
+    /// What a person must do next.
+    pub next: Vec<String>,
+}
+
+/// One node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NodeStatus {
+    /// Its name.
+    pub node: String,
+    /// Its state in one word.
+    pub state: String,
+    /// The step it is at.
+    pub step: Option<String>,
+    /// The cells of the summary table, in the order of the phases.
+    pub phases: Vec<(String, String)>,
+    /// How often it was seen in traffic while it had to be out.
+    pub drifts: usize,
+    /// Drain certificates it had.
+    pub certificates: usize,
+    /// The release it last said it runs.
+    pub version: Option<String>,
+}
+
+/// The status as of `now`.
+#[must_use]
+pub fn status(view: &RolloutView, lease: Option<&Lease>, now: Timestamp) -> Status {
+    let Progress { passed, steps, .. } = view.progress();
+    let held = view.open_holds().next().is_some();
+    let running = view.verdict().is_none();
+    Status {
+        schema: 1,
+        rollout: view.rollout().map(ToString::to_string),
+        status: if held && running {
+            "HELD".into()
+        } else {
+            status_name(view.verdict())
+        },
+        exit: view.verdict().map(|verdict| verdict.exit_code()),
+        held,
+        lease: lease.cloned(),
+        driven: running && lease.is_some_and(|lease| now < lease.until),
+        at: stage_text(view),
+        steps_passed: passed,
+        steps,
+        counts: counts(view),
+        took_ms: view.duration(now).0,
+        waiting: view.waiting(),
+        nodes: nodes(view),
+        next: next_commands(view),
+    }
+}
+
+fn nodes(view: &RolloutView) -> Vec<NodeStatus> {
+    let phases = view.phases();
+    let active: BTreeMap<_, _> = view.active().map(|(p, _)| (&p.subject, &p.key)).collect();
+    let one = |node: &crate::node::NodeView| {
+        let subject = Subject::Node(node.name.clone());
+        let current = active.get(&subject);
+        let cell = |phase: &&zdu_model::ids::PhaseName| {
+            (phase.to_string(), view.cell(&subject, phase).text())
+        };
+        NodeStatus {
+            node: node.name.to_string(),
+            state: node.state().word().into(),
+            step: current.map(ToString::to_string),
+            phases: phases.iter().map(cell).collect(),
+            drifts: node.drifts.len(),
+            certificates: node.certificates.len(),
+            version: node.version.clone(),
+        }
+    };
+    view.nodes().map(one).collect()
+}
+
+/// The status as text, ending with a newline.
+#[must_use]
+pub fn status_text(
+    view: &RolloutView,
+    lease: Option<&Lease>,
+    now: Timestamp,
+    offset: Offset,
+) -> String {
+    let Status {
+        status,
+        counts,
+        waiting,
+        next,
+        driven,
+        at,
+        steps_passed,
+        steps,
+        ..
+    } = status(view, lease, now);
+    let release = &view.plan().release;
+    let mut lines = vec![
+        format!(
+            "rollout {}: {} {} -> {} on fleet {}",
+            view.id_text(),
+            view.plan().procedure,
+            release.from,
+            release.to,
+            view.plan().fleet.name
+        ),
+        format!("status:   {status}"),
+        format!("driven:   {}", lease_text(view, lease, driven, offset)),
+        format!(
+            "at:       {at}, {steps_passed} of {steps} steps, {}",
+            span(view.duration(now))
+        ),
+        format!("nodes:    {}", counts_text(&counts, "nodes")),
+    ];
+    for wait in &waiting {
+        lines.push(format!("waits on: {}", wait_text(wait, now, offset)));
+    }
+    for line in &next {
+        lines.push(format!("next:     {line}"));
+    }
+    let text: Vec<String> = lines
+        .iter()
+        .map(|line| crate::lines::printable(line))
+        .collect();
+    format!("{}\n{}", text.join("\n"), summary_table(view))
+}
+
+fn lease_text(view: &RolloutView, lease: Option<&Lease>, driven: bool, offset: Offset) -> String {
+    let id = view.id_text();
+    match lease {
+        Some(lease) if driven => {
+            let until = moment(lease.until, offset);
+            format!(
+                "by {}, epoch {}, lease until {until}",
+                lease.owner, lease.epoch
+            )
+        }
+        _ if view.verdict().is_some() => "by nobody: it has ended".into(),
+        Some(lease) => {
+            let until = moment(lease.until, offset);
+            format!(
+                "by nobody: the lease of {} ended at {until}; zdu resume {id}",
+                lease.owner
+            )
+        }
+        None => format!("by nobody; zdu resume {id}"),
+    }
+}
+
+/// A wait in one line: who, on what, since when and until when.
+#[must_use]
+pub fn wait_text(wait: &Waiting, now: Timestamp, offset: Offset) -> String {
+    let Waiting {
+        subject,
+        step: _,
+        on,
+        since,
+        until,
+        command,
+    } = wait;
+    let who = describe::subject(subject);
+    let elapsed = span(now.since(*since));
+    let until = until.map_or_else(String::new, |until| {
+        let left = if until > now {
+            format!("{} left", span(until.since(now)))
+        } else {
+            "passed".into()
+        };
+        format!(", until {} ({left})", moment(until, offset))
+    });
+    let command = command
+        .as_ref()
+        .map_or_else(String::new, |c| format!("; {c}"));
+    format!("{on} [{who}, for {elapsed}{until}]{command}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{START, Story};
+    use zdu_model::event::{Event, HoldCause};
+    use zdu_model::time::Millis;
+
+    fn held() -> Story {
+        let mut story = Story::begin(&["node-a"]);
+        let step = story.no("sysupgrade_export", "node-a");
+        story.fail(step, 7);
+        story.tell(Event::HoldStarted {
+            cause: HoldCause::Rule(step),
+        });
+        story
+    }
+
+    #[test]
+    fn a_held_rollout_without_a_controller_says_so_and_names_the_command() {
+        let lease = Lease {
+            owner: "ada@ops:100".into(),
+            epoch: 1,
+            until: START.after(Millis::from_secs(10)),
+        };
+        let now = START.after(Millis::from_secs(70));
+        let text = status_text(&held().view(), Some(&lease), now, Offset::UTC);
+        let head: Vec<&str> = text.lines().take(7).collect();
+        let why = "a failure rule holds because of sysupgrade_export on node-a";
+        let waits = format!(
+            "waits on: a person: {why} [node-a, for 1m6s, until 2026-02-01T09:00:04Z (23h58m left)]; \
+             zdu resume r1"
+        );
+        let next = format!("next:     zdu resume r1  # {why}");
+        let expected = [
+            "rollout r1: axway-apigateway 7.5.3 -> 7.7 on fleet prod",
+            "status:   HELD",
+            "driven:   by nobody: the lease of ada@ops:100 ended at 2026-01-31T09:00:10Z; \
+             zdu resume r1",
+            "at:       stage 1/2 prepare  wave 1/1, 0 of 10 steps, 1m10s",
+            "nodes:    1 node: 1 failed",
+            &waits,
+            &next,
+        ];
+        assert_eq!(head, expected);
+    }
+
+    #[test]
+    fn the_json_of_a_status_has_a_version_and_its_waits() {
+        let json = serde_json::to_value(status(&held().view(), None, START)).expect("plain data");
+        assert_eq!(json["schema"], 1);
+        assert_eq!(json["status"], "HELD");
+        assert_eq!(json["waiting"][0]["subject"]["node"], "node-a");
+        assert_eq!(json["nodes"][0]["phases"][0][1], "FAILED (7)");
+    }
+}
