@@ -1,0 +1,200 @@
+//! What is wrong with the procedure and the policy, whatever the fleet.
+
+use crate::build::OWN_KEYS;
+use crate::input::Input;
+use crate::refusal::{Refusal, Refusals};
+use crate::warning::Warning;
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use zdu_model::ids::PhaseName;
+use zdu_model::policy::{FailureRule, WaveSize};
+use zdu_model::procedure::{Over, Site, Stage, Step};
+
+/// Refuses what cannot be planned for any fleet.
+pub(crate) fn check(input: &Input, refusals: &mut Refusals) {
+    let procedure = &input.procedure;
+    phase(
+        input,
+        &procedure.rollback_phase,
+        "procedure.rollback_phase",
+        refusals,
+    );
+    rules(input, &procedure.on_failure, "procedure", refusals);
+    rules(input, &input.policy.on_failure, "policy", refusals);
+    let mut ids = BTreeSet::new();
+    for stage in &procedure.stages {
+        stage_phases(input, stage, refusals);
+        if stage.parallel == Some(0) {
+            let at = format!("procedure.stages.{}.parallel", stage.name);
+            refusals.push(Refusal::Limit {
+                at,
+                why: "must be at least 1",
+            });
+        }
+        for step in &stage.steps {
+            for one in core::iter::once(step).chain(&step.undo) {
+                let reserved = OWN_KEYS.contains(&one.id.as_str());
+                if reserved || !ids.insert(&one.id) {
+                    refusals.push(Refusal::BadStepName {
+                        step: one.id.clone(),
+                        reserved,
+                    });
+                }
+                one_step(input, stage, one, refusals);
+            }
+            undo(step, refusals);
+        }
+    }
+    for accepted in &input.policy.accept_no_undo {
+        if !ids.iter().any(|id| id.as_str() == accepted) {
+            refusals.push(Refusal::AcceptsNothing(accepted.clone()));
+        }
+    }
+    limits(input, refusals);
+}
+
+fn one_step(input: &Input, stage: &Stage, step: &Step, refusals: &mut Refusals) {
+    let at = format!("procedure.stages.{}.steps.{}", stage.name, step.id);
+    phase(input, &step.phase, &format!("{at}.phase"), refusals);
+    if step.disruptive && stage.over != Over::Rolling {
+        let (stage, step) = (stage.name.clone(), step.id.clone());
+        refusals.push(Refusal::DisruptiveOutsideRolling { stage, step });
+    }
+    if stage.over == Over::Once && step.on == Site::Node {
+        let (stage, step) = (stage.name.clone(), step.id.clone());
+        refusals.push(Refusal::NoNodeInOnce { stage, step });
+    }
+    if step.deadline.0 == 0 {
+        let at = format!("{at}.deadline");
+        refusals.push(Refusal::Limit {
+            at,
+            why: "must be longer than nothing",
+        });
+    }
+    if step.attempts == 0 {
+        let at = format!("{at}.attempts");
+        refusals.push(Refusal::Limit {
+            at,
+            why: "must be at least 1",
+        });
+    }
+}
+
+fn undo(step: &Step, refusals: &mut Refusals) {
+    for back in &step.undo {
+        if back.point_of_no_return || !back.undo.is_empty() {
+            refusals.push(Refusal::UndoNotFinal {
+                step: step.id.clone(),
+                undo: back.id.clone(),
+                point_of_no_return: back.point_of_no_return,
+            });
+        }
+    }
+}
+
+fn stage_phases(input: &Input, stage: &Stage, refusals: &mut Refusals) {
+    let named = [
+        ("drain_phase", &stage.drain_phase),
+        ("return_phase", &stage.return_phase),
+    ];
+    for (field, name) in named {
+        if let Some(name) = name {
+            phase(
+                input,
+                name,
+                &format!("procedure.stages.{}.{field}", stage.name),
+                refusals,
+            );
+        }
+    }
+}
+
+fn rules(input: &Input, rules: &[FailureRule], of: &str, refusals: &mut Refusals) {
+    for (index, rule) in rules.iter().enumerate() {
+        if let Some(name) = &rule.phase {
+            phase(
+                input,
+                name,
+                &format!("{of}.on_failure[{index}].phase"),
+                refusals,
+            );
+        }
+    }
+}
+
+fn phase(input: &Input, name: &PhaseName, at: &str, refusals: &mut Refusals) {
+    if !input
+        .procedure
+        .phases
+        .iter()
+        .any(|phase| phase.name == *name)
+    {
+        let (at, phase) = (at.to_string(), name.clone());
+        refusals.push(Refusal::UnknownPhase { at, phase });
+    }
+}
+
+fn limits(input: &Input, refusals: &mut Refusals) {
+    let policy = &input.policy;
+    let mut refuse = |at: String, why| refusals.push(Refusal::Limit { at, why });
+    if policy.wave.is_empty() {
+        refuse("policy.wave".into(), "names no size");
+    }
+    for (index, size) in policy.wave.iter().enumerate() {
+        let good = match size {
+            WaveSize::Count(count) => *count > 0,
+            WaveSize::Percent(share) => (1..=100).contains(share),
+        };
+        if !good {
+            refuse(
+                format!("policy.wave[{index}]"),
+                "must be at least 1, and at most 100%",
+            );
+        }
+    }
+    if policy.concurrency == 0 {
+        refuse("policy.concurrency".into(), "must be at least 1");
+    }
+    // Law 13: a wait of no length would be no wait at all, and every drain would fail.
+    for (name, span) in [
+        ("drain_deadline", policy.drain_deadline),
+        ("ready_deadline", policy.ready_deadline),
+        ("serving_deadline", policy.serving_deadline),
+        ("capacity_deadline", policy.capacity_deadline),
+    ] {
+        if span.0 == 0 {
+            refuse(format!("policy.{name}"), "must be longer than nothing");
+        }
+    }
+    for (index, front) in input.fleet.front.iter().enumerate() {
+        if front.timeout.0 == 0 {
+            refuse(
+                format!("front[{index}].timeout"),
+                "must be longer than nothing",
+            );
+        }
+    }
+}
+
+/// What a reader must know of the procedure.
+pub(crate) fn warnings(input: &Input) -> Vec<Warning> {
+    let rolling = input
+        .procedure
+        .stages
+        .iter()
+        .filter(|stage| stage.over == Over::Rolling);
+    let mut warnings = Vec::new();
+    for stage in rolling {
+        for (old, probes) in [(false, &stage.ready), (true, &stage.ready_old)] {
+            if probes.is_empty() {
+                warnings.push(Warning::NoReadiness {
+                    stage: stage.name.clone(),
+                    old,
+                });
+            }
+        }
+    }
+    warnings
+}

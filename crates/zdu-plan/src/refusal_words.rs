@@ -1,0 +1,376 @@
+//! What a refusal says to people: the sentence, the hint and the place. Each function is a table
+//! with one row for each reason, which is why it is longer than a function of ours should be.
+
+use crate::refusal::{CaptureFault, Refusal, Refusals};
+use alloc::format;
+use alloc::string::String;
+use core::fmt;
+
+impl fmt::Display for Refusals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, refusal) in self.0.iter().enumerate() {
+            let gap = if index == 0 { "" } else { "\n" };
+            write!(f, "{gap}{refusal}\n  hint: {}", refusal.hint())?;
+        }
+        Ok(())
+    }
+}
+
+impl core::error::Error for Refusals {}
+impl core::error::Error for Refusal {}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EmptyFleet => f.write_str("the fleet has no node"),
+            Self::DuplicateNode(node) => write!(f, "two nodes are called {node}"),
+            Self::CapacityNeverMet {
+                group,
+                size,
+                min_available,
+                stage,
+            } => write!(
+                f,
+                "stage {stage} takes nodes of group {group} out of traffic, but {min_available} \
+                 of its {size} must serve at every moment: no node can ever leave"
+            ),
+            Self::SharedMember { member, one, other } if one == other => {
+                write!(f, "node {one} names the member {member} twice")
+            }
+            Self::SharedMember { member, one, other } => write!(
+                f,
+                "the nodes {one} and {other} share the member {member}: draining one takes the \
+                 other out of traffic too"
+            ),
+            Self::NoBalancer {
+                node,
+                balancer,
+                declared: false,
+            } => {
+                write!(
+                    f,
+                    "node {node} has a member in balancer {balancer}, which is not declared"
+                )
+            }
+            Self::NoBalancer {
+                node,
+                balancer,
+                declared: true,
+            } => {
+                write!(
+                    f,
+                    "node {node} has a member in balancer {balancer}, which has no instance"
+                )
+            }
+            Self::NobodyDrains {
+                node,
+                group,
+                min_available,
+                step,
+            } => write!(
+                f,
+                "step {step} disturbs node {node}, which stands in no balancer, while \
+                 {min_available} of group {group} must serve: nobody can drain it or count it"
+            ),
+            Self::NoUndo { stage, step } => write!(
+                f,
+                "no undo behind the disruptive step {step} of stage {stage} without the \
+                 operator's word"
+            ),
+            Self::AcceptsNothing(step) => {
+                write!(
+                    f,
+                    "accept_no_undo names {step}, which is no step of the procedure"
+                )
+            }
+            Self::DisruptiveOutsideRolling { stage, step } => write!(
+                f,
+                "step {step} is disruptive, but stage {stage} is not rolling: its nodes serve"
+            ),
+            Self::DisruptiveElsewhere { stage, step, role } => write!(
+                f,
+                "step {step} of stage {stage} is disruptive and runs on the node with role \
+                 {role}, which is not the node that was drained"
+            ),
+            Self::SecretExposed { at, secret } => {
+                write!(f, "{at} holds the secret {secret} where others can read it")
+            }
+            Self::UndeclaredSecret { at, secret } => {
+                write!(
+                    f,
+                    "{at} uses the secret {secret}, which the procedure does not declare"
+                )
+            }
+            Self::OpenPlace { at, capture } => {
+                write!(
+                    f,
+                    "{at} uses the captured value {capture}, but must be known in the plan"
+                )
+            }
+            Self::Capture { at, capture, fault } => {
+                let why = match fault {
+                    CaptureFault::Never => "which no step makes",
+                    CaptureFault::Before => "before a step that makes it has run there",
+                    CaptureFault::Several => "which several other nodes make",
+                };
+                write!(f, "{at} uses the captured value {capture}, {why}")
+            }
+            Self::MissingVariable { name, help } => {
+                write!(f, "the variable {name} has no value ({help})")
+            }
+            Self::Render {
+                at,
+                nodes,
+                template,
+                why,
+            } => {
+                write!(f, "{at} cannot be rendered")?;
+                match nodes.as_slice() {
+                    [] => {}
+                    [one] => write!(f, " for {one}")?,
+                    [one, rest @ ..] => write!(f, " for {one} and {} more", rest.len())?,
+                }
+                write!(f, ": {why} in {template:?}")
+            }
+            Self::OtherRelease {
+                node,
+                runs,
+                from,
+                to: _,
+            } => {
+                write!(f, "node {node} runs {runs}, not {from}")
+            }
+            Self::RefusedRelease { release, reason } => {
+                write!(
+                    f,
+                    "release {release} was rolled back and is refused: {reason}"
+                )
+            }
+            Self::RoleNotLookedUp(role) => {
+                write!(
+                    f,
+                    "nobody knows yet which node has the role {role}, and it orders the plan"
+                )
+            }
+            Self::RoleWithoutBearer { role, at } => {
+                write!(f, "{at} needs the role {role}, which no node has")
+            }
+            Self::RoleCount {
+                role,
+                exactly,
+                bearers,
+            } => {
+                write!(
+                    f,
+                    "exactly {exactly} must have the role {role}, but {} do",
+                    bearers.len()
+                )?;
+                if !bearers.is_empty() {
+                    write!(f, ": {}", crate::wording::list(bearers))?;
+                }
+                Ok(())
+            }
+            Self::UnknownLookup { node, role } => write!(
+                f,
+                "preflight found the role {role} on node {node}, but the procedure looks up no \
+                 such role, or the fleet has no such node"
+            ),
+            Self::UndoNotFinal {
+                step,
+                undo,
+                point_of_no_return: true,
+            } => write!(
+                f,
+                "step {undo}, which undoes {step}, is marked as a point of no return: the way \
+                 back would end there"
+            ),
+            Self::UndoNotFinal {
+                step,
+                undo,
+                point_of_no_return: false,
+            } => {
+                write!(
+                    f,
+                    "step {undo}, which undoes {step}, has an undo of its own"
+                )
+            }
+            Self::StageWithoutNodes { stage, only } => write!(
+                f,
+                "stage {stage} goes over no node: none has the role {}",
+                crate::wording::list(only)
+            ),
+            Self::NoNodeInOnce { stage, step } => write!(
+                f,
+                "step {step} runs on the node, but stage {stage} goes over the fleet once"
+            ),
+            Self::NothingToDo => f.write_str("nothing is left to do: the plan would have no step"),
+            Self::BadStepName {
+                step,
+                reserved: false,
+            } => {
+                write!(f, "two steps are called {step}")
+            }
+            Self::BadStepName {
+                step,
+                reserved: true,
+            } => {
+                write!(
+                    f,
+                    "a step is called {step}, which is the name of a step zdu adds itself"
+                )
+            }
+            Self::UnknownPhase { at, phase } => {
+                write!(
+                    f,
+                    "{at} names the phase {phase}, which the procedure does not declare"
+                )
+            }
+            Self::BadMode { at, mode } => {
+                write!(f, "{at} is {mode:?}, which are no permission bits")
+            }
+            Self::Limit { at, why } => write!(f, "{at} {why}"),
+            Self::TooManySteps { max } => write!(f, "the plan needs more than {max} steps"),
+        }
+    }
+}
+
+impl Refusal {
+    /// What to do about it, as one sentence.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::EmptyFleet => "declare nodes under fleet.groups".into(),
+            Self::DuplicateNode(_) => "give each node a name of its own".into(),
+            Self::CapacityNeverMet { size, .. } => format!(
+                "add a node to the group, or lower min_available to {} or less",
+                size.saturating_sub(1)
+            ),
+            Self::SharedMember { .. } => "give each node a server entry of its own".into(),
+            Self::NoBalancer { .. } => {
+                "declare it, with its instances, under fleet.balancers".into()
+            }
+            Self::NobodyDrains { .. } => {
+                "give the node its members, or set min_available of its group to 0 to accept \
+                 the interruption"
+                    .into()
+            }
+            Self::NoUndo { step, .. } => {
+                format!("give the step an undo, or accept it with policy.accept_no_undo: [{step}]")
+            }
+            Self::AcceptsNothing(_) => "mend the name, or take it out".into(),
+            Self::DisruptiveOutsideRolling { .. } => {
+                "move the step to a stage with over: rolling, or drop disruptive if it disturbs \
+                 no traffic"
+                    .into()
+            }
+            Self::DisruptiveElsewhere { .. } => "run it with on: node".into(),
+            Self::SecretExposed { .. } => {
+                "give it by stdin, an HTTP header or body, or basic".into()
+            }
+            Self::UndeclaredSecret { secret, .. } => {
+                format!("declare it under secrets: {{ {secret}: \"what it is for\" }}")
+            }
+            Self::OpenPlace { .. } => {
+                "use it in argv, env, cwd, stdin, an HTTP header or body".into()
+            }
+            Self::Capture {
+                fault: CaptureFault::Never,
+                ..
+            } => "give a step before it capture: [ { name: ... } ]".into(),
+            Self::Capture {
+                fault: CaptureFault::Before,
+                ..
+            } => "capture it in an earlier step of the node, or in an earlier stage".into(),
+            Self::Capture {
+                fault: CaptureFault::Several,
+                ..
+            } => "capture it once, in a stage with over: once".into(),
+            Self::MissingVariable { name, .. } => format!("set vars.{name}"),
+            Self::Render { .. } => {
+                "mend the template, or set the variable it names under vars".into()
+            }
+            Self::OtherRelease { runs, to, .. } if runs == to => {
+                "it already runs the new release: resume the rollout that did it, or take the \
+                 node out of the fleet file"
+                    .into()
+            }
+            Self::OtherRelease { .. } => "mend release.from, or bring the node there first".into(),
+            Self::RefusedRelease { release, .. } => {
+                format!("find out why, then clear {release} with a reason")
+            }
+            Self::RoleNotLookedUp(_) => "run preflight, or declare the role on its node".into(),
+            Self::RoleWithoutBearer { .. } => "declare the role on a node".into(),
+            Self::RoleCount { .. } => {
+                "declare the role on the right nodes, and run preflight".into()
+            }
+            Self::UnknownLookup { .. } => {
+                "run preflight again with this fleet and this procedure".into()
+            }
+            Self::UndoNotFinal {
+                point_of_no_return: true,
+                ..
+            } => "an undo may be no point of no return".into(),
+            Self::UndoNotFinal {
+                point_of_no_return: false,
+                ..
+            } => "put it as a further entry of the undo list".into(),
+            Self::StageWithoutNodes { .. } => {
+                "declare the role on a node, or take the stage out of the procedure".into()
+            }
+            Self::NoNodeInOnce { .. } => {
+                "say on: controller, or on: { role: ... }, or go over nodes".into()
+            }
+            Self::NothingToDo => "look at the `when` conditions of the steps".into(),
+            Self::BadStepName { .. } => "rename the step".into(),
+            Self::UnknownPhase { .. } => "add it to phases, or use one of them".into(),
+            Self::BadMode { .. } => "write them in octal, such as \"0644\"".into(),
+            Self::Limit { .. } => "mend the value".into(),
+            Self::TooManySteps { .. } => "plan a part of the fleet".into(),
+        }
+    }
+
+    /// The place in `zdu.yaml` or in the procedure, where one place can be named.
+    #[must_use]
+    pub fn path(&self) -> Option<String> {
+        match self {
+            Self::EmptyFleet => Some("fleet.groups".into()),
+            Self::CapacityNeverMet { group, .. } => {
+                Some(format!("fleet.groups.{group}.min_available"))
+            }
+            Self::NobodyDrains { node, group, .. } => {
+                Some(format!("fleet.groups.{group}.nodes.{node}.members"))
+            }
+            Self::NoBalancer { balancer, .. } => Some(format!("fleet.balancers.{balancer}")),
+            Self::NoUndo { stage, step }
+            | Self::DisruptiveOutsideRolling { stage, step }
+            | Self::DisruptiveElsewhere { stage, step, .. }
+            | Self::NoNodeInOnce { stage, step } => {
+                Some(format!("procedure.stages.{stage}.steps.{step}"))
+            }
+            Self::AcceptsNothing(_) => Some("policy.accept_no_undo".into()),
+            Self::SecretExposed { at, .. }
+            | Self::UndeclaredSecret { at, .. }
+            | Self::OpenPlace { at, .. }
+            | Self::Capture { at, .. }
+            | Self::Render { at, .. }
+            | Self::RoleWithoutBearer { at, .. }
+            | Self::UnknownPhase { at, .. }
+            | Self::BadMode { at, .. }
+            | Self::Limit { at, .. } => Some(at.clone()),
+            Self::MissingVariable { name, .. } => Some(format!("vars.{name}")),
+            Self::OtherRelease { .. } => Some("release.from".into()),
+            Self::RefusedRelease { .. } => Some("release.to".into()),
+            Self::RoleNotLookedUp(role) | Self::RoleCount { role, .. } => {
+                Some(format!("procedure.roles.{role}"))
+            }
+            Self::StageWithoutNodes { stage, .. } => Some(format!("procedure.stages.{stage}.only")),
+            Self::DuplicateNode(_)
+            | Self::SharedMember { .. }
+            | Self::UnknownLookup { .. }
+            | Self::UndoNotFinal { .. }
+            | Self::NothingToDo
+            | Self::BadStepName { .. }
+            | Self::TooManySteps { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,569 @@
+//! Every reason why no plan is made, each with a test.
+
+use crate::fixture::*;
+use zdu_model::ids::{CaptureName, SecretName};
+use zdu_model::policy::WaveSize;
+use zdu_model::procedure::{
+    Action, Capture, CaptureFrom, HttpTemplate, Over, RoleDecl, RunTemplate, Site, VarDecl,
+};
+use zdu_model::text::Template;
+use zdu_model::time::Millis;
+use zdu_plan::{Input, Refusal, Refusals};
+
+/// The sentences of the refusals of an input that was changed in one way.
+fn said(change: impl FnOnce(&mut Input)) -> Vec<String> {
+    let mut input = input();
+    change(&mut input);
+    refused(&input).iter().map(ToString::to_string).collect()
+}
+
+fn lookup(exactly: Option<u32>) -> RoleDecl {
+    RoleDecl {
+        help: String::new(),
+        lookup: Some(probe("ask")),
+        among: None,
+        exactly,
+    }
+}
+
+fn secret() -> SecretName {
+    SecretName::new("key").expect("valid")
+}
+
+fn captured(name: &str, secret: bool) -> Capture {
+    Capture {
+        name: CaptureName::new(name).expect("valid"),
+        from: CaptureFrom::Output,
+        secret,
+    }
+}
+
+fn http(url: &str) -> Action {
+    Action::Http(HttpTemplate {
+        method: "GET".into(),
+        url: Template(url.into()),
+        headers: Default::default(),
+        body: None,
+        basic: None,
+        ca_file: None,
+        insecure: false,
+    })
+}
+
+#[test]
+fn a_group_that_can_spare_nobody_is_refused_with_its_place_and_a_hint() {
+    let mut input = input();
+    input.fleet.groups[0].min_available = 3;
+    let refusals = refused(&input);
+    assert_eq!(refusals.len(), 1, "said once for the group: {refusals:?}");
+    assert_eq!(
+        refusals[0].path().as_deref(),
+        Some("fleet.groups.api.min_available")
+    );
+    assert_eq!(
+        Refusals(refusals).to_string(),
+        "stage apply takes nodes of group api out of traffic, but 3 of its 3 must serve at every \
+         moment: no node can ever leave\n  hint: add a node to the group, or lower min_available \
+         to 2 or less"
+    );
+}
+
+#[test]
+fn two_nodes_may_not_share_a_member() {
+    let said = said(|input| {
+        let member = input.fleet.groups[0].nodes[0].members[0].clone();
+        input.fleet.groups[0].nodes[1].members.push(member);
+    });
+    assert_eq!(said.len(), 1);
+    assert!(said[0].starts_with("the nodes node-a and node-b share the member edge/api/node-a"));
+}
+
+#[test]
+fn a_member_needs_a_balancer_with_instances() {
+    let undeclared = said(|input| input.fleet.balancers.clear());
+    assert!(undeclared[0].ends_with("balancer edge, which is not declared"));
+    let empty = said(|input| {
+        for balancer in input.fleet.balancers.values_mut() {
+            balancer.instances.clear();
+        }
+    });
+    assert!(empty[0].ends_with("balancer edge, which has no instance"));
+}
+
+#[test]
+fn a_disruptive_step_without_undo_needs_the_operators_word() {
+    let mut input = input();
+    first_step(&mut input).undo.clear();
+    let refusals = refused(&input);
+    assert_eq!(refusals.len(), 1);
+    assert_eq!(
+        refusals[0].path().as_deref(),
+        Some("procedure.stages.apply.steps.switch")
+    );
+    assert!(refusals[0].hint().contains("accept_no_undo: [switch]"));
+    input.policy.accept_no_undo = vec!["switch".into()];
+    planned(&input);
+}
+
+#[test]
+fn a_word_for_a_step_that_is_not_there_is_a_typing_error() {
+    let said = said(|input| input.policy.accept_no_undo = vec!["swich".into()]);
+    assert_eq!(
+        said,
+        ["accept_no_undo names swich, which is no step of the procedure"]
+    );
+}
+
+#[test]
+fn a_disruptive_step_stands_in_a_rolling_stage_only() {
+    let said = said(|input| input.procedure.stages[0].over = Over::Nodes);
+    assert_eq!(
+        said,
+        ["step switch is disruptive, but stage apply is not rolling: its nodes serve"]
+    );
+}
+
+#[test]
+fn a_disruptive_undo_stands_in_a_rolling_stage_only() {
+    let said = said(|input| {
+        input.procedure.stages[0].over = Over::Nodes;
+        first_step(input).disruptive = false;
+        first_step(input).undo[0].disruptive = true;
+    });
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].starts_with("step unswitch is disruptive"));
+}
+
+#[test]
+fn a_lane_may_not_disturb_a_node_that_is_not_its_own() {
+    let said = said(|input| {
+        input.fleet.groups[0].nodes[0].roles.insert(role("leader"));
+        first_step(input).on = Site::Role(role("leader"));
+    });
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("is disruptive and runs on the node with role leader"));
+}
+
+#[test]
+fn a_node_that_must_serve_and_stands_in_no_balancer_cannot_be_disturbed() {
+    let said = said(|input| {
+        input.fleet.groups[0].min_available = 1;
+        input.fleet.groups[0].nodes[1].members.clear();
+    });
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].starts_with("step switch disturbs node node-b, which stands in no balancer"));
+}
+
+#[test]
+fn a_secret_in_argv_env_cwd_user_or_url_is_refused() {
+    let text = || Template("x{{secret:key}}".into());
+    let base = || RunTemplate {
+        argv: vec![Template("a".into())],
+        ..RunTemplate::default()
+    };
+    let actions = [
+        (run("login {{secret:key}}"), "run.argv[1]"),
+        (
+            Action::Run(RunTemplate {
+                env: [("K".into(), text())].into(),
+                ..base()
+            }),
+            "run.env.K",
+        ),
+        (
+            Action::Run(RunTemplate {
+                cwd: Some(text()),
+                ..base()
+            }),
+            "run.cwd",
+        ),
+        (
+            Action::Run(RunTemplate {
+                user: Some(text()),
+                ..base()
+            }),
+            "run.user",
+        ),
+        (http("http://x/{{secret:key}}"), "http.url"),
+        (
+            Action::Backup {
+                path: text(),
+                to: Template("b".into()),
+            },
+            "backup.path",
+        ),
+    ];
+    for (action, field) in actions {
+        let said = said(|input| {
+            input.procedure.secrets.insert(secret(), "a test".into());
+            first_step(input).action = action;
+        });
+        let wanted = format!(
+            "procedure.stages.apply.steps.switch.{field} holds the secret key where others can \
+             read it"
+        );
+        assert_eq!(said, [wanted]);
+    }
+}
+
+#[test]
+fn a_secret_on_standard_input_is_planned_by_name() {
+    let mut input = input();
+    input.procedure.secrets.insert(secret(), "a test".into());
+    first_step(&mut input).action = Action::Run(RunTemplate {
+        argv: vec![Template("login".into())],
+        stdin: Some(Template("{{secret:key}}".into())),
+        ..RunTemplate::default()
+    });
+    let text = zdu_plan::render_text(&planned(&input).report);
+    assert!(text.contains("login (stdin \"<secret key>\")"), "{text}");
+}
+
+#[test]
+fn a_secret_must_be_declared() {
+    let said = said(|input| {
+        first_step(input).action = Action::Run(RunTemplate {
+            argv: vec![Template("login".into())],
+            stdin: Some(Template("{{secret:key}}".into())),
+            ..RunTemplate::default()
+        });
+    });
+    assert_eq!(said.len(), 1);
+    assert!(said[0].contains("uses the secret key, which the procedure does not declare"));
+}
+
+#[test]
+fn a_captured_secret_is_a_secret() {
+    let said = said(|input| {
+        let mut make = step("make", "APPLY", "make");
+        make.capture = vec![captured("token", true)];
+        input.procedure.stages[0].steps.insert(0, make);
+        input.procedure.stages[0].steps[1].action = run("use {{capture:token}}");
+    });
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("holds the secret token"));
+}
+
+#[test]
+fn a_captured_value_is_not_known_in_a_url() {
+    let said = said(|input| {
+        let mut make = step("make", "APPLY", "make");
+        make.capture = vec![captured("id", false)];
+        input.procedure.stages[0].steps.insert(0, make);
+        input.procedure.stages[0].steps[1].action = http("http://x/{{capture:id}}");
+    });
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("must be known in the plan"));
+}
+
+#[test]
+fn a_captured_value_must_be_made_before_it_is_used() {
+    let use_it = |input: &mut Input| first_step(input).action = run("use {{capture:id}}");
+    let never = said(use_it);
+    assert!(
+        never[0].ends_with("the captured value id, which no step makes"),
+        "{never:?}"
+    );
+
+    let late = said(|input| {
+        use_it(input);
+        let mut make = step("make", "APPLY", "make");
+        make.capture = vec![captured("id", false)];
+        input.procedure.stages[0].steps.push(make);
+    });
+    assert!(
+        late[0].ends_with("before a step that makes it has run there"),
+        "{late:?}"
+    );
+
+    let several = said(|input| {
+        let mut make = step("make", "EXPORT", "make");
+        make.capture = vec![captured("id", false)];
+        let mut once = step("once", "EXPORT", "use {{capture:id}}");
+        once.on = Site::Controller;
+        input.procedure.stages = vec![
+            stage("many", Over::Nodes, vec![make]),
+            stage("one", Over::Once, vec![once]),
+        ];
+    });
+    assert!(
+        several[0].ends_with("which several other nodes make"),
+        "{several:?}"
+    );
+}
+
+#[test]
+fn an_undo_may_use_what_its_own_step_captured() {
+    let mut input = input();
+    first_step(&mut input).capture = vec![captured("id", false)];
+    first_step(&mut input).undo[0].action = run("restore {{capture:id}}");
+    planned(&input);
+}
+
+#[test]
+fn a_variable_without_a_value_is_refused_by_name() {
+    let said = said(|input| {
+        let decl = VarDecl {
+            help: "where it is".into(),
+            default: None,
+        };
+        input
+            .procedure
+            .vars
+            .insert("dir".to_string().try_into().expect("valid"), decl);
+    });
+    assert_eq!(said, ["the variable dir has no value (where it is)"]);
+}
+
+#[test]
+fn a_template_that_fails_is_refused_once_for_all_nodes() {
+    let mut input = input();
+    first_step(&mut input).action = run("go {{nowhere}}");
+    let refusals = refused(&input);
+    assert_eq!(refusals.len(), 1);
+    assert_eq!(
+        refusals[0].to_string(),
+        "procedure.stages.apply.steps.switch.run.argv[1] cannot be rendered for node-a and 2 \
+         more: nowhere is not defined in \"{{nowhere}}\""
+    );
+    first_step(&mut input).when = Some(Template("what".into()));
+    let paths: Vec<_> = refused(&input).iter().filter_map(Refusal::path).collect();
+    assert_eq!(
+        paths,
+        [
+            "procedure.stages.apply.steps.switch.when",
+            "procedure.stages.apply.steps.switch.run.argv[1]"
+        ]
+    );
+}
+
+#[test]
+fn a_node_on_another_release_is_refused() {
+    let mut input = input();
+    input.observed.releases.insert(name("node-a"), "1.0".into());
+    input.observed.releases.insert(name("node-b"), "0.9".into());
+    input.observed.releases.insert(name("node-c"), "2.0".into());
+    let refusals = refused(&input);
+    let said: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        [
+            "node node-b runs 0.9, not 1.0",
+            "node node-c runs 2.0, not 1.0"
+        ]
+    );
+    assert!(
+        refusals[1]
+            .hint()
+            .starts_with("it already runs the new release")
+    );
+}
+
+#[test]
+fn a_release_that_was_rolled_back_is_refused() {
+    let said = said(|input| {
+        input
+            .observed
+            .refused_releases
+            .insert("2.0".into(), "it lost requests".into());
+    });
+    assert_eq!(
+        said,
+        ["release 2.0 was rolled back and is refused: it lost requests"]
+    );
+}
+
+#[test]
+fn a_role_nobody_looked_up_is_refused_when_it_orders_something() {
+    let said = said(|input| {
+        input
+            .procedure
+            .roles
+            .insert(role("leader"), lookup(Some(1)));
+        input.procedure.roles.insert(role("unused"), lookup(None));
+        input.procedure.stages[0].first = vec![role("leader")];
+    });
+    assert_eq!(
+        said,
+        ["nobody knows yet which node has the role leader, and it orders the plan"]
+    );
+}
+
+#[test]
+fn a_role_without_bearer_and_lookup_is_refused() {
+    let said = said(|input| input.procedure.stages[0].last = vec![role("leader")]);
+    assert_eq!(
+        said,
+        ["procedure.stages.apply.last needs the role leader, which no node has"]
+    );
+}
+
+#[test]
+fn a_step_on_a_role_nobody_was_found_to_have_is_refused() {
+    let said = said(|input| {
+        input.procedure.roles.insert(role("leader"), lookup(None));
+        input.observed.consulted = true;
+        first_step(input).on = Site::Role(role("leader"));
+    });
+    assert_eq!(
+        said,
+        ["procedure.stages.apply.steps.switch needs the role leader, which no node has"]
+    );
+}
+
+#[test]
+fn a_role_has_exactly_as_many_bearers_as_it_must() {
+    let said = said(|input| {
+        input
+            .procedure
+            .roles
+            .insert(role("leader"), lookup(Some(1)));
+        for node in &mut input.fleet.groups[0].nodes[..2] {
+            node.roles.insert(role("leader"));
+        }
+    });
+    assert_eq!(
+        said,
+        ["exactly 1 must have the role leader, but 2 do: node-a, node-b"]
+    );
+}
+
+#[test]
+fn a_lookup_the_procedure_never_asked_is_refused() {
+    let said = said(|input| {
+        input
+            .observed
+            .roles
+            .insert(name("node-a"), [role("leader")].into());
+    });
+    assert!(said[0].starts_with("preflight found the role leader on node node-a"));
+}
+
+#[test]
+fn the_way_back_has_no_point_of_no_return_and_no_undo_of_its_own() {
+    let point = said(|input| first_step(input).undo[0].point_of_no_return = true);
+    assert!(point[0].starts_with("step unswitch, which undoes switch, is marked as a point"));
+    let nested = said(|input| {
+        first_step(input).undo[0].undo = vec![step("more", "APPLY", "more")];
+    });
+    assert_eq!(
+        nested,
+        ["step unswitch, which undoes switch, has an undo of its own"]
+    );
+}
+
+#[test]
+fn a_fleet_or_a_stage_without_nodes_is_refused() {
+    let empty = said(|input| input.fleet.groups.clear());
+    assert_eq!(empty[0], "the fleet has no node");
+    let stage = said(|input| {
+        input.procedure.roles.insert(role("leader"), lookup(None));
+        input.observed.consulted = true;
+        input.procedure.stages[0].only = vec![role("leader")];
+    });
+    assert_eq!(
+        stage,
+        ["stage apply goes over no node: none has the role leader"]
+    );
+}
+
+#[test]
+fn a_plan_with_nothing_to_do_is_refused() {
+    let said = said(|input| first_step(input).when = Some(Template("never".into())));
+    assert_eq!(said, ["nothing is left to do: the plan would have no step"]);
+}
+
+#[test]
+fn a_step_done_once_has_no_node() {
+    let said = said(|input| {
+        let steps = vec![step("look", "EXPORT", "look")];
+        input.procedure.stages = vec![stage("once", Over::Once, steps)];
+    });
+    assert_eq!(
+        said,
+        ["step look runs on the node, but stage once goes over the fleet once"]
+    );
+}
+
+#[test]
+fn names_of_nodes_and_steps_stand_once() {
+    let node = said(|input| {
+        let mut twin = input.fleet.groups[0].nodes[0].clone();
+        twin.members[0].server = "other".into();
+        input.fleet.groups[0].nodes.push(twin);
+    });
+    assert_eq!(node, ["two nodes are called node-a"]);
+    let twice = said(|input| {
+        input.procedure.stages[0]
+            .steps
+            .push(step("switch", "APPLY", "x"));
+    });
+    assert_eq!(twice, ["two steps are called switch"]);
+    let reserved = said(|input| {
+        input.procedure.stages[0]
+            .steps
+            .push(step("drain", "APPLY", "x"));
+    });
+    assert!(reserved[0].contains("the name of a step zdu adds itself"));
+}
+
+#[test]
+fn a_phase_must_be_declared() {
+    let said = said(|input| input.procedure.stages[0].drain_phase = Some(phase("NOWHERE")));
+    assert_eq!(
+        said,
+        [
+            "procedure.stages.apply.drain_phase names the phase NOWHERE, which the procedure does \
+          not declare"
+        ]
+    );
+}
+
+#[test]
+fn permission_bits_are_octal() {
+    let said = said(|input| {
+        let (from, to) = (Template("a".into()), Template("b".into()));
+        first_step(input).action = Action::Upload {
+            from,
+            to,
+            mode: "9".into(),
+        };
+    });
+    assert!(
+        said[0].ends_with("upload.mode is \"9\", which are no permission bits"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn limits_that_cannot_be_kept_are_refused_with_their_place() {
+    let mut input = input();
+    input.policy.wave = vec![WaveSize::Count(0), WaveSize::Percent(101)];
+    input.policy.concurrency = 0;
+    input.policy.drain_deadline = Millis(0);
+    first_step(&mut input).attempts = 0;
+    let paths: Vec<_> = refused(&input).iter().filter_map(Refusal::path).collect();
+    assert_eq!(
+        paths,
+        [
+            "procedure.stages.apply.steps.switch.attempts",
+            "policy.wave[0]",
+            "policy.wave[1]",
+            "policy.concurrency",
+            "policy.drain_deadline"
+        ]
+    );
+}
+
+#[test]
+fn all_reasons_are_said_at_once() {
+    let said = said(|input| {
+        input.fleet.groups[0].min_available = 3;
+        first_step(input).undo.clear();
+        input
+            .observed
+            .refused_releases
+            .insert("2.0".into(), "why".into());
+    });
+    assert_eq!(said.len(), 3, "{said:?}");
+}

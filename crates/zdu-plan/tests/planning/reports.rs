@@ -1,0 +1,260 @@
+//! What people read about a plan.
+
+use crate::fixture::*;
+use zdu_model::policy::WaveSize;
+use zdu_model::procedure::{Action, HttpTemplate};
+use zdu_model::report::{InstanceReading, MemberReading, MemberState};
+use zdu_model::text::Template;
+use zdu_model::time::Millis;
+use zdu_plan::{Input, diff, render_text};
+
+const TEXT: &str = "\
+fleet shop: 1.0 to 2.0 with restart
+2 nodes, 18 steps forward, 14 to undo, procedure 0123456789ab
+can be rolled back from every step
+
+stage 1 of 1: apply (rolling, 2 nodes in 2 waves, 18 steps)
+  wave 1: node-a
+    drains edge/api/node-a on lb-a, lb-b
+    PRE-APPLY    guard      see that 1 of group api still serve without it
+    PRE-APPLY    drain      take every member out of new traffic, and keep it out
+    PRE-APPLY    certify    prove that it carries no traffic
+    APPLY        switch [drained, undo: instant]
+      switch node-a 2.0
+      undo unswitch: switch node-a 1.0
+    POST-APPLY   ready      version 2.0
+    POST-APPLY   undrain    put every member back to what it was
+    POST-APPLY   serving    see it serving on every balancer instance
+    POST-APPLY   soak       watch for 2m
+    POST-APPLY   front      GET https://shop.example/
+    waits for 1 of group api to serve without it, at most 10m
+    waits for no traffic on the node, at most 5m, then it fails
+    waits for the node's readiness, at most 3m
+    waits for every instance to show it serving, at most 1m
+    waits for 2m of watching
+    waits for an answer of https://shop.example/, at most 5s
+  wave 2: node-b
+    drains edge/api/node-b on lb-a, lb-b
+    APPLY        switch [drained, undo: instant]
+      switch node-b 2.0
+      undo unswitch: switch node-b 1.0
+    otherwise as in wave 1
+
+no warnings
+";
+
+#[test]
+fn the_text_says_what_where_how_and_how_back() {
+    let mut input = input();
+    input.fleet.groups[0].nodes.truncate(2);
+    input.fleet.groups[0].min_available = 1;
+    assert_eq!(render_text(&planned(&input).report), TEXT);
+}
+
+fn warnings(change: impl FnOnce(&mut Input)) -> Vec<String> {
+    let mut input = input();
+    change(&mut input);
+    planned(&input)
+        .report
+        .warnings
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+}
+
+#[test]
+fn a_sound_plan_has_no_warning() {
+    assert_eq!(warnings(|_| ()), Vec::<String>::new());
+}
+
+#[test]
+fn a_group_of_one_says_that_nobody_serves_meanwhile() {
+    let said = warnings(|input| {
+        input.fleet.groups.push(group("manager", 0, &["node-m"]));
+    });
+    assert_eq!(
+        said,
+        ["while node-m is out, group manager serves nothing of its own"]
+    );
+}
+
+#[test]
+fn a_wave_wider_than_the_room_is_told_and_planned() {
+    let said = warnings(|input| {
+        input.policy.wave = vec![WaveSize::Count(3)];
+        input.policy.concurrency = 3;
+    });
+    assert_eq!(
+        said,
+        [
+            "stage apply, wave 1: 3 nodes of group api at once, but only 1 may be out; the others \
+          wait"
+        ]
+    );
+}
+
+#[test]
+fn a_return_without_proof_is_told() {
+    let said = warnings(|input| {
+        input.procedure.stages[0].ready.clear();
+        input.procedure.stages[0].ready_old.clear();
+    });
+    assert_eq!(
+        said,
+        [
+            "stage apply: no readiness is proved before a node returns",
+            "stage apply: no readiness is proved before a rolled-back node returns"
+        ]
+    );
+}
+
+#[test]
+fn an_undrained_node_an_accepted_risk_and_a_blind_probe_are_told() {
+    let said = warnings(|input| {
+        let group = &mut input.fleet.groups[0];
+        group.min_available = 0;
+        group.nodes[1].members.clear();
+        first_step(input).undo.clear();
+        input.policy.accept_no_undo = vec!["switch".into()];
+        let mut look = step("look", "APPLY", "look");
+        look.action = Action::Http(HttpTemplate {
+            method: "GET".into(),
+            url: Template("https://{{address}}/".into()),
+            headers: Default::default(),
+            body: None,
+            basic: None,
+            ca_file: None,
+            insecure: true,
+        });
+        input.procedure.stages[0].steps.push(look);
+    });
+    assert_eq!(
+        said,
+        [
+            "stage apply changes node-b without a drain: no balancer knows them",
+            "step look accepts any certificate",
+            "step switch is disruptive and has no undo, as the policy accepts"
+        ]
+    );
+}
+
+#[test]
+fn an_instance_that_could_not_be_read_is_told() {
+    let said = warnings(|input| {
+        let instance: zdu_model::ids::InstanceName = "lb-a".to_string().try_into().expect("valid");
+        let error = Some("refused".into());
+        input.observed.readings.push(InstanceReading {
+            instance,
+            error,
+            members: vec![],
+        });
+    });
+    assert_eq!(said, ["the instance lb-a could not be read: refused"]);
+}
+
+#[test]
+fn a_missing_front_missing_ports_and_a_strange_variable_are_told() {
+    let said = warnings(|input| {
+        input.fleet.front.clear();
+        input.fleet.groups[0].nodes[1].service_ports.clear();
+        input.vars.insert("typo".into(), "x".into());
+    });
+    assert_eq!(
+        said,
+        [
+            "no front is declared: nobody asks where users come in",
+            "no service_ports for node-b: the balancers alone say that it is drained",
+            "the variable typo is set, but the procedure does not declare it"
+        ]
+    );
+}
+
+#[test]
+fn a_fleet_without_room_at_this_moment_is_told() {
+    let said = warnings(|input| {
+        let member = |at: usize, state| {
+            let node = &input.fleet.groups[0].nodes[at];
+            MemberReading {
+                node: node.name.clone(),
+                member: node.members[0].clone(),
+                state,
+                sessions: 0,
+                queued: 0,
+                weight: 1,
+                detail: String::new(),
+            }
+        };
+        let members = vec![
+            member(0, MemberState::Serving),
+            member(1, MemberState::Serving),
+            member(2, MemberState::Down),
+        ];
+        let instance: zdu_model::ids::InstanceName = "lb-a".to_string().try_into().expect("valid");
+        input.observed.readings.push(InstanceReading {
+            instance,
+            error: None,
+            members,
+        });
+    });
+    assert_eq!(
+        said,
+        ["now 2 of group api serve on lb-a and 2 must: the guard would wait"]
+    );
+}
+
+#[test]
+fn the_first_point_of_no_return_bounds_the_way_back() {
+    let mut input = input();
+    first_step(&mut input).point_of_no_return = true;
+    let report = planned(&input).report;
+    let point = report.point_of_no_return.as_ref().expect("a point");
+    assert_eq!(point.no.0, 6);
+    assert!(
+        render_text(&report).contains("can be rolled back up to step 6, switch of stage apply")
+    );
+}
+
+#[test]
+fn equal_commands_on_many_nodes_are_said_once() {
+    let mut input = input();
+    first_step(&mut input).action = run("switch {{to}}");
+    first_step(&mut input).undo[0].action = run("switch {{from}}");
+    let text = render_text(&planned(&input).report);
+    assert_eq!(text.matches("switch 2.0").count(), 1, "{text}");
+    assert_eq!(
+        text.matches("steps and waits as in wave 1").count(),
+        2,
+        "{text}"
+    );
+}
+
+#[test]
+fn a_plan_does_not_differ_from_itself() {
+    let plan = planned(&input()).plan;
+    assert_eq!(diff(&plan, &plan), Vec::<String>::new());
+}
+
+#[test]
+fn a_difference_is_said_in_words_and_not_in_numbers() {
+    let old = planned(&input()).plan;
+    let mut input = input();
+    input.fleet.groups[0].nodes.push(node("node-d"));
+    input.policy.soak = Millis::from_secs(60);
+    first_step(&mut input).action = run("switch hard");
+    input.procedure.stages[0]
+        .steps
+        .insert(0, step("save", "APPLY", "save"));
+    let said = diff(&old, &planned(&input).plan);
+    assert!(
+        said.contains(&"1 node added: node-d".to_string()),
+        "{said:#?}"
+    );
+    assert!(
+        said.contains(&"policy.soak changed from 2m to 1m".to_string()),
+        "{said:#?}"
+    );
+    let saved = "stage apply: save added on node-a, node-b, node-c, node-d";
+    assert!(said.contains(&saved.to_string()), "{said:#?}");
+    let hard = "stage apply: switch does `switch hard` in place of `switch node-a 2.0` on node-a";
+    assert!(said.contains(&hard.to_string()), "{said:#?}");
+}
