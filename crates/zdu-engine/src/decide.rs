@@ -195,9 +195,15 @@ impl Rollout {
     }
 
     fn asks_person(&self, step: StepNo) -> bool {
-        let at_point =
-            matches!(self.hold, Some((HoldCause::PointOfNoReturn(held), _)) if held == step);
-        at_point || self.runs_manual(step)
+        let held = self.hold.as_ref().map(|(cause, _)| cause);
+        held == Some(&HoldCause::PointOfNoReturn(step))
+            || held == Some(&HoldCause::Unknown(step))
+            || self.runs_manual(step)
+    }
+
+    /// Whether a person is asked if a step of unknown outcome happened; approving says it did.
+    fn asks_whether(&self, step: StepNo) -> bool {
+        matches!(self.hold, Some((HoldCause::Unknown(held), _)) if held == step)
     }
 
     fn runs_manual(&self, step: StepNo) -> bool {
@@ -278,7 +284,7 @@ impl Rollout {
         let mut events = vec![Event::Requested { request: request.clone(), by, reason }];
         let mut effects = vec![];
         match request {
-            Request::Approve(step) if self.runs_manual(*step) => {
+            Request::Approve(step) if self.runs_manual(*step) || self.asks_whether(*step) => {
                 let (step, attempt) = (*step, self.state(*step).attempt);
                 let report = Report::bare(End::Done);
                 events.push(Event::StepEnded { step, attempt, class: Class::Succeeded, report });

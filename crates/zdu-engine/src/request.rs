@@ -1,7 +1,7 @@
 //! What a person's request does to the state: holds, aborts, and the reopening of what ended.
 
 use crate::state::{Course, LaneCourse, Rollout, StepStatus};
-use zdu_model::event::{HoldCause, Request, UnwindScope};
+use zdu_model::event::{HoldCause, Inquiry, Request, UnwindScope};
 use zdu_model::ids::StepNo;
 use zdu_model::time::Timestamp;
 
@@ -24,6 +24,13 @@ impl Rollout {
             }
             Request::Approve(step) => {
                 self.approvals.insert(*step);
+                if matches!(self.hold, Some((HoldCause::Unknown(held), _)) if held == *step) {
+                    // The person's answer comes as the step's ending, with the next event.
+                    self.hold = None;
+                    let how = Inquiry::Observe;
+                    self.state_mut(*step).status = StepStatus::Unknown { since: at, how };
+                    self.active.insert(*step);
+                }
                 if matches!(self.hold, Some((HoldCause::PointOfNoReturn(held), _)) if held == *step)
                 {
                     self.hold = None;

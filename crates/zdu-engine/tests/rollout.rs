@@ -191,6 +191,21 @@ fn a_lost_step_is_observed_when_its_author_says_how_and_held_otherwise() {
     assert!(world.has(|e| matches!(e, Event::FailureDecided { action: FailureAction::Hold, .. })));
     assert!(matches!(world.rollout.hold(), Some(HoldCause::Unknown(_))));
 
+    let Some(HoldCause::Unknown(step)) = world.rollout.hold().cloned() else { panic!("unknown") };
+    world.request(Request::Resume);
+    assert_eq!(world.run(), Verdict::Succeeded, "a person's resume runs it again");
+    assert_eq!(world.log.iter().filter(|l| *l == "apply@a").count(), 2);
+
+    let mut plan = reference();
+    plan.rules.clear();
+    let mut world = World::new(plan).answering(once("apply", "a", End::Lost("reboot".into())));
+    while world.rollout.hold().is_none() {
+        world.turn();
+    }
+    world.request(Request::Approve(step));
+    assert_eq!(world.run(), Verdict::Succeeded, "a person's approve says that it happened");
+    assert_eq!(world.log.iter().filter(|l| *l == "apply@a").count(), 1);
+
     let mut plan = reference();
     let probe = zdu_model::plan::Probe {
         ask: zdu_model::plan::Ask::Tcp("x:1".into()),

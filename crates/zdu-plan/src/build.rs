@@ -19,9 +19,8 @@ use zdu_model::procedure::RollbackClass;
 use zdu_model::time::Millis;
 
 /// Names of the steps zdu adds; a procedure may not use them.
-pub(crate) const OWN_KEYS: [&str; 8] = [
-    "guard", "drain", "certify", "ready", "undrain", "serving", "soak", "front",
-];
+pub(crate) const OWN_KEYS: [&str; 8] =
+    ["guard", "drain", "certify", "ready", "undrain", "serving", "soak", "front"];
 
 /// How long one command to every instance of every balancer of a node may take. A runtime socket
 /// answers in milliseconds; half a minute leaves room for a slow SSH login in front of it.
@@ -74,13 +73,7 @@ impl<'a> Builder<'a> {
 
     /// Everything rendered from here on is for this node (by index), or for the fleet.
     pub(crate) fn enter(&mut self, node: Option<usize>) {
-        scope::enter(
-            &mut self.scope,
-            node,
-            self.input,
-            self.render,
-            &mut self.refusals,
-        );
+        scope::enter(&mut self.scope, node, self.input, self.render, &mut self.refusals);
     }
 
     pub(crate) fn rendering<'b>(
@@ -113,9 +106,7 @@ impl<'a> Builder<'a> {
     }
 
     pub(crate) fn set_undo(&mut self, no: StepNo, undo: Vec<StepNo>) {
-        let step = usize::try_from(no.0)
-            .ok()
-            .and_then(|index| self.steps.get_mut(index));
+        let step = usize::try_from(no.0).ok().and_then(|index| self.steps.get_mut(index));
         step.expect("the number was given by push").undo = undo;
     }
 
@@ -139,59 +130,30 @@ impl Acts<'_> {
         let max = deadline.0.div_ceil(GUARD_PAUSE.0).max(1);
         let contract = Contract {
             rules: Vec::new(),
-            again: AgainLimit {
-                pause: GUARD_PAUSE,
-                max: u32::try_from(max).unwrap_or(u32::MAX),
-            },
+            again: AgainLimit { pause: GUARD_PAUSE, max: u32::try_from(max).unwrap_or(u32::MAX) },
         };
-        let work = Work::Guard {
-            group: group.clone(),
-        };
-        PlannedStep {
-            contract,
-            ..self.act("guard", work, Target::Controller, deadline)
-        }
+        let work = Work::Guard { group: group.clone() };
+        PlannedStep { contract, ..self.act("guard", work, Target::Controller, deadline) }
     }
 
     pub(crate) fn drain(&self) -> PlannedStep {
         let act = self.act("drain", Work::Drain, Target::Controller, COMMAND_DEADLINE);
-        PlannedStep {
-            attempts: COMMAND_ATTEMPTS,
-            ..act
-        }
+        PlannedStep { attempts: COMMAND_ATTEMPTS, ..act }
     }
 
     pub(crate) fn certify(&self) -> PlannedStep {
         let target = Target::Node(self.node.clone());
-        self.act(
-            "certify",
-            Work::Certify,
-            target,
-            self.input.policy.drain_deadline,
-        )
+        self.act("certify", Work::Certify, target, self.input.policy.drain_deadline)
     }
 
     pub(crate) fn ready(&self, probes: Vec<Probe>) -> PlannedStep {
         let target = Target::Node(self.node.clone());
-        self.act(
-            "ready",
-            Work::Ready(probes),
-            target,
-            self.input.policy.ready_deadline,
-        )
+        self.act("ready", Work::Ready(probes), target, self.input.policy.ready_deadline)
     }
 
     pub(crate) fn undrain(&self) -> PlannedStep {
-        let act = self.act(
-            "undrain",
-            Work::Undrain,
-            Target::Controller,
-            COMMAND_DEADLINE,
-        );
-        PlannedStep {
-            attempts: COMMAND_ATTEMPTS,
-            ..act
-        }
+        let act = self.act("undrain", Work::Undrain, Target::Controller, COMMAND_DEADLINE);
+        PlannedStep { attempts: COMMAND_ATTEMPTS, ..act }
     }
 
     pub(crate) fn serving(&self) -> PlannedStep {
@@ -207,14 +169,7 @@ impl Acts<'_> {
 
 /// The wait behind a wave.
 pub(crate) fn soak(span: Millis, phase: PhaseName) -> PlannedStep {
-    own(
-        "soak",
-        phase,
-        Subject::Fleet,
-        Target::Controller,
-        Work::Soak(span),
-        span,
-    )
+    own("soak", phase, Subject::Fleet, Target::Controller, Work::Soak(span), span)
 }
 
 /// The question to where users come in.
@@ -235,18 +190,8 @@ pub(crate) fn front(front: &Front, phase: PhaseName) -> PlannedStep {
         every: Millis::from_secs(1),
     };
     let work = Work::Ready(vec![probe]);
-    let step = own(
-        "front",
-        phase,
-        Subject::Fleet,
-        Target::Controller,
-        work,
-        front.timeout,
-    );
-    PlannedStep {
-        attempts: FRONT_ATTEMPTS,
-        ..step
-    }
+    let step = own("front", phase, Subject::Fleet, Target::Controller, work, front.timeout);
+    PlannedStep { attempts: FRONT_ATTEMPTS, ..step }
 }
 
 /// A step of our own: it reads before it changes, so an unknown ending is asked again.

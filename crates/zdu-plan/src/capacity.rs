@@ -19,11 +19,7 @@ use zdu_model::report::{InstanceReading, MemberState};
 /// How many nodes of a group can serve: those that stand in a balancer, for the others are in no
 /// reading and nobody can count them.
 pub(crate) fn size(group: &Group) -> u32 {
-    let serving = group
-        .nodes
-        .iter()
-        .filter(|node| !node.members.is_empty())
-        .count();
+    let serving = group.nodes.iter().filter(|node| !node.members.is_empty()).count();
     u32::try_from(serving).unwrap_or(u32::MAX)
 }
 
@@ -31,12 +27,7 @@ pub(crate) fn size(group: &Group) -> u32 {
 pub(crate) fn check(input: &Input, roster: &Roster<'_>, refusals: &mut Refusals) {
     let groups = input.fleet.groups.iter();
     let sizes: BTreeMap<&GroupName, u32> = groups.map(|group| (&group.name, size(group))).collect();
-    for stage in input
-        .procedure
-        .stages
-        .iter()
-        .filter(|stage| stage.over == Over::Rolling)
-    {
+    for stage in input.procedure.stages.iter().filter(|stage| stage.over == Over::Rolling) {
         let disruptive = |step: &&Step| step.disruptive || step.undo.iter().any(|u| u.disruptive);
         let first = stage.steps.iter().find(disruptive);
         for index in roster.of_stage(stage) {
@@ -52,21 +43,11 @@ pub(crate) fn check(input: &Input, roster: &Roster<'_>, refusals: &mut Refusals)
                 // then it is a warning.
                 if let Some(step) = first.filter(|_| min_available > 0) {
                     let (node, step) = (place.node.name.clone(), step.id.clone());
-                    refusals.push(Refusal::NobodyDrains {
-                        node,
-                        group,
-                        min_available,
-                        step,
-                    });
+                    refusals.push(Refusal::NobodyDrains { node, group, min_available, step });
                 }
             } else if size.saturating_sub(1) < min_available {
                 let stage = stage.name.clone();
-                refusals.push(Refusal::CapacityNeverMet {
-                    group,
-                    size,
-                    min_available,
-                    stage,
-                });
+                refusals.push(Refusal::CapacityNeverMet { group, size, min_available, stage });
             }
         }
     }
@@ -102,12 +83,7 @@ pub(crate) fn widths<'a>(
             let nodes = out.remove(&group.name)?;
             let count = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
             let room = size(group).saturating_sub(group.min_available);
-            Some(Width {
-                group,
-                nodes,
-                wide: count.min(wave.parallel),
-                room,
-            })
+            Some(Width { group, nodes, wide: count.min(wave.parallel), room })
         })
         .collect()
 }
@@ -131,12 +107,7 @@ pub(crate) fn live(input: &Input) -> Vec<Warning> {
                 let (group, instance): (GroupName, InstanceName) =
                     (name.clone(), reading.instance.clone());
                 let serving = *serving;
-                warnings.push(Warning::NoRoomNow {
-                    group,
-                    instance,
-                    serving,
-                    min_available,
-                });
+                warnings.push(Warning::NoRoomNow { group, instance, serving, min_available });
             }
         }
     }

@@ -23,18 +23,11 @@ pub(crate) struct Captures {
 impl Captures {
     pub(crate) fn of(procedure: &Procedure) -> Self {
         let all = || {
-            procedure
-                .stages
-                .iter()
-                .flat_map(|stage| &stage.steps)
-                .flat_map(|step| &step.capture)
+            procedure.stages.iter().flat_map(|stage| &stage.steps).flat_map(|step| &step.capture)
         };
         Self {
             ever: all().map(|capture| capture.name.clone()).collect(),
-            secret: all()
-                .filter(|c| c.secret)
-                .map(|capture| capture.name.clone())
-                .collect(),
+            secret: all().filter(|c| c.secret).map(|capture| capture.name.clone()).collect(),
             made: BTreeMap::new(),
         }
     }

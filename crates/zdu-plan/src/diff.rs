@@ -17,18 +17,8 @@ use zdu_model::policy::Policy;
 pub fn diff(old: &Plan, new: &Plan) -> Vec<String> {
     let mut said = Vec::new();
     let (from, to) = (&old.release, &new.release);
-    changed(
-        &mut said,
-        "the fleet",
-        &old.fleet.name.as_str(),
-        &new.fleet.name.as_str(),
-    );
-    changed(
-        &mut said,
-        "the procedure",
-        &old.procedure.as_str(),
-        &new.procedure.as_str(),
-    );
+    changed(&mut said, "the fleet", &old.fleet.name.as_str(), &new.fleet.name.as_str());
+    changed(&mut said, "the procedure", &old.procedure.as_str(), &new.procedure.as_str());
     if old.procedure_digest != new.procedure_digest {
         let (old, new) = (old.procedure_digest.short(), new.procedure_digest.short());
         said.push(format!("the text of the procedure changed: {old} to {new}"));
@@ -55,32 +45,16 @@ fn nodes(old: &Plan, new: &Plan, said: &mut Vec<String>) {
     let of = |plan: &'_ Plan| -> BTreeMap<NodeName, (String, Node)> {
         let groups = plan.fleet.groups.iter();
         let pairs = groups.flat_map(|group| group.nodes.iter().map(move |node| (group, node)));
-        pairs
-            .map(|(g, n)| (n.name.clone(), (g.name.to_string(), n.clone())))
-            .collect()
+        pairs.map(|(g, n)| (n.name.clone(), (g.name.to_string(), n.clone()))).collect()
     };
     let (before, after) = (of(old), of(new));
-    let gone: Vec<_> = before
-        .keys()
-        .filter(|name| !after.contains_key(*name))
-        .collect();
-    let come: Vec<_> = after
-        .keys()
-        .filter(|name| !before.contains_key(*name))
-        .collect();
+    let gone: Vec<_> = before.keys().filter(|name| !after.contains_key(*name)).collect();
+    let come: Vec<_> = after.keys().filter(|name| !before.contains_key(*name)).collect();
     if !gone.is_empty() {
-        said.push(format!(
-            "{} removed: {}",
-            count(gone.len(), "node"),
-            list(&gone)
-        ));
+        said.push(format!("{} removed: {}", count(gone.len(), "node"), list(&gone)));
     }
     if !come.is_empty() {
-        said.push(format!(
-            "{} added: {}",
-            count(come.len(), "node"),
-            list(&come)
-        ));
+        said.push(format!("{} added: {}", count(come.len(), "node"), list(&come)));
     }
     for (name, (group, node)) in &before {
         if let Some((new_group, new_node)) = after.get(name) {
@@ -131,48 +105,20 @@ fn policy(old: &Policy, new: &Policy, said: &mut Vec<String>) {
         ("drain_deadline", drain_deadline, &new.drain_deadline),
         ("ready_deadline", ready_deadline, &new.ready_deadline),
         ("serving_deadline", serving_deadline, &new.serving_deadline),
-        (
-            "capacity_deadline",
-            capacity_deadline,
-            &new.capacity_deadline,
-        ),
+        ("capacity_deadline", capacity_deadline, &new.capacity_deadline),
         ("hold_deadline", hold_deadline, &new.hold_deadline),
-        (
-            "reconnect_deadline",
-            reconnect_deadline,
-            &new.reconnect_deadline,
-        ),
+        ("reconnect_deadline", reconnect_deadline, &new.reconnect_deadline),
     ] {
         if old != new {
             said.push(format!("policy.{name} changed from {old} to {new}"));
         }
     }
-    changed(
-        said,
-        "policy.on_drain_deadline",
-        on_drain_deadline,
-        &new.on_drain_deadline,
-    );
+    changed(said, "policy.on_drain_deadline", on_drain_deadline, &new.on_drain_deadline);
     changed(said, "policy.certify", certify, &new.certify);
-    changed(
-        said,
-        "policy.failures_allowed",
-        failures_allowed,
-        &new.failures_allowed,
-    );
+    changed(said, "policy.failures_allowed", failures_allowed, &new.failures_allowed);
     let cross = &new.cross_point_of_no_return;
-    changed(
-        said,
-        "policy.cross_point_of_no_return",
-        cross_point_of_no_return,
-        cross,
-    );
-    changed(
-        said,
-        "policy.accept_no_undo",
-        accept_no_undo,
-        &new.accept_no_undo,
-    );
+    changed(said, "policy.cross_point_of_no_return", cross_point_of_no_return, cross);
+    changed(said, "policy.accept_no_undo", accept_no_undo, &new.accept_no_undo);
     if *secrets != new.secrets {
         said.push("the sources of secrets changed".into());
     }
@@ -180,10 +126,7 @@ fn policy(old: &Policy, new: &Policy, said: &mut Vec<String>) {
 
 fn stages(old: &Plan, new: &Plan, said: &mut Vec<String>) {
     let names = |plan: &Plan| -> Vec<String> {
-        plan.stages
-            .iter()
-            .map(|stage| stage.name.to_string())
-            .collect()
+        plan.stages.iter().map(|stage| stage.name.to_string()).collect()
     };
     changed(said, "the order of stages", &names(old), &names(new));
     for stage in &old.stages {
@@ -193,12 +136,7 @@ fn stages(old: &Plan, new: &Plan, said: &mut Vec<String>) {
         let shape = |stage: &zdu_model::plan::PlannedStage| -> Vec<(u32, Vec<Subject>)> {
             let waves = stage.waves.iter();
             waves
-                .map(|w| {
-                    (
-                        w.parallel,
-                        w.lanes.iter().map(|lane| lane.subject.clone()).collect(),
-                    )
-                })
+                .map(|w| (w.parallel, w.lanes.iter().map(|lane| lane.subject.clone()).collect()))
                 .collect()
         };
         if shape(stage) != shape(now) {
@@ -216,13 +154,7 @@ fn identities(plan: &Plan) -> BTreeMap<Identity, &PlannedStep> {
     let mut note = |stage: &StageName, wave: Option<usize>, no: StepNo| {
         let step = plan.step(no);
         let identity = |of: &PlannedStep, undoes: Option<&StepKey>| {
-            (
-                stage.clone(),
-                wave,
-                of.subject.clone(),
-                of.key.clone(),
-                undoes.cloned(),
-            )
+            (stage.clone(), wave, of.subject.clone(), of.key.clone(), undoes.cloned())
         };
         all.insert(identity(step, None), step);
         for back in &step.undo {
@@ -248,10 +180,7 @@ fn steps(old: &Plan, new: &Plan, said: &mut Vec<String>) {
     // Folded over nodes: one sentence for the same change on many.
     let mut folded: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut say = |verb: String, (stage, _, subject, key, undoes): &Identity| {
-        let undo = undoes
-            .as_ref()
-            .map(|of| format!(" (undo of {of})"))
-            .unwrap_or_default();
+        let undo = undoes.as_ref().map(|of| format!(" (undo of {of})")).unwrap_or_default();
         let text = format!("stage {stage}: {key}{undo} {verb}");
         let on = folded.entry(text).or_default();
         on.extend(subject.node().map(ToString::to_string));
@@ -266,19 +195,12 @@ fn steps(old: &Plan, new: &Plan, said: &mut Vec<String>) {
             }
         }
     }
-    for identity in after
-        .keys()
-        .filter(|identity| !before.contains_key(*identity))
-    {
+    for identity in after.keys().filter(|identity| !before.contains_key(*identity)) {
         say("added".into(), identity);
     }
     for (text, on) in folded {
         let on: Vec<String> = on.into_iter().collect();
-        let on = if on.is_empty() {
-            String::new()
-        } else {
-            format!(" on {}", list(&on))
-        };
+        let on = if on.is_empty() { String::new() } else { format!(" on {}", list(&on)) };
         said.push(format!("{text}{on}"));
     }
 }
@@ -310,20 +232,12 @@ fn step_changes(old: &Plan, step: &PlannedStep, new: &Plan, now: &PlannedStep) -
     changed(&mut changes, "phase", phase, &now.phase);
     changed(&mut changes, "place", target, &now.target);
     if *deadline != now.deadline {
-        changes.push(format!(
-            "deadline changed from {deadline} to {}",
-            now.deadline
-        ));
+        changes.push(format!("deadline changed from {deadline} to {}", now.deadline));
     }
     changed(&mut changes, "attempts", attempts, &now.attempts);
     changed(&mut changes, "needs_drain", needs_drain, &now.needs_drain);
     changed(&mut changes, "rollback", rollback, &now.rollback);
-    changed(
-        &mut changes,
-        "point_of_no_return",
-        point_of_no_return,
-        &now.point_of_no_return,
-    );
+    changed(&mut changes, "point_of_no_return", point_of_no_return, &now.point_of_no_return);
     if (contract, unknown, capture) != (&now.contract, &now.unknown, &now.capture) {
         changes.push("outcome, unknown or capture changed".into());
     }

@@ -52,12 +52,7 @@ fn releases(input: &Input, roster: &Roster<'_>, refusals: &mut Refusals) {
     }
     for place in &roster.places {
         let node = &place.node.name;
-        if let Some(runs) = input
-            .observed
-            .releases
-            .get(node)
-            .filter(|runs| *runs != from)
-        {
+        if let Some(runs) = input.observed.releases.get(node).filter(|runs| *runs != from) {
             refusals.push(Refusal::OtherRelease {
                 node: node.clone(),
                 runs: runs.clone(),
@@ -74,10 +69,7 @@ fn variables(input: &Input, roster: &Roster<'_>, refusals: &mut Refusals) {
     for (name, declared) in &input.procedure.vars {
         let key = name.as_str();
         let given = input.vars.contains_key(key)
-            || roster
-                .places
-                .iter()
-                .any(|place| place.node.vars.contains_key(key));
+            || roster.places.iter().any(|place| place.node.vars.contains_key(key));
         if declared.default.is_none() && !given {
             let (name, help) = (name.clone(), declared.help.clone());
             refusals.push(Refusal::MissingVariable { name, help });
@@ -104,15 +96,11 @@ pub(crate) fn roles(input: &Input, roster: &Roster<'_>, refusals: &mut Refusals)
             continue;
         }
         match declared.get(*role) {
-            Some(RoleDecl {
-                lookup: Some(_), ..
-            }) if !input.observed.consulted => {
+            Some(RoleDecl { lookup: Some(_), .. }) if !input.observed.consulted => {
                 refusals.push(Refusal::RoleNotLookedUp((*role).clone()));
             }
             // Nobody has it although one looked: what only prefers it goes on without.
-            Some(RoleDecl {
-                lookup: Some(_), ..
-            }) => {}
+            Some(RoleDecl { lookup: Some(_), .. }) => {}
             Some(RoleDecl { lookup: None, .. }) | None => {
                 let (role, at) = ((*role).clone(), at.clone());
                 refusals.push(Refusal::RoleWithoutBearer { role, at });
@@ -144,32 +132,22 @@ fn counted(
     }
     let places = bearers.iter().filter_map(|index| roster.places.get(*index));
     let bearers = places.map(|place| place.node.name.clone()).collect();
-    refusals.push(Refusal::RoleCount {
-        role: role.clone(),
-        exactly,
-        bearers,
-    });
+    refusals.push(Refusal::RoleCount { role: role.clone(), exactly, bearers });
 }
 
 /// Roles that order something or name a place to run, with the first place that does.
 fn used(input: &Input) -> BTreeMap<&RoleName, String> {
     let mut used = BTreeMap::new();
     for stage in &input.procedure.stages {
-        for (field, roles) in [
-            ("only", &stage.only),
-            ("first", &stage.first),
-            ("last", &stage.last),
-        ] {
+        for (field, roles) in
+            [("only", &stage.only), ("first", &stage.first), ("last", &stage.last)]
+        {
             for role in roles {
                 let at = || format!("procedure.stages.{}.{field}", stage.name);
                 used.entry(role).or_insert_with(at);
             }
         }
-        for step in stage
-            .steps
-            .iter()
-            .flat_map(|step| core::iter::once(step).chain(&step.undo))
-        {
+        for step in stage.steps.iter().flat_map(|step| core::iter::once(step).chain(&step.undo)) {
             if let Site::Role(role) = &step.on {
                 let at = || format!("procedure.stages.{}.steps.{}.on", stage.name, step.id);
                 used.entry(role).or_insert_with(at);
@@ -182,32 +160,19 @@ fn used(input: &Input) -> BTreeMap<&RoleName, String> {
 /// What a reader must know of the fleet.
 pub(crate) fn warnings(input: &Input) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    let rolling = input
-        .procedure
-        .stages
-        .iter()
-        .any(|stage| stage.over == Over::Rolling);
+    let rolling = input.procedure.stages.iter().any(|stage| stage.over == Over::Rolling);
     if rolling && input.fleet.front.is_empty() {
         warnings.push(Warning::NoFront);
     }
     let blind =
         |node: &&zdu_model::fleet::Node| !node.members.is_empty() && node.service_ports.is_empty();
-    let nodes: Vec<NodeName> = input
-        .fleet
-        .nodes()
-        .filter(blind)
-        .map(|node| node.name.clone())
-        .collect();
+    let nodes: Vec<NodeName> =
+        input.fleet.nodes().filter(blind).map(|node| node.name.clone()).collect();
     if rolling && !nodes.is_empty() {
         warnings.push(Warning::NoServicePorts { nodes });
     }
     for name in input.vars.keys() {
-        if !input
-            .procedure
-            .vars
-            .keys()
-            .any(|declared| declared.as_str() == name)
-        {
+        if !input.procedure.vars.keys().any(|declared| declared.as_str() == name) {
             warnings.push(Warning::UnknownVariable(name.clone()));
         }
     }

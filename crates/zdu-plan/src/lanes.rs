@@ -34,28 +34,15 @@ impl<'a> Builder<'a> {
         };
         if waves.is_empty() {
             let nodes = Vec::new();
-            self.warn(Warning::NothingToDo {
-                stage: stage.name.clone(),
-                nodes,
-            });
+            self.warn(Warning::NothingToDo { stage: stage.name.clone(), nodes });
             return None;
         }
-        Some(PlannedStage {
-            name: stage.name.clone(),
-            over: stage.over,
-            waves,
-        })
+        Some(PlannedStage { name: stage.name.clone(), over: stage.over, waves })
     }
 
     fn once(&mut self, index: usize, stage: &'a Stage) -> Vec<Wave> {
         let subject = Subject::Fleet;
-        let lane = LaneOf {
-            stage,
-            index,
-            subject,
-            node: None,
-            drained: false,
-        };
+        let lane = LaneOf { stage, index, subject, node: None, drained: false };
         let mut steps = Vec::new();
         for step in &stage.steps {
             self.enter(self.seat(&lane, &step.on));
@@ -66,57 +53,34 @@ impl<'a> Builder<'a> {
         if steps.is_empty() {
             return Vec::new();
         }
-        let lanes = vec![Lane {
-            subject: Subject::Fleet,
-            steps,
-        }];
-        vec![Wave {
-            lanes,
-            parallel: 1,
-            gate: Vec::new(),
-        }]
+        let lanes = vec![Lane { subject: Subject::Fleet, steps }];
+        vec![Wave { lanes, parallel: 1, gate: Vec::new() }]
     }
 
     fn over_nodes(&mut self, index: usize, stage: &'a Stage) -> Vec<Wave> {
         let all = self.roster.of_stage(stage);
         if all.is_empty() {
             let (name, only) = (stage.name.clone(), stage.only.clone());
-            self.refusals
-                .push(Refusal::StageWithoutNodes { stage: name, only });
+            self.refusals.push(Refusal::StageWithoutNodes { stage: name, only });
         }
         let nodes = self.with_work(index, stage, all);
         if stage.over == Over::Nodes {
             let wide = u32::try_from(nodes.len()).unwrap_or(u32::MAX).max(1);
             let parallel = stage.parallel.unwrap_or(wide).min(wide);
-            let lanes: Vec<Lane> = nodes
-                .iter()
-                .map(|node| self.plain_lane(index, stage, *node))
-                .collect();
+            let lanes: Vec<Lane> =
+                nodes.iter().map(|node| self.plain_lane(index, stage, *node)).collect();
             if lanes.is_empty() {
                 return Vec::new();
             }
-            return vec![Wave {
-                lanes,
-                parallel,
-                gate: Vec::new(),
-            }];
+            return vec![Wave { lanes, parallel, gate: Vec::new() }];
         }
         let concurrency = self.input.policy.concurrency;
-        let parallel = stage
-            .parallel
-            .map_or(concurrency, |most| most.min(concurrency));
+        let parallel = stage.parallel.map_or(concurrency, |most| most.min(concurrency));
         let mut waves = Vec::new();
         for nodes in split(&nodes, &self.input.policy.wave) {
-            let lanes = nodes
-                .iter()
-                .map(|node| self.rolling_lane(index, stage, *node))
-                .collect();
+            let lanes = nodes.iter().map(|node| self.rolling_lane(index, stage, *node)).collect();
             let gate = self.gate(stage);
-            waves.push(Wave {
-                lanes,
-                parallel,
-                gate,
-            });
+            waves.push(Wave { lanes, parallel, gate });
         }
         waves
     }
@@ -132,55 +96,30 @@ impl<'a> Builder<'a> {
             let lane = self.lane_of(index, stage, node, false);
             self.enter(Some(node));
             // Every condition is asked, so that every fault is found.
-            let asked: Vec<bool> = stage
-                .steps
-                .iter()
-                .map(|step| self.holds(&lane, step))
-                .collect();
+            let asked: Vec<bool> = stage.steps.iter().map(|step| self.holds(&lane, step)).collect();
             if asked.contains(&true) {
                 with.push(node);
             } else {
-                without.extend(
-                    self.roster
-                        .places
-                        .get(node)
-                        .map(|place| place.node.name.clone()),
-                );
+                without.extend(self.roster.places.get(node).map(|place| place.node.name.clone()));
             }
         }
         if !without.is_empty() && !with.is_empty() {
-            self.warn(Warning::NothingToDo {
-                stage: stage.name.clone(),
-                nodes: without,
-            });
+            self.warn(Warning::NothingToDo { stage: stage.name.clone(), nodes: without });
         }
         with
     }
 
     fn lane_of(&self, index: usize, stage: &'a Stage, node: usize, drained: bool) -> LaneOf<'a> {
-        let place = self
-            .roster
-            .places
-            .get(node)
-            .expect("the index is of this roster");
+        let place = self.roster.places.get(node).expect("the index is of this roster");
         let subject = Subject::Node(place.node.name.clone());
-        LaneOf {
-            stage,
-            index,
-            subject,
-            node: Some(node),
-            drained,
-        }
+        LaneOf { stage, index, subject, node: Some(node), drained }
     }
 
     fn plain_lane(&mut self, index: usize, stage: &'a Stage, node: usize) -> Lane {
         let lane = self.lane_of(index, stage, node, false);
         self.enter(Some(node));
         let steps = self.procedure_steps(&lane);
-        Lane {
-            subject: lane.subject,
-            steps,
-        }
+        Lane { subject: lane.subject, steps }
     }
 
     fn procedure_steps(&mut self, lane: &LaneOf<'a>) -> Vec<StepNo> {
@@ -194,19 +133,11 @@ impl<'a> Builder<'a> {
     }
 
     fn rolling_lane(&mut self, index: usize, stage: &'a Stage, node: usize) -> Lane {
-        let place = self
-            .roster
-            .places
-            .get(node)
-            .expect("the index is of this roster");
+        let place = self.roster.places.get(node).expect("the index is of this roster");
         let lane = self.lane_of(index, stage, node, !place.node.members.is_empty());
         self.enter(Some(node));
         let (input, name, group) = (self.input, &place.node.name, &place.group.name);
-        let acts = |phase| Acts {
-            input,
-            node: name,
-            phase,
-        };
+        let acts = |phase| Acts { input, node: name, phase };
         let (out, back) = (acts(drain_phase(stage)), acts(return_phase(stage)));
         let undo = acts(input.procedure.rollback_phase.clone());
 
@@ -226,18 +157,12 @@ impl<'a> Builder<'a> {
             steps.extend(self.undoable(back.undrain(), mirror));
             steps.extend(self.push(back.serving()));
         }
-        Lane {
-            subject: lane.subject,
-            steps,
-        }
+        Lane { subject: lane.subject, steps }
     }
 
     fn undoable(&mut self, step: PlannedStep, undo: [PlannedStep; 3]) -> Option<StepNo> {
         let no = self.push(step)?;
-        let undo = undo
-            .into_iter()
-            .filter_map(|step| self.push(step))
-            .collect();
+        let undo = undo.into_iter().filter_map(|step| self.push(step)).collect();
         self.set_undo(no, undo);
         Some(no)
     }
@@ -273,9 +198,7 @@ impl<'a> Builder<'a> {
     /// The node a step is rendered for.
     fn seat(&self, lane: &LaneOf<'_>, on: &Site) -> Option<usize> {
         match on {
-            Site::Role(role) => lane
-                .node
-                .or_else(|| self.roster.bearers(role).first().copied()),
+            Site::Role(role) => lane.node.or_else(|| self.roster.bearers(role).first().copied()),
             Site::Node | Site::Controller => lane.node,
         }
     }
@@ -306,11 +229,7 @@ impl<'a> Builder<'a> {
             }
             let at = step_path(lane.stage, step, Some(back));
             let mut rendering = self.rendering(&lane.subject, lane.index, at.clone());
-            if !back
-                .when
-                .as_ref()
-                .is_none_or(|when| rendering.condition(when).unwrap_or(true))
-            {
+            if !back.when.as_ref().is_none_or(|when| rendering.condition(when).unwrap_or(true)) {
                 continue;
             }
             // What puts a disruptive step back disturbs as much as the step did.
@@ -331,13 +250,7 @@ impl<'a> Builder<'a> {
         if !(step.disruptive && no_undo) || step.point_of_no_return {
             return;
         }
-        if self
-            .input
-            .policy
-            .accept_no_undo
-            .iter()
-            .any(|id| id == step.id.as_str())
-        {
+        if self.input.policy.accept_no_undo.iter().any(|id| id == step.id.as_str()) {
             self.warn(Warning::NoUndoAccepted(step.id.clone()));
         } else {
             let (stage, step) = (lane.stage.name.clone(), step.id.clone());
@@ -412,19 +325,11 @@ fn step_path(stage: &Stage, step: &Step, undo: Option<&Step>) -> String {
 /// The phase the drain is shown in; that of the first step when the stage names none.
 fn drain_phase(stage: &Stage) -> PhaseName {
     let first = || stage.steps.first().map(|step| step.phase.clone());
-    stage
-        .drain_phase
-        .clone()
-        .or_else(first)
-        .expect("a stage without steps has no lane")
+    stage.drain_phase.clone().or_else(first).expect("a stage without steps has no lane")
 }
 
 /// The phase the return is shown in; that of the last step when the stage names none.
 fn return_phase(stage: &Stage) -> PhaseName {
     let last = || stage.steps.last().map(|step| step.phase.clone());
-    stage
-        .return_phase
-        .clone()
-        .or_else(last)
-        .expect("a stage without steps has no lane")
+    stage.return_phase.clone().or_else(last).expect("a stage without steps has no lane")
 }

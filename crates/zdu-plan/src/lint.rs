@@ -70,16 +70,8 @@ impl fmt::Display for Finding {
 pub fn lint(plan: &Plan) -> Vec<Finding> {
     let nodes = plan.fleet.nodes().map(|node| (&node.name, node)).collect();
     let captures = plan.steps.iter().flat_map(|step| &step.capture);
-    let secret = captures
-        .filter(|capture| capture.secret)
-        .map(|capture| &capture.name)
-        .collect();
-    let mut lint = Lint {
-        plan,
-        nodes,
-        secret,
-        findings: Vec::new(),
-    };
+    let secret = captures.filter(|capture| capture.secret).map(|capture| &capture.name).collect();
+    let mut lint = Lint { plan, nodes, secret, findings: Vec::new() };
     lint.whole();
     lint.places();
     for step in &plan.steps {
@@ -101,11 +93,7 @@ struct Lint<'a> {
 
 impl<'a> Lint<'a> {
     fn find(&mut self, step: Option<StepNo>, rule: LintRule, detail: impl Into<String>) {
-        self.findings.push(Finding {
-            step,
-            rule,
-            detail: detail.into(),
-        });
+        self.findings.push(Finding { step, rule, detail: detail.into() });
     }
 
     fn get(&self, no: &StepNo) -> Option<&'a PlannedStep> {
@@ -137,11 +125,7 @@ impl<'a> Lint<'a> {
                 && rule.failed_nodes.is_none()
         });
         if !always {
-            self.find(
-                None,
-                LintRule::Rules,
-                "the last failure rule does not always fit",
-            );
+            self.find(None, LintRule::Rules, "the last failure rule does not always fit");
         }
     }
 
@@ -151,9 +135,7 @@ impl<'a> Lint<'a> {
         let plan = self.plan;
         let mut seen: BTreeMap<StepNo, u32> = BTreeMap::new();
         let waves = || plan.stages.iter().flat_map(|stage| &stage.waves);
-        let lanes = waves()
-            .flat_map(|wave| &wave.lanes)
-            .flat_map(|lane| &lane.steps);
+        let lanes = waves().flat_map(|wave| &wave.lanes).flat_map(|lane| &lane.steps);
         let gates = waves().flat_map(|wave| &wave.gate);
         let undo = plan.steps.iter().flat_map(|step| &step.undo);
         for no in lanes.chain(gates).chain(undo) {
@@ -169,11 +151,7 @@ impl<'a> Lint<'a> {
             }
         }
         for no in seen.keys() {
-            self.find(
-                Some(*no),
-                LintRule::OnePlace,
-                "the plan names it and has no such step",
-            );
+            self.find(Some(*no), LintRule::OnePlace, "the plan names it and has no such step");
         }
     }
 
@@ -181,11 +159,7 @@ impl<'a> Lint<'a> {
         let no = Some(step.no);
         let phase = |name: &PhaseName| self.plan.phases.iter().any(|phase| phase.name == *name);
         if !phase(&step.phase) {
-            self.find(
-                no,
-                LintRule::Subjects,
-                format!("no phase is called {}", step.phase),
-            );
+            self.find(no, LintRule::Subjects, format!("no phase is called {}", step.phase));
         }
         let target = match &step.target {
             Target::Controller => None,
@@ -208,11 +182,7 @@ impl<'a> Lint<'a> {
 
     fn undo(&mut self, step: &PlannedStep, back: &PlannedStep) {
         if !back.undo.is_empty() || back.point_of_no_return {
-            self.find(
-                Some(back.no),
-                LintRule::Undo,
-                "a compensation must be the end of the way",
-            );
+            self.find(Some(back.no), LintRule::Undo, "a compensation must be the end of the way");
         }
         if back.subject != step.subject {
             let detail = format!("it undoes step {} of another subject", step.no);
@@ -268,18 +238,10 @@ impl<'a> Lint<'a> {
     fn gate(&mut self, wave: &Wave) {
         for step in self.get_all(&wave.gate) {
             if step.subject != Subject::Fleet {
-                self.find(
-                    Some(step.no),
-                    LintRule::Subjects,
-                    "a gate is about the fleet",
-                );
+                self.find(Some(step.no), LintRule::Subjects, "a gate is about the fleet");
             }
             if !matches!(step.work, Work::Soak(_) | Work::Ready(_)) || step.needs_drain {
-                self.find(
-                    Some(step.no),
-                    LintRule::Waves,
-                    "a gate only watches and asks",
-                );
+                self.find(Some(step.no), LintRule::Waves, "a gate only watches and asks");
             }
         }
     }
@@ -291,11 +253,7 @@ impl<'a> Lint<'a> {
                 continue;
             };
             if step.subject != lane.subject {
-                self.find(
-                    Some(*no),
-                    LintRule::Subjects,
-                    "its lane is about another subject",
-                );
+                self.find(Some(*no), LintRule::Subjects, "its lane is about another subject");
             }
             if let Some((rule, detail)) = state.take(step) {
                 self.find(Some(*no), rule, detail);
@@ -307,43 +265,25 @@ impl<'a> Lint<'a> {
             let accepted = &self.plan.policy.accept_no_undo;
             let word = step.point_of_no_return || accepted.iter().any(|id| id == step.key.as_str());
             if step.needs_drain && step.undo.is_empty() && !word {
-                self.find(
-                    Some(*no),
-                    LintRule::Undo,
-                    "it disturbs its node and cannot be undone",
-                );
+                self.find(Some(*no), LintRule::Undo, "it disturbs its node and cannot be undone");
             }
         }
         let last = lane.steps.last().copied();
         if lane.steps.is_empty() || state.drained != state.served {
-            self.find(
-                last,
-                LintRule::Return,
-                "the lane is empty or leaves its node out",
-            );
+            self.find(last, LintRule::Return, "the lane is empty or leaves its node out");
         }
-        let node = lane
-            .subject
-            .node()
-            .and_then(|name| self.nodes.get(name).copied());
+        let node = lane.subject.node().and_then(|name| self.nodes.get(name).copied());
         let must = stage.over == Over::Rolling && node.is_some_and(|n| !n.members.is_empty());
         if must && !state.drained {
-            self.find(
-                last,
-                LintRule::Drain,
-                "its node stands in a balancer and is not drained",
-            );
+            self.find(last, LintRule::Drain, "its node stands in a balancer and is not drained");
         }
     }
 
     /// The way back of a drain leads through readiness, and that of an undrain through a guard
     /// and a new certificate.
     fn built_in_undo(&mut self, step: &PlannedStep) {
-        let kinds: Vec<&str> = self
-            .get_all(&step.undo)
-            .iter()
-            .map(|back| own_kind(&back.work))
-            .collect();
+        let kinds: Vec<&str> =
+            self.get_all(&step.undo).iter().map(|back| own_kind(&back.work)).collect();
         let wanted: &[&str] = match &step.work {
             Work::Drain => &["ready", "undrain", "serving"],
             Work::Undrain => &["guard", "drain", "certify"],
@@ -378,10 +318,7 @@ impl LaneState {
     /// Goes over one step; what is wrong with it standing here.
     fn take(&mut self, step: &PlannedStep) -> Option<(LintRule, &'static str)> {
         if step.needs_drain && (!self.certified || self.returned) {
-            return Some((
-                LintRule::Drain,
-                "it needs a drain certificate and its node has none",
-            ));
+            return Some((LintRule::Drain, "it needs a drain certificate and its node has none"));
         }
         match &step.work {
             Work::Guard { .. } if self.guarded => Some((LintRule::Drain, "a second guard")),
@@ -413,10 +350,7 @@ impl LaneState {
                 self.served = true;
                 (!good).then_some((LintRule::Return, "serving without an undrain before it"))
             }
-            Work::Soak(_) => Some((
-                LintRule::Waves,
-                "a soak stands behind a wave, not in a lane",
-            )),
+            Work::Soak(_) => Some((LintRule::Waves, "a soak stands behind a wave, not in a lane")),
             Work::Run(_)
             | Work::Http(_)
             | Work::Upload { .. }
@@ -424,9 +358,7 @@ impl LaneState {
             | Work::Wait(_)
             | Work::Manual { .. } => {
                 self.ready = false;
-                let late = self
-                    .returned
-                    .then_some("a change after the node has returned");
+                let late = self.returned.then_some("a change after the node has returned");
                 late.map(|detail| (LintRule::Return, detail))
             }
         }

@@ -54,10 +54,7 @@ impl<'a> Roster<'a> {
             stage.only.is_empty() || stage.only.iter().any(|role| place.roles.contains(role))
         };
         let rank = |place: &Place<'_>| {
-            let first = stage
-                .first
-                .iter()
-                .position(|role| place.roles.contains(role));
+            let first = stage.first.iter().position(|role| place.roles.contains(role));
             match first {
                 Some(at) => at,
                 None if stage.last.iter().any(|role| place.roles.contains(role)) => usize::MAX,

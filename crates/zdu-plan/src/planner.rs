@@ -45,9 +45,7 @@ pub fn plan(input: &Input, render: &dyn Render) -> Result<Planned, Refusals> {
     if !builder.refusals.0.is_empty() {
         return Err(builder.refusals);
     }
-    let Builder {
-        steps, warnings, ..
-    } = builder;
+    let Builder { steps, warnings, .. } = builder;
     let plan = Plan {
         format: PLAN_FORMAT,
         tool: input.tool.clone(),
@@ -62,11 +60,7 @@ pub fn plan(input: &Input, render: &dyn Render) -> Result<Planned, Refusals> {
         steps,
         rules: rules(input),
     };
-    debug_assert_eq!(
-        crate::lint::lint(&plan),
-        Vec::new(),
-        "a plan of ours must pass the lint"
-    );
+    debug_assert_eq!(crate::lint::lint(&plan), Vec::new(), "a plan of ours must pass the lint");
     let mut report = PlanReport::of(&plan);
     report.warnings.extend(warnings);
     report.warnings.extend(fleet_checks::warnings(input));
@@ -78,10 +72,7 @@ pub fn plan(input: &Input, render: &dyn Render) -> Result<Planned, Refusals> {
 /// The fleet with the roles preflight found filled in.
 fn with_roles(roster: &Roster<'_>, declared: &Fleet) -> Fleet {
     let mut fleet = declared.clone();
-    let nodes = fleet
-        .groups
-        .iter_mut()
-        .flat_map(|group| group.nodes.iter_mut());
+    let nodes = fleet.groups.iter_mut().flat_map(|group| group.nodes.iter_mut());
     for (node, place) in nodes.zip(&roster.places) {
         node.roles.clone_from(&place.roles);
     }

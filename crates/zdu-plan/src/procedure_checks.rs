@@ -15,12 +15,7 @@ use zdu_model::procedure::{Over, Site, Stage, Step};
 /// Refuses what cannot be planned for any fleet.
 pub(crate) fn check(input: &Input, refusals: &mut Refusals) {
     let procedure = &input.procedure;
-    phase(
-        input,
-        &procedure.rollback_phase,
-        "procedure.rollback_phase",
-        refusals,
-    );
+    phase(input, &procedure.rollback_phase, "procedure.rollback_phase", refusals);
     rules(input, &procedure.on_failure, "procedure", refusals);
     rules(input, &input.policy.on_failure, "policy", refusals);
     let mut ids = BTreeSet::new();
@@ -28,19 +23,13 @@ pub(crate) fn check(input: &Input, refusals: &mut Refusals) {
         stage_phases(input, stage, refusals);
         if stage.parallel == Some(0) {
             let at = format!("procedure.stages.{}.parallel", stage.name);
-            refusals.push(Refusal::Limit {
-                at,
-                why: "must be at least 1",
-            });
+            refusals.push(Refusal::Limit { at, why: "must be at least 1" });
         }
         for step in &stage.steps {
             for one in core::iter::once(step).chain(&step.undo) {
                 let reserved = OWN_KEYS.contains(&one.id.as_str());
                 if reserved || !ids.insert(&one.id) {
-                    refusals.push(Refusal::BadStepName {
-                        step: one.id.clone(),
-                        reserved,
-                    });
+                    refusals.push(Refusal::BadStepName { step: one.id.clone(), reserved });
                 }
                 one_step(input, stage, one, refusals);
             }
@@ -68,17 +57,11 @@ fn one_step(input: &Input, stage: &Stage, step: &Step, refusals: &mut Refusals) 
     }
     if step.deadline.0 == 0 {
         let at = format!("{at}.deadline");
-        refusals.push(Refusal::Limit {
-            at,
-            why: "must be longer than nothing",
-        });
+        refusals.push(Refusal::Limit { at, why: "must be longer than nothing" });
     }
     if step.attempts == 0 {
         let at = format!("{at}.attempts");
-        refusals.push(Refusal::Limit {
-            at,
-            why: "must be at least 1",
-        });
+        refusals.push(Refusal::Limit { at, why: "must be at least 1" });
     }
 }
 
@@ -95,18 +78,10 @@ fn undo(step: &Step, refusals: &mut Refusals) {
 }
 
 fn stage_phases(input: &Input, stage: &Stage, refusals: &mut Refusals) {
-    let named = [
-        ("drain_phase", &stage.drain_phase),
-        ("return_phase", &stage.return_phase),
-    ];
+    let named = [("drain_phase", &stage.drain_phase), ("return_phase", &stage.return_phase)];
     for (field, name) in named {
         if let Some(name) = name {
-            phase(
-                input,
-                name,
-                &format!("procedure.stages.{}.{field}", stage.name),
-                refusals,
-            );
+            phase(input, name, &format!("procedure.stages.{}.{field}", stage.name), refusals);
         }
     }
 }
@@ -114,23 +89,13 @@ fn stage_phases(input: &Input, stage: &Stage, refusals: &mut Refusals) {
 fn rules(input: &Input, rules: &[FailureRule], of: &str, refusals: &mut Refusals) {
     for (index, rule) in rules.iter().enumerate() {
         if let Some(name) = &rule.phase {
-            phase(
-                input,
-                name,
-                &format!("{of}.on_failure[{index}].phase"),
-                refusals,
-            );
+            phase(input, name, &format!("{of}.on_failure[{index}].phase"), refusals);
         }
     }
 }
 
 fn phase(input: &Input, name: &PhaseName, at: &str, refusals: &mut Refusals) {
-    if !input
-        .procedure
-        .phases
-        .iter()
-        .any(|phase| phase.name == *name)
-    {
+    if !input.procedure.phases.iter().any(|phase| phase.name == *name) {
         let (at, phase) = (at.to_string(), name.clone());
         refusals.push(Refusal::UnknownPhase { at, phase });
     }
@@ -148,10 +113,7 @@ fn limits(input: &Input, refusals: &mut Refusals) {
             WaveSize::Percent(share) => (1..=100).contains(share),
         };
         if !good {
-            refuse(
-                format!("policy.wave[{index}]"),
-                "must be at least 1, and at most 100%",
-            );
+            refuse(format!("policy.wave[{index}]"), "must be at least 1, and at most 100%");
         }
     }
     if policy.concurrency == 0 {
@@ -170,29 +132,19 @@ fn limits(input: &Input, refusals: &mut Refusals) {
     }
     for (index, front) in input.fleet.front.iter().enumerate() {
         if front.timeout.0 == 0 {
-            refuse(
-                format!("front[{index}].timeout"),
-                "must be longer than nothing",
-            );
+            refuse(format!("front[{index}].timeout"), "must be longer than nothing");
         }
     }
 }
 
 /// What a reader must know of the procedure.
 pub(crate) fn warnings(input: &Input) -> Vec<Warning> {
-    let rolling = input
-        .procedure
-        .stages
-        .iter()
-        .filter(|stage| stage.over == Over::Rolling);
+    let rolling = input.procedure.stages.iter().filter(|stage| stage.over == Over::Rolling);
     let mut warnings = Vec::new();
     for stage in rolling {
         for (old, probes) in [(false, &stage.ready), (true, &stage.ready_old)] {
             if probes.is_empty() {
-                warnings.push(Warning::NoReadiness {
-                    stage: stage.name.clone(),
-                    old,
-                });
+                warnings.push(Warning::NoReadiness { stage: stage.name.clone(), old });
             }
         }
     }

@@ -252,11 +252,7 @@ impl Refusals {
     pub(crate) fn push(&mut self, new: Refusal) {
         if let Refusal::Render { at, nodes, .. } = &new {
             for old in &mut self.0 {
-                if let Refusal::Render {
-                    at: old_at,
-                    nodes: old_nodes,
-                    ..
-                } = old
+                if let Refusal::Render { at: old_at, nodes: old_nodes, .. } = old
                     && old_at == at
                 {
                     for node in nodes {

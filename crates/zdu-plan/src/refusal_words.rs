@@ -24,12 +24,7 @@ impl fmt::Display for Refusal {
         match self {
             Self::EmptyFleet => f.write_str("the fleet has no node"),
             Self::DuplicateNode(node) => write!(f, "two nodes are called {node}"),
-            Self::CapacityNeverMet {
-                group,
-                size,
-                min_available,
-                stage,
-            } => write!(
+            Self::CapacityNeverMet { group, size, min_available, stage } => write!(
                 f,
                 "stage {stage} takes nodes of group {group} out of traffic, but {min_available} \
                  of its {size} must serve at every moment: no node can ever leave"
@@ -42,32 +37,13 @@ impl fmt::Display for Refusal {
                 "the nodes {one} and {other} share the member {member}: draining one takes the \
                  other out of traffic too"
             ),
-            Self::NoBalancer {
-                node,
-                balancer,
-                declared: false,
-            } => {
-                write!(
-                    f,
-                    "node {node} has a member in balancer {balancer}, which is not declared"
-                )
+            Self::NoBalancer { node, balancer, declared: false } => {
+                write!(f, "node {node} has a member in balancer {balancer}, which is not declared")
             }
-            Self::NoBalancer {
-                node,
-                balancer,
-                declared: true,
-            } => {
-                write!(
-                    f,
-                    "node {node} has a member in balancer {balancer}, which has no instance"
-                )
+            Self::NoBalancer { node, balancer, declared: true } => {
+                write!(f, "node {node} has a member in balancer {balancer}, which has no instance")
             }
-            Self::NobodyDrains {
-                node,
-                group,
-                min_available,
-                step,
-            } => write!(
+            Self::NobodyDrains { node, group, min_available, step } => write!(
                 f,
                 "step {step} disturbs node {node}, which stands in no balancer, while \
                  {min_available} of group {group} must serve: nobody can drain it or count it"
@@ -78,10 +54,7 @@ impl fmt::Display for Refusal {
                  operator's word"
             ),
             Self::AcceptsNothing(step) => {
-                write!(
-                    f,
-                    "accept_no_undo names {step}, which is no step of the procedure"
-                )
+                write!(f, "accept_no_undo names {step}, which is no step of the procedure")
             }
             Self::DisruptiveOutsideRolling { stage, step } => write!(
                 f,
@@ -96,16 +69,10 @@ impl fmt::Display for Refusal {
                 write!(f, "{at} holds the secret {secret} where others can read it")
             }
             Self::UndeclaredSecret { at, secret } => {
-                write!(
-                    f,
-                    "{at} uses the secret {secret}, which the procedure does not declare"
-                )
+                write!(f, "{at} uses the secret {secret}, which the procedure does not declare")
             }
             Self::OpenPlace { at, capture } => {
-                write!(
-                    f,
-                    "{at} uses the captured value {capture}, but must be known in the plan"
-                )
+                write!(f, "{at} uses the captured value {capture}, but must be known in the plan")
             }
             Self::Capture { at, capture, fault } => {
                 let why = match fault {
@@ -118,12 +85,7 @@ impl fmt::Display for Refusal {
             Self::MissingVariable { name, help } => {
                 write!(f, "the variable {name} has no value ({help})")
             }
-            Self::Render {
-                at,
-                nodes,
-                template,
-                why,
-            } => {
+            Self::Render { at, nodes, template, why } => {
                 write!(f, "{at} cannot be rendered")?;
                 match nodes.as_slice() {
                     [] => {}
@@ -132,39 +94,20 @@ impl fmt::Display for Refusal {
                 }
                 write!(f, ": {why} in {template:?}")
             }
-            Self::OtherRelease {
-                node,
-                runs,
-                from,
-                to: _,
-            } => {
+            Self::OtherRelease { node, runs, from, to: _ } => {
                 write!(f, "node {node} runs {runs}, not {from}")
             }
             Self::RefusedRelease { release, reason } => {
-                write!(
-                    f,
-                    "release {release} was rolled back and is refused: {reason}"
-                )
+                write!(f, "release {release} was rolled back and is refused: {reason}")
             }
             Self::RoleNotLookedUp(role) => {
-                write!(
-                    f,
-                    "nobody knows yet which node has the role {role}, and it orders the plan"
-                )
+                write!(f, "nobody knows yet which node has the role {role}, and it orders the plan")
             }
             Self::RoleWithoutBearer { role, at } => {
                 write!(f, "{at} needs the role {role}, which no node has")
             }
-            Self::RoleCount {
-                role,
-                exactly,
-                bearers,
-            } => {
-                write!(
-                    f,
-                    "exactly {exactly} must have the role {role}, but {} do",
-                    bearers.len()
-                )?;
+            Self::RoleCount { role, exactly, bearers } => {
+                write!(f, "exactly {exactly} must have the role {role}, but {} do", bearers.len())?;
                 if !bearers.is_empty() {
                     write!(f, ": {}", crate::wording::list(bearers))?;
                 }
@@ -175,24 +118,13 @@ impl fmt::Display for Refusal {
                 "preflight found the role {role} on node {node}, but the procedure looks up no \
                  such role, or the fleet has no such node"
             ),
-            Self::UndoNotFinal {
-                step,
-                undo,
-                point_of_no_return: true,
-            } => write!(
+            Self::UndoNotFinal { step, undo, point_of_no_return: true } => write!(
                 f,
                 "step {undo}, which undoes {step}, is marked as a point of no return: the way \
                  back would end there"
             ),
-            Self::UndoNotFinal {
-                step,
-                undo,
-                point_of_no_return: false,
-            } => {
-                write!(
-                    f,
-                    "step {undo}, which undoes {step}, has an undo of its own"
-                )
+            Self::UndoNotFinal { step, undo, point_of_no_return: false } => {
+                write!(f, "step {undo}, which undoes {step}, has an undo of its own")
             }
             Self::StageWithoutNodes { stage, only } => write!(
                 f,
@@ -204,26 +136,14 @@ impl fmt::Display for Refusal {
                 "step {step} runs on the node, but stage {stage} goes over the fleet once"
             ),
             Self::NothingToDo => f.write_str("nothing is left to do: the plan would have no step"),
-            Self::BadStepName {
-                step,
-                reserved: false,
-            } => {
+            Self::BadStepName { step, reserved: false } => {
                 write!(f, "two steps are called {step}")
             }
-            Self::BadStepName {
-                step,
-                reserved: true,
-            } => {
-                write!(
-                    f,
-                    "a step is called {step}, which is the name of a step zdu adds itself"
-                )
+            Self::BadStepName { step, reserved: true } => {
+                write!(f, "a step is called {step}, which is the name of a step zdu adds itself")
             }
             Self::UnknownPhase { at, phase } => {
-                write!(
-                    f,
-                    "{at} names the phase {phase}, which the procedure does not declare"
-                )
+                write!(f, "{at} names the phase {phase}, which the procedure does not declare")
             }
             Self::BadMode { at, mode } => {
                 write!(f, "{at} is {mode:?}, which are no permission bits")
@@ -273,18 +193,15 @@ impl Refusal {
             Self::OpenPlace { .. } => {
                 "use it in argv, env, cwd, stdin, an HTTP header or body".into()
             }
-            Self::Capture {
-                fault: CaptureFault::Never,
-                ..
-            } => "give a step before it capture: [ { name: ... } ]".into(),
-            Self::Capture {
-                fault: CaptureFault::Before,
-                ..
-            } => "capture it in an earlier step of the node, or in an earlier stage".into(),
-            Self::Capture {
-                fault: CaptureFault::Several,
-                ..
-            } => "capture it once, in a stage with over: once".into(),
+            Self::Capture { fault: CaptureFault::Never, .. } => {
+                "give a step before it capture: [ { name: ... } ]".into()
+            }
+            Self::Capture { fault: CaptureFault::Before, .. } => {
+                "capture it in an earlier step of the node, or in an earlier stage".into()
+            }
+            Self::Capture { fault: CaptureFault::Several, .. } => {
+                "capture it once, in a stage with over: once".into()
+            }
             Self::MissingVariable { name, .. } => format!("set vars.{name}"),
             Self::Render { .. } => {
                 "mend the template, or set the variable it names under vars".into()
@@ -306,14 +223,12 @@ impl Refusal {
             Self::UnknownLookup { .. } => {
                 "run preflight again with this fleet and this procedure".into()
             }
-            Self::UndoNotFinal {
-                point_of_no_return: true,
-                ..
-            } => "an undo may be no point of no return".into(),
-            Self::UndoNotFinal {
-                point_of_no_return: false,
-                ..
-            } => "put it as a further entry of the undo list".into(),
+            Self::UndoNotFinal { point_of_no_return: true, .. } => {
+                "an undo may be no point of no return".into()
+            }
+            Self::UndoNotFinal { point_of_no_return: false, .. } => {
+                "put it as a further entry of the undo list".into()
+            }
             Self::StageWithoutNodes { .. } => {
                 "declare the role on a node, or take the stage out of the procedure".into()
             }

@@ -182,20 +182,14 @@ impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { on, deadline } = self;
         match on {
-            WaitingOn::Capacity {
-                group,
-                min_available,
-            } => {
+            WaitingOn::Capacity { group, min_available } => {
                 write!(
                     f,
                     "{min_available} of group {group} to serve without it, at most {deadline}"
                 )
             }
             WaitingOn::Drain { otherwise } => {
-                write!(
-                    f,
-                    "no traffic on the node, at most {deadline}, then {otherwise}"
-                )
+                write!(f, "no traffic on the node, at most {deadline}, then {otherwise}")
             }
             WaitingOn::Readiness => write!(f, "the node's readiness, at most {deadline}"),
             WaitingOn::Serving => {
@@ -221,14 +215,8 @@ impl PlanReport {
             .iter()
             .map(|stage| stage_report(plan, stage, &index, &mut warnings))
             .collect();
-        for step in plan
-            .steps
-            .iter()
-            .filter(|step| calls(&step.work).any(|call| call.insecure))
-        {
-            warnings.insert(Warning::Insecure {
-                step: step.key.clone(),
-            });
+        for step in plan.steps.iter().filter(|step| calls(&step.work).any(|call| call.insecure)) {
+            warnings.insert(Warning::Insecure { step: step.key.clone() });
         }
         Self {
             fleet: plan.fleet.name.clone(),
@@ -255,20 +243,13 @@ struct Index<'a> {
 
 impl<'a> Index<'a> {
     fn of(fleet: &'a Fleet) -> Self {
-        let pairs = || {
-            fleet
-                .groups
-                .iter()
-                .flat_map(|g| g.nodes.iter().map(move |n| (g, n)))
-        };
+        let pairs = || fleet.groups.iter().flat_map(|g| g.nodes.iter().map(move |n| (g, n)));
         Self {
             drained: pairs()
                 .filter(|(_, node)| !node.members.is_empty())
                 .map(|(group, node)| (&node.name, &group.name))
                 .collect(),
-            members: pairs()
-                .map(|(_, node)| (&node.name, node.members.as_slice()))
-                .collect(),
+            members: pairs().map(|(_, node)| (&node.name, node.members.as_slice())).collect(),
         }
     }
 }
@@ -287,20 +268,13 @@ fn forward(plan: &Plan) -> impl Iterator<Item = (&PlannedStage, &PlannedStep)> {
 
 fn point_of_no_return(plan: &Plan) -> Option<PointReport> {
     let (stage, step) = forward(plan).find(|(_, step)| step.point_of_no_return)?;
-    Some(PointReport {
-        stage: stage.name.clone(),
-        step: step.key.clone(),
-        no: step.no,
-    })
+    Some(PointReport { stage: stage.name.clone(), step: step.key.clone(), no: step.no })
 }
 
 fn without_undo(plan: &Plan, undo: &BTreeSet<StepNo>) -> Vec<StepKey> {
     let mut keys: Vec<StepKey> = Vec::new();
     for step in plan.steps.iter().filter(|step| !undo.contains(&step.no)) {
-        let changes = matches!(
-            step.work,
-            Work::Run(_) | Work::Http(_) | Work::Upload { .. }
-        );
+        let changes = matches!(step.work, Work::Run(_) | Work::Http(_) | Work::Upload { .. });
         if changes && step.undo.is_empty() && !keys.contains(&step.key) {
             keys.push(step.key.clone());
         }
@@ -317,20 +291,15 @@ fn stage_report(
     let mut waves = Vec::new();
     for (at, wave) in stage.waves.iter().enumerate() {
         let lanes = &wave.lanes;
-        let nodes: Vec<NodeName> = lanes
-            .iter()
-            .filter_map(|lane| lane.subject.node().cloned())
-            .collect();
+        let nodes: Vec<NodeName> =
+            lanes.iter().filter_map(|lane| lane.subject.node().cloned()).collect();
         if stage.over == Over::Rolling {
             not_drained(plan, stage, lanes, warnings);
             let number = u32::try_from(at + 1).unwrap_or(u32::MAX);
             room(plan, &stage.name, number, wave, index, warnings);
         }
         let mut steps = fold(plan, lanes);
-        let gate = Lane {
-            subject: zdu_model::plan::Subject::Fleet,
-            steps: wave.gate.clone(),
-        };
+        let gate = Lane { subject: zdu_model::plan::Subject::Fleet, steps: wave.gate.clone() };
         steps.extend(fold(plan, &[gate]));
         let numbers = lanes.iter().flat_map(|lane| &lane.steps).chain(&wave.gate);
         let mut waits: Vec<Waiting> = Vec::new();
@@ -340,28 +309,15 @@ fn stage_report(
                 waits.push(wait);
             }
         }
-        let drained = if stage.over == Over::Rolling {
-            drains(plan, &nodes, index)
-        } else {
-            Vec::new()
-        };
-        waves.push(WaveReport {
-            nodes,
-            parallel: wave.parallel,
-            drained,
-            steps,
-            waits,
-        });
+        let drained =
+            if stage.over == Over::Rolling { drains(plan, &nodes, index) } else { Vec::new() };
+        waves.push(WaveReport { nodes, parallel: wave.parallel, drained, steps, waits });
     }
     StageReport {
         name: stage.name.clone(),
         over: stage.over,
         nodes: waves.iter().map(|wave| wave.nodes.len()).sum(),
-        steps: waves
-            .iter()
-            .flat_map(|w| &w.steps)
-            .map(|step| step.numbers.len())
-            .sum(),
+        steps: waves.iter().flat_map(|w| &w.steps).map(|step| step.numbers.len()).sum(),
         waves,
     }
 }
@@ -376,22 +332,11 @@ fn room(
     warnings: &mut BTreeSet<Warning>,
 ) {
     for width in widths(&plan.fleet, &index.drained, wave) {
-        let Width {
-            group,
-            nodes,
-            wide,
-            room,
-        } = width;
+        let Width { group, nodes, wide, room } = width;
         let name = group.name.clone();
         if wide > room {
             let (stage, wave, group) = (stage.clone(), number, name.clone());
-            warnings.insert(Warning::WiderThanRoom {
-                stage,
-                wave,
-                group,
-                wide,
-                room,
-            });
+            warnings.insert(Warning::WiderThanRoom { stage, wave, group, wide, room });
         }
         if group.min_available == 0 && wide >= size(group) {
             warnings.insert(Warning::ServesNothing { group: name, nodes });
@@ -406,21 +351,15 @@ fn not_drained(
     lanes: &[Lane],
     warnings: &mut BTreeSet<Warning>,
 ) {
-    let drains = |lane: &Lane| {
-        lane.steps
-            .iter()
-            .any(|no| matches!(plan.step(*no).work, Work::Drain))
-    };
+    let drains =
+        |lane: &Lane| lane.steps.iter().any(|no| matches!(plan.step(*no).work, Work::Drain));
     let nodes: Vec<NodeName> = lanes
         .iter()
         .filter(|lane| !drains(lane))
         .filter_map(|lane| lane.subject.node().cloned())
         .collect();
     if !nodes.is_empty() {
-        warnings.insert(Warning::NotDrained {
-            stage: stage.name.clone(),
-            nodes,
-        });
+        warnings.insert(Warning::NotDrained { stage: stage.name.clone(), nodes });
     }
 }
 
@@ -433,10 +372,7 @@ fn drains(plan: &Plan, nodes: &[NodeName], index: &Index<'_>) -> Vec<DrainReport
             drained.push(DrainReport {
                 node: node.clone(),
                 member: member.to_string(),
-                instances: instances
-                    .iter()
-                    .map(|instance| instance.name.to_string())
-                    .collect(),
+                instances: instances.iter().map(|instance| instance.name.to_string()).collect(),
             });
         }
     }
@@ -464,10 +400,7 @@ fn fold(plan: &Plan, lanes: &[Lane]) -> Vec<StepReport> {
     let mut folded: Vec<(usize, StepReport)> = Vec::new();
     for no in lanes.iter().flat_map(|lane| &lane.steps) {
         let step = plan.step(*no);
-        let rank = order
-            .iter()
-            .position(|key| *key == step.key)
-            .unwrap_or(order.len());
+        let rank = order.iter().position(|key| *key == step.key).unwrap_or(order.len());
         let entry = step_report(plan, step);
         let place = (rank, format!("{} {:?}", entry.act, entry.undo));
         if let Some((_, same)) = places.get(&place).and_then(|at| folded.get_mut(*at)) {
@@ -509,10 +442,7 @@ fn waiting(plan: &Plan, step: &PlannedStep) -> Option<Waiting> {
         Work::Guard { group } => {
             let declared = plan.fleet.groups.iter().find(|g| g.name == *group);
             let min_available = declared.map_or(0, |group| group.min_available);
-            WaitingOn::Capacity {
-                group: group.clone(),
-                min_available,
-            }
+            WaitingOn::Capacity { group: group.clone(), min_available }
         }
         Work::Certify => WaitingOn::Drain {
             otherwise: match plan.policy.on_drain_deadline {
@@ -522,28 +452,15 @@ fn waiting(plan: &Plan, step: &PlannedStep) -> Option<Waiting> {
             },
         },
         Work::Ready(probes) => match (step.subject.node(), probes.as_slice()) {
-            (
-                None,
-                [
-                    Probe {
-                        ask: Ask::Http(call),
-                        ..
-                    },
-                    ..,
-                ],
-            ) => WaitingOn::Front {
-                url: call.url.clone(),
-            },
+            (None, [Probe { ask: Ask::Http(call), .. }, ..]) => {
+                WaitingOn::Front { url: call.url.clone() }
+            }
             _ => WaitingOn::Readiness,
         },
         Work::Serving => WaitingOn::Serving,
         Work::Soak(_) => WaitingOn::Soak,
-        Work::Wait(_) => WaitingOn::Probe {
-            step: step.key.clone(),
-        },
-        Work::Manual { .. } => WaitingOn::Person {
-            step: step.key.clone(),
-        },
+        Work::Wait(_) => WaitingOn::Probe { step: step.key.clone() },
+        Work::Manual { .. } => WaitingOn::Person { step: step.key.clone() },
         Work::Drain
         | Work::Undrain
         | Work::Run(_)
@@ -551,10 +468,7 @@ fn waiting(plan: &Plan, step: &PlannedStep) -> Option<Waiting> {
         | Work::Upload { .. }
         | Work::Backup { .. } => return None,
     };
-    Some(Waiting {
-        on,
-        deadline: step.deadline,
-    })
+    Some(Waiting { on, deadline: step.deadline })
 }
 
 /// The HTTP requests of a step.

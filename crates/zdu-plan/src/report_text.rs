@@ -19,10 +19,7 @@ pub fn render_text(report: &PlanReport) -> String {
         lines.push(String::new());
         let (at, of) = (index + 1, report.stages.len());
         let (name, over) = (&stage.name, over(stage));
-        lines.push(format!(
-            "stage {at} of {of}: {name} ({over}, {})",
-            count(stage.steps, "step")
-        ));
+        lines.push(format!("stage {at} of {of}: {name} ({over}, {})", count(stage.steps, "step")));
         waves(stage, &mut lines);
     }
     lines.push(String::new());
@@ -52,15 +49,10 @@ fn head(report: &PlanReport) -> Vec<String> {
         warnings: _,
     } = report;
     let mut lines = Vec::new();
-    lines.push(format!(
-        "fleet {fleet}: {} to {} with {procedure}",
-        release.from, release.to
-    ));
+    lines.push(format!("fleet {fleet}: {} to {} with {procedure}", release.from, release.to));
     let (nodes, forward) = (count(*nodes, "node"), count(*forward, "step"));
     let digest = procedure_digest.short();
-    lines.push(format!(
-        "{nodes}, {forward} forward, {undo} to undo, procedure {digest}"
-    ));
+    lines.push(format!("{nodes}, {forward} forward, {undo} to undo, procedure {digest}"));
     lines.push(match point_of_no_return {
         None => "can be rolled back from every step".into(),
         Some(PointReport { stage, step, no }) => {
@@ -70,10 +62,7 @@ fn head(report: &PlanReport) -> Vec<String> {
         }
     });
     if !without_undo.is_empty() {
-        lines.push(format!(
-            "a rollback leaves what these did: {}",
-            list(without_undo)
-        ));
+        lines.push(format!("a rollback leaves what these did: {}", list(without_undo)));
     }
     lines
 }
@@ -106,12 +95,7 @@ fn others<'a>(wave: &'a WaveReport, told: &WaveReport) -> Option<Vec<&'a StepRep
         return None;
     }
     let pairs = wave.steps.iter().zip(&told.steps);
-    Some(
-        pairs
-            .filter(|(now, then)| shape(now) != shape(then))
-            .map(|(now, _)| now)
-            .collect(),
-    )
+    Some(pairs.filter(|(now, then)| shape(now) != shape(then)).map(|(now, _)| now).collect())
 }
 
 fn waves(stage: &StageReport, lines: &mut Vec<String>) {
@@ -125,11 +109,7 @@ fn waves(stage: &StageReport, lines: &mut Vec<String>) {
             };
             lines.push(format!("  wave {number}: {}{parallel}", list(&wave.nodes)));
         } else if !wave.nodes.is_empty() {
-            lines.push(format!(
-                "  {}, {} at a time",
-                list(&wave.nodes),
-                wave.parallel
-            ));
+            lines.push(format!("  {}, {} at a time", list(&wave.nodes), wave.parallel));
         }
         drained(wave, lines);
         if let Some((number, before)) = told
@@ -138,11 +118,7 @@ fn waves(stage: &StageReport, lines: &mut Vec<String>) {
             for step in &others {
                 step_lines(step, wave, lines);
             }
-            let what = if others.is_empty() {
-                "steps and waits"
-            } else {
-                "otherwise"
-            };
+            let what = if others.is_empty() { "steps and waits" } else { "otherwise" };
             lines.push(format!("    {what} as in wave {number}"));
             continue;
         }
@@ -159,10 +135,7 @@ fn waves(stage: &StageReport, lines: &mut Vec<String>) {
 fn drained(wave: &WaveReport, lines: &mut Vec<String>) {
     let mut by_instances: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for drain in &wave.drained {
-        by_instances
-            .entry(list(&drain.instances))
-            .or_default()
-            .push(&drain.member);
+        by_instances.entry(list(&drain.instances)).or_default().push(&drain.member);
     }
     for (instances, members) in by_instances {
         lines.push(format!("    drains {} on {instances}", list(&members)));

@@ -27,11 +27,7 @@ fn node_scope(place: &Place<'_>) -> NodeScope {
     NodeScope {
         name: node.name.to_string(),
         address: node.address.clone(),
-        zone: node
-            .zone
-            .as_ref()
-            .map(ToString::to_string)
-            .unwrap_or_default(),
+        zone: node.zone.as_ref().map(ToString::to_string).unwrap_or_default(),
         group: place.group.name.to_string(),
         roles: place.roles.iter().map(ToString::to_string).collect(),
         vars: node.vars.clone(),
@@ -62,15 +58,13 @@ pub(crate) fn enter(
     // again when more is known. Every round settles at least one, so the loop ends.
     loop {
         let before = pending.len();
-        pending.retain(
-            |(name, default)| match default_value(default, scope, render) {
-                Ok(value) => {
-                    scope.vars.insert(name.to_string(), value);
-                    false
-                }
-                Err(_) => true,
-            },
-        );
+        pending.retain(|(name, default)| match default_value(default, scope, render) {
+            Ok(value) => {
+                scope.vars.insert(name.to_string(), value);
+                false
+            }
+            Err(_) => true,
+        });
         if pending.is_empty() || pending.len() == before {
             break;
         }
@@ -84,11 +78,7 @@ pub(crate) fn enter(
         if let Err(why) = default_value(default, scope, render) {
             refusals.push(Refusal::Render {
                 at: format!("procedure.vars.{name}.default"),
-                nodes: node
-                    .map(|index| input_node(input, index))
-                    .into_iter()
-                    .flatten()
-                    .collect(),
+                nodes: node.map(|index| input_node(input, index)).into_iter().flatten().collect(),
                 template: default.0.clone(),
                 why,
             });

@@ -92,30 +92,17 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoReadiness { stage, old: false } => {
-                write!(
-                    f,
-                    "stage {stage}: no readiness is proved before a node returns"
-                )
+                write!(f, "stage {stage}: no readiness is proved before a node returns")
             }
-            Self::NoReadiness { stage, old: true } => write!(
-                f,
-                "stage {stage}: no readiness is proved before a rolled-back node returns"
-            ),
+            Self::NoReadiness { stage, old: true } => {
+                write!(f, "stage {stage}: no readiness is proved before a rolled-back node returns")
+            }
             Self::ServesNothing { group, nodes } => {
                 let verb = if nodes.len() == 1 { "is" } else { "are" };
                 let nodes = list(nodes);
-                write!(
-                    f,
-                    "while {nodes} {verb} out, group {group} serves nothing of its own"
-                )
+                write!(f, "while {nodes} {verb} out, group {group} serves nothing of its own")
             }
-            Self::WiderThanRoom {
-                stage,
-                wave,
-                group,
-                wide,
-                room,
-            } => write!(
+            Self::WiderThanRoom { stage, wave, group, wide, room } => write!(
                 f,
                 "stage {stage}, wave {wave}: {wide} nodes of group {group} at once, but only \
                  {room} may be out; the others wait"
@@ -128,29 +115,17 @@ impl fmt::Display for Warning {
             Self::Insecure { step } => write!(f, "step {step} accepts any certificate"),
             Self::NoFront => f.write_str("no front is declared: nobody asks where users come in"),
             Self::NothingToDo { stage, nodes } if nodes.is_empty() => {
-                write!(
-                    f,
-                    "stage {stage} is left out: no condition of its steps holds"
-                )
+                write!(f, "stage {stage} is left out: no condition of its steps holds")
             }
             Self::NothingToDo { stage, nodes } => {
-                write!(
-                    f,
-                    "stage {stage} does nothing on {}: no condition holds",
-                    list(nodes)
-                )
+                write!(f, "stage {stage} does nothing on {}: no condition holds", list(nodes))
             }
             Self::NoServicePorts { nodes } => write!(
                 f,
                 "no service_ports for {}: the balancers alone say that it is drained",
                 list(nodes)
             ),
-            Self::NoRoomNow {
-                group,
-                instance,
-                serving,
-                min_available,
-            } => write!(
+            Self::NoRoomNow { group, instance, serving, min_available } => write!(
                 f,
                 "now {serving} of group {group} serve on {instance} and {min_available} must: \
                  the guard would wait"
@@ -159,16 +134,10 @@ impl fmt::Display for Warning {
                 write!(f, "the instance {instance} could not be read: {why}")
             }
             Self::UnknownVariable(name) => {
-                write!(
-                    f,
-                    "the variable {name} is set, but the procedure does not declare it"
-                )
+                write!(f, "the variable {name} is set, but the procedure does not declare it")
             }
             Self::NoUndoAccepted(step) => {
-                write!(
-                    f,
-                    "step {step} is disruptive and has no undo, as the policy accepts"
-                )
+                write!(f, "step {step} is disruptive and has no undo, as the policy accepts")
             }
         }
     }

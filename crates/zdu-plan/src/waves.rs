@@ -46,10 +46,7 @@ mod tests {
     #[test]
     fn the_last_size_repeats_until_every_node_is_in_a_wave() {
         use WaveSize::{Count, Percent};
-        assert_eq!(
-            sizes(10, &[Count(1), Percent(25), Percent(100)]),
-            vec![1, 2, 7]
-        );
+        assert_eq!(sizes(10, &[Count(1), Percent(25), Percent(100)]), vec![1, 2, 7]);
         assert_eq!(sizes(5, &[Count(2)]), vec![2, 2, 1]);
         assert_eq!(sizes(3, &[Percent(25)]), vec![1, 1, 1]);
         assert_eq!(sizes(0, &[Count(1)]), Vec::<usize>::new());

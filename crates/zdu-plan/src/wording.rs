@@ -13,11 +13,7 @@ const NAMES_MAX: usize = 6;
 
 /// `a, b, c`, or `a, b, c and 7 more` when there are many.
 pub(crate) fn list<T: Display>(items: &[T]) -> String {
-    let shown = if items.len() > NAMES_MAX + 1 {
-        NAMES_MAX
-    } else {
-        items.len()
-    };
+    let shown = if items.len() > NAMES_MAX + 1 { NAMES_MAX } else { items.len() };
     let names: Vec<String> = items.iter().take(shown).map(ToString::to_string).collect();
     let text = names.join(", ");
     match items.len() - shown {
@@ -36,11 +32,7 @@ pub(crate) fn count(number: usize, noun: &str) -> String {
 pub(crate) fn act(work: &Work, fleet: &Fleet) -> String {
     match work {
         Work::Guard { group } => {
-            let min = fleet
-                .groups
-                .iter()
-                .find(|g| g.name == *group)
-                .map_or(0, |g| g.min_available);
+            let min = fleet.groups.iter().find(|g| g.name == *group).map_or(0, |g| g.min_available);
             format!("see that {min} of group {group} still serve without it")
         }
         Work::Drain => "take every member out of new traffic, and keep it out".into(),
@@ -63,33 +55,18 @@ pub(crate) fn act(work: &Work, fleet: &Fleet) -> String {
 }
 
 fn probe(probe: &Probe) -> String {
-    let Probe {
-        ask,
-        want,
-        times,
-        every,
-    } = probe;
+    let Probe { ask, want, times, every } = probe;
     let asked = match ask {
         Ask::Http(call) => http(call),
         Ask::Tcp(place) => format!("connect to {place}"),
         Ask::Run(call) => run(call),
     };
-    let repeat = if *times > 1 {
-        format!(", {times} times, every {every}")
-    } else {
-        String::new()
-    };
+    let repeat = if *times > 1 { format!(", {times} times, every {every}") } else { String::new() };
     format!("{asked}{}{repeat}", wanted(want))
 }
 
 fn wanted(want: &Want) -> String {
-    let Want {
-        exit,
-        status,
-        contains,
-        matches,
-        json,
-    } = want;
+    let Want { exit, status, contains, matches, json } = want;
     let mut parts = Vec::new();
     if !exit.is_empty() {
         parts.push(format!("exit {}", list(exit)));
@@ -112,23 +89,11 @@ fn wanted(want: &Want) -> String {
         };
         parts.push(format!("{pointer} {is} {value}"));
     }
-    if parts.is_empty() {
-        String::new()
-    } else {
-        format!(" -> {}", parts.join(", "))
-    }
+    if parts.is_empty() { String::new() } else { format!(" -> {}", parts.join(", ")) }
 }
 
 fn http(call: &HttpCall) -> String {
-    let HttpCall {
-        method,
-        url,
-        headers,
-        body,
-        basic,
-        ca_file: _,
-        insecure,
-    } = call;
+    let HttpCall { method, url, headers, body, basic, ca_file: _, insecure } = call;
     let mut text = format!("{method} {url}");
     for (name, value) in headers {
         text = format!("{text} {name}: {value}");
@@ -146,23 +111,10 @@ fn http(call: &HttpCall) -> String {
 }
 
 fn run(call: &Run) -> String {
-    let Run {
-        argv,
-        shell,
-        cwd,
-        env,
-        stdin,
-        user,
-    } = call;
+    let Run { argv, shell, cwd, env, stdin, user } = call;
     let words: Vec<String> = argv
         .iter()
-        .map(|word| {
-            if *shell {
-                word.to_string()
-            } else {
-                shown(&word.to_string())
-            }
-        })
+        .map(|word| if *shell { word.to_string() } else { shown(&word.to_string()) })
         .collect();
     let mut text = words.join(" ");
     if *shell {
@@ -186,9 +138,5 @@ fn run(call: &Run) -> String {
 /// An argument with its borders visible. For the eye only: nothing here reaches a shell.
 fn shown(word: &str) -> String {
     let plain = !word.is_empty() && !word.chars().any(|c| c.is_whitespace() || c == '\'');
-    if plain {
-        word.to_string()
-    } else {
-        format!("{word:?}")
-    }
+    if plain { word.to_string() } else { format!("{word:?}") }
 }

@@ -52,12 +52,7 @@ impl Rendering<'_> {
             Err(error) => {
                 let (at, nodes) = (self.path("when"), self.nodes());
                 let template = template.0.clone();
-                self.refusals.push(Refusal::Render {
-                    at,
-                    nodes,
-                    template,
-                    why: error.why,
-                });
+                self.refusals.push(Refusal::Render { at, nodes, template, why: error.why });
                 None
             }
         }
@@ -69,12 +64,7 @@ impl Rendering<'_> {
             Err(error) => {
                 let (at, nodes) = (self.path(field), self.nodes());
                 let template = template.0.clone();
-                self.refusals.push(Refusal::Render {
-                    at,
-                    nodes,
-                    template,
-                    why: error.why,
-                });
+                self.refusals.push(Refusal::Render { at, nodes, template, why: error.why });
                 return None;
             }
         };
@@ -85,10 +75,7 @@ impl Rendering<'_> {
             let at = self.path(field);
             if secrets == Secrets::Never && self.captures.secret.contains(capture) {
                 let secret = capture.to_string();
-                self.refusals.push(Refusal::SecretExposed {
-                    at: at.clone(),
-                    secret,
-                });
+                self.refusals.push(Refusal::SecretExposed { at: at.clone(), secret });
             }
             if let Some(fault) = self.captures.fault(capture, self.subject, self.stage) {
                 let capture = capture.clone();
@@ -102,16 +89,10 @@ impl Rendering<'_> {
         let at = self.path(field);
         if !self.secrets.contains_key(secret) {
             let secret = secret.clone();
-            self.refusals.push(Refusal::UndeclaredSecret {
-                at: at.clone(),
-                secret,
-            });
+            self.refusals.push(Refusal::UndeclaredSecret { at: at.clone(), secret });
         }
         if secrets == Secrets::Never {
-            self.refusals.push(Refusal::SecretExposed {
-                at,
-                secret: secret.to_string(),
-            });
+            self.refusals.push(Refusal::SecretExposed { at, secret: secret.to_string() });
         }
     }
 
@@ -126,9 +107,7 @@ impl Rendering<'_> {
     }
 
     fn literal_of(&mut self, template: Option<&Template>, field: &str) -> Option<Option<String>> {
-        template.map_or(Some(None), |template| {
-            self.literal(template, field).map(Some)
-        })
+        template.map_or(Some(None), |template| self.literal(template, field).map(Some))
     }
 
     fn text_of(
@@ -137,9 +116,7 @@ impl Rendering<'_> {
         field: &str,
         secrets: Secrets,
     ) -> Option<Option<Text>> {
-        template.map_or(Some(None), |template| {
-            self.text(template, field, secrets).map(Some)
-        })
+        template.map_or(Some(None), |template| self.text(template, field, secrets).map(Some))
     }
 
     pub(crate) fn work(&mut self, action: &Action) -> Option<Work> {
@@ -150,19 +127,12 @@ impl Rendering<'_> {
                 let from = self.literal(from, "upload.from");
                 let to = self.literal(to, "upload.to");
                 let mode = self.mode(mode);
-                Some(Work::Upload {
-                    from: from?,
-                    to: to?,
-                    mode: mode?,
-                })
+                Some(Work::Upload { from: from?, to: to?, mode: mode? })
             }
             Action::Backup { path, to } => {
                 let path = self.literal(path, "backup.path");
                 let to = self.literal(to, "backup.to");
-                Some(Work::Backup {
-                    path: path?,
-                    to: to?,
-                })
+                Some(Work::Backup { path: path?, to: to? })
             }
             Action::Wait(probe) => Some(Work::Wait(self.probe(probe, "wait")?)),
             Action::Manual { instruction } => {
@@ -173,28 +143,16 @@ impl Rendering<'_> {
     }
 
     fn mode(&mut self, mode: &str) -> Option<u32> {
-        let bits = u32::from_str_radix(mode, 8)
-            .ok()
-            .filter(|bits| *bits <= 0o7777);
+        let bits = u32::from_str_radix(mode, 8).ok().filter(|bits| *bits <= 0o7777);
         if bits.is_none() {
             let at = self.path("upload.mode");
-            self.refusals.push(Refusal::BadMode {
-                at,
-                mode: mode.to_string(),
-            });
+            self.refusals.push(Refusal::BadMode { at, mode: mode.to_string() });
         }
         bits
     }
 
     fn run(&mut self, template: &RunTemplate, field: &str) -> Option<Run> {
-        let RunTemplate {
-            argv,
-            shell,
-            cwd,
-            env,
-            stdin,
-            user,
-        } = template;
+        let RunTemplate { argv, shell, cwd, env, stdin, user } = template;
         let words: Vec<Option<Text>> = argv
             .iter()
             .enumerate()
@@ -221,15 +179,7 @@ impl Rendering<'_> {
     }
 
     fn http(&mut self, template: &HttpTemplate, field: &str) -> Option<HttpCall> {
-        let HttpTemplate {
-            method,
-            url,
-            headers,
-            body,
-            basic,
-            ca_file,
-            insecure,
-        } = template;
+        let HttpTemplate { method, url, headers, body, basic, ca_file, insecure } = template;
         let url = self.literal(url, &format!("{field}.url"));
         let headers: Vec<Option<(String, Text)>> = headers
             .iter()
@@ -261,34 +211,18 @@ impl Rendering<'_> {
     }
 
     pub(crate) fn probe(&mut self, template: &ProbeTemplate, field: &str) -> Option<Probe> {
-        let ProbeTemplate {
-            ask,
-            want,
-            times,
-            every,
-        } = template;
+        let ProbeTemplate { ask, want, times, every } = template;
         let ask = match ask {
             AskTemplate::Http(http) => self.http(http, &format!("{field}.http")).map(Ask::Http),
             AskTemplate::Tcp(place) => self.literal(place, &format!("{field}.tcp")).map(Ask::Tcp),
             AskTemplate::Run(run) => self.run(run, &format!("{field}.run")).map(Ask::Run),
         };
         let want = self.want(want, field);
-        Some(Probe {
-            ask: ask?,
-            want: want?,
-            times: *times,
-            every: *every,
-        })
+        Some(Probe { ask: ask?, want: want?, times: *times, every: *every })
     }
 
     fn want(&mut self, template: &WantTemplate, field: &str) -> Option<Want> {
-        let WantTemplate {
-            exit,
-            status,
-            contains,
-            matches,
-            json,
-        } = template;
+        let WantTemplate { exit, status, contains, matches, json } = template;
         let contains = self.literal_of(contains.as_ref(), &format!("{field}.want.contains"));
         let matches = self.literal_of(matches.as_ref(), &format!("{field}.want.matches"));
         let json: Vec<Option<_>> = json
@@ -319,10 +253,7 @@ impl Rendering<'_> {
                     None => Some(None),
                     Some(probe) => self.probe(probe, "unknown.observe.not_done").map(Some),
                 };
-                Some(Unknown::Observe {
-                    done: Box::new(done?),
-                    not_done: not_done?.map(Box::new),
-                })
+                Some(Unknown::Observe { done: Box::new(done?), not_done: not_done?.map(Box::new) })
             }
         }
     }

@@ -52,10 +52,7 @@ impl PhaseCell {
         if let Some(bad) = parts.iter().find(|part| part.is_failed()) {
             return bad.clone();
         }
-        if let Some(waits) = parts
-            .iter()
-            .find(|part| matches!(part, Self::Scheduled { .. }))
-        {
+        if let Some(waits) = parts.iter().find(|part| matches!(part, Self::Scheduled { .. })) {
             return waits.clone();
         }
         let since = steps.iter().find_map(|step| step.first_started());
@@ -159,6 +156,5 @@ impl PhaseCell {
 }
 
 fn exit_of(step: &StepView) -> String {
-    step.last_end()
-        .map_or_else(|| "-".into(), |end| describe::exit_word(&end.report.end))
+    step.last_end().map_or_else(|| "-".into(), |end| describe::exit_word(&end.report.end))
 }

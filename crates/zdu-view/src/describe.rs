@@ -100,12 +100,6 @@ pub fn hold(plan: &Plan, cause: &HoldCause) -> String {
             "nobody knows whether {} happened, and it may not be run again by guess",
             step(plan, *no)
         ),
-        HoldCause::Manual(no) => {
-            format!(
-                "{} must be done by a person, who then says so",
-                step(plan, *no)
-            )
-        }
         HoldCause::PointOfNoReturn(no) => format!(
             "{} is a point of no return: nothing up to it can be undone afterwards",
             step(plan, *no)
@@ -169,9 +163,7 @@ pub fn request(plan: &Plan, request: &Request) -> String {
 pub fn verdict(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Succeeded => "succeeded: every step passed".into(),
-        Verdict::Failed {
-            phase, rolled_back, ..
-        } => {
+        Verdict::Failed { phase, rolled_back, .. } => {
             let back = match names(rolled_back) {
                 None => "no node was put back".into(),
                 Some(names) => format!("put back: {names}"),
@@ -199,14 +191,7 @@ fn names(nodes: &[NodeName]) -> Option<String> {
 #[must_use]
 pub fn event(plan: &Plan, event: &Event) -> String {
     match event {
-        Event::RolloutStarted {
-            rollout,
-            plan: digest,
-            fleet,
-            procedure,
-            release,
-            by,
-        } => format!(
+        Event::RolloutStarted { rollout, plan: digest, fleet, procedure, release, by } => format!(
             "rollout {rollout} of {procedure} {} -> {} on fleet {fleet} started by {by}, plan {}",
             release.from,
             release.to,
@@ -219,41 +204,18 @@ pub fn event(plan: &Plan, event: &Event) -> String {
             format!("{} begun, attempt {attempt}", step(plan, *no))
         }
         Event::StepStarted { step: no, .. } => format!("{} begun", step(plan, *no)),
-        Event::StepEnded {
-            step: no,
-            attempt: _,
-            class: called,
-            report,
-        } => format!(
-            "{} {} ({})",
-            step(plan, *no),
-            class(*called),
-            end(&report.end)
-        ),
-        Event::StepUnknown {
-            step: no,
-            attempt: _,
-            cause,
-            how,
-        } => format!(
-            "nobody knows how {} ended: {cause}; {}",
-            step(plan, *no),
-            inquiry(*how)
-        ),
-        Event::StepScheduled {
-            step: no,
-            at: _,
-            cause,
-        } => format!(
-            "{} will be begun again: {}",
-            step(plan, *no),
-            schedule(*cause)
-        ),
-        Event::FailureDecided {
-            step: no,
-            rule,
-            action: done,
-        } => format!("rule {rule} about {}: {}", step(plan, *no), action(*done)),
+        Event::StepEnded { step: no, attempt: _, class: called, report } => {
+            format!("{} {} ({})", step(plan, *no), class(*called), end(&report.end))
+        }
+        Event::StepUnknown { step: no, attempt: _, cause, how } => {
+            format!("nobody knows how {} ended: {cause}; {}", step(plan, *no), inquiry(*how))
+        }
+        Event::StepScheduled { step: no, at: _, cause } => {
+            format!("{} will be begun again: {}", step(plan, *no), schedule(*cause))
+        }
+        Event::FailureDecided { step: no, rule, action: done } => {
+            format!("rule {rule} about {}: {}", step(plan, *no), action(*done))
+        }
         Event::UnwindStarted { .. }
         | Event::UnwindEnded { .. }
         | Event::NodeStuck { .. }
@@ -268,31 +230,15 @@ pub fn event(plan: &Plan, event: &Event) -> String {
 /// The events about the course of the rollout and not about one attempt.
 fn course(plan: &Plan, event: &Event) -> String {
     match event {
-        Event::UnwindStarted {
-            scope: what,
-            steps,
-            cause,
-        } => format!(
-            "putting back {} in {} steps: {cause}",
-            scope(what),
-            steps.len()
-        ),
+        Event::UnwindStarted { scope: what, steps, cause } => {
+            format!("putting back {} in {} steps: {cause}", scope(what), steps.len())
+        }
         Event::UnwindEnded { scope: what } => format!("{} is put back", scope(what)),
-        Event::NodeStuck {
-            node,
-            step: no,
-            reason,
-        } => {
+        Event::NodeStuck { node, step: no, reason } => {
             let who = node.as_ref().map_or("the fleet", NodeName::as_str);
             format!("{who} is stuck: {} did not undo: {reason}", step(plan, *no))
         }
-        Event::Drifted {
-            node,
-            instance,
-            member,
-            seen,
-            reasserted,
-        } => {
+        Event::Drifted { node, instance, member, seen, reasserted } => {
             let then = if *reasserted {
                 "the drain was put back at once"
             } else {
@@ -300,28 +246,12 @@ fn course(plan: &Plan, event: &Event) -> String {
             };
             format!("{node} drifted: {member} on {instance} was {seen}; {then}")
         }
-        Event::InstanceChanged {
-            instance,
-            up,
-            reason,
-        } => {
-            let what = if *up {
-                "answers again"
-            } else {
-                "does not answer"
-            };
+        Event::InstanceChanged { instance, up, reason } => {
+            let what = if *up { "answers again" } else { "does not answer" };
             format!("balancer instance {instance} {what}: {reason}")
         }
-        Event::Requested {
-            request: what,
-            by,
-            reason,
-        } => {
-            let why = if reason.is_empty() {
-                "no reason given"
-            } else {
-                reason
-            };
+        Event::Requested { request: what, by, reason } => {
+            let why = if reason.is_empty() { "no reason given" } else { reason };
             format!("{by} asked to {}: {why}", request(plan, what))
         }
         Event::HoldStarted { cause } => format!("held: {}", hold(plan, cause)),

@@ -70,12 +70,7 @@ impl RolloutView {
 
     /// Folds a record in.
     pub fn apply(&mut self, record: &Record) {
-        let Record {
-            seq,
-            at,
-            epoch: _,
-            event,
-        } = record;
+        let Record { seq, at, epoch: _, event } = record;
         self.last = Some((*seq, *at));
         self.apply_event(*at, event);
     }
@@ -106,25 +101,11 @@ impl RolloutView {
                 });
             }
             Event::StepStarted { step, attempt } => self.step_started(at, *step, *attempt),
-            Event::StepEnded {
-                step,
-                attempt,
-                class,
-                report,
-            } => {
-                let end = AttemptEnd {
-                    at,
-                    class: *class,
-                    report: report.clone(),
-                };
+            Event::StepEnded { step, attempt, class, report } => {
+                let end = AttemptEnd { at, class: *class, report: report.clone() };
                 self.step_ended(*step, *attempt, end);
             }
-            Event::StepUnknown {
-                step,
-                attempt,
-                cause,
-                how,
-            } => self.step_unknown(UnknownView {
+            Event::StepUnknown { step, attempt, cause, how } => self.step_unknown(UnknownView {
                 at,
                 step: *step,
                 attempt: *attempt,
@@ -132,11 +113,7 @@ impl RolloutView {
                 how: *how,
                 resolved: None,
             }),
-            Event::StepScheduled {
-                step,
-                at: due,
-                cause,
-            } => self.step_scheduled(ScheduleView {
+            Event::StepScheduled { step, at: due, cause } => self.step_scheduled(ScheduleView {
                 decided: at,
                 step: *step,
                 at: *due,
@@ -160,25 +137,17 @@ impl RolloutView {
             Event::FailureDecided { step, rule, action } => {
                 self.failure_decided(at, *step, *rule, *action);
             }
-            Event::UnwindStarted {
-                scope,
-                steps,
-                cause,
-            } => self.unwind_started(at, scope, steps, cause),
+            Event::UnwindStarted { scope, steps, cause } => {
+                self.unwind_started(at, scope, steps, cause)
+            }
             Event::UnwindEnded { scope } => self.unwind_ended(at, scope),
             Event::NodeStuck { .. } | Event::Drifted { .. } | Event::InstanceChanged { .. } => {
                 self.apply_mishap(at, event);
             }
-            Event::Requested {
-                request,
-                by,
-                reason,
-            } => self.requested(at, request, by, reason),
-            Event::HoldStarted { cause } => self.history.holds.push(HoldView {
-                since: at,
-                cause: cause.clone(),
-                ended: None,
-            }),
+            Event::Requested { request, by, reason } => self.requested(at, request, by, reason),
+            Event::HoldStarted { cause } => {
+                self.history.holds.push(HoldView { since: at, cause: cause.clone(), ended: None })
+            }
             Event::RolloutEnded { verdict } => self.history.endings.push(EndingView {
                 at,
                 verdict: verdict.clone(),
@@ -194,15 +163,7 @@ impl RolloutView {
     }
 
     fn opened(&mut self, at: Timestamp, event: &Event) {
-        if let Event::RolloutStarted {
-            rollout,
-            plan,
-            fleet,
-            procedure,
-            release,
-            by,
-        } = event
-        {
+        if let Event::RolloutStarted { rollout, plan, fleet, procedure, release, by } = event {
             self.history.opening = Some(Opening {
                 at,
                 rollout: rollout.clone(),
@@ -219,23 +180,13 @@ impl RolloutView {
     fn apply_mishap(&mut self, at: Timestamp, event: &Event) {
         match event {
             Event::NodeStuck { node, step, reason } => {
-                let stuck = Stuck {
-                    at,
-                    step: *step,
-                    reason: reason.clone(),
-                };
+                let stuck = Stuck { at, step: *step, reason: reason.clone() };
                 match node.as_ref().and_then(|node| self.nodes.get_mut(node)) {
                     Some(node) => node.stuck = Some(stuck),
                     None => self.history.stuck.push(stuck),
                 }
             }
-            Event::Drifted {
-                node,
-                instance,
-                member,
-                seen,
-                reasserted,
-            } => {
+            Event::Drifted { node, instance, member, seen, reasserted } => {
                 if let Some(node) = self.nodes.get_mut(node) {
                     node.drifted(Drift {
                         at,
@@ -246,16 +197,14 @@ impl RolloutView {
                     });
                 }
             }
-            Event::InstanceChanged {
-                instance,
-                up,
-                reason,
-            } => self.history.instances.push(InstanceView {
-                at,
-                instance: instance.clone(),
-                up: *up,
-                reason: reason.clone(),
-            }),
+            Event::InstanceChanged { instance, up, reason } => {
+                self.history.instances.push(InstanceView {
+                    at,
+                    instance: instance.clone(),
+                    up: *up,
+                    reason: reason.clone(),
+                })
+            }
             Event::RolloutStarted { .. }
             | Event::ControllerStarted { .. }
             | Event::StepStarted { .. }
@@ -278,11 +227,7 @@ impl RolloutView {
         self.history.stuck.retain(|stuck| stuck.step != no);
         let step = &self.plan.steps[index];
         let is_undo = self.undo.contains(&no);
-        if let Some(node) = step
-            .subject
-            .node()
-            .and_then(|name| self.nodes.get_mut(name))
-        {
+        if let Some(node) = step.subject.node().and_then(|name| self.nodes.get_mut(name)) {
             node.step_started(step, is_undo);
         }
     }
@@ -301,15 +246,8 @@ impl RolloutView {
             }
         }
         let step = &self.plan.steps[index];
-        if let Some(node) = step
-            .subject
-            .node()
-            .and_then(|name| self.nodes.get_mut(name))
-        {
-            let ending = Ending {
-                class: end.class,
-                report: &end.report,
-            };
+        if let Some(node) = step.subject.node().and_then(|name| self.nodes.get_mut(name)) {
+            let ending = Ending { class: end.class, report: &end.report };
             node.step_ended(step, end.at, ending);
         }
         self.steps[index].end(attempt, end);
@@ -320,10 +258,7 @@ impl RolloutView {
         let Some(index) = self.index(unknown.step) else {
             return;
         };
-        self.steps[index].state = StepState::Inquiring {
-            since: unknown.at,
-            how: unknown.how,
-        };
+        self.steps[index].state = StepState::Inquiring { since: unknown.at, how: unknown.how };
         self.active.insert(unknown.step);
         self.history.unknowns.push(unknown);
     }
@@ -342,12 +277,7 @@ impl RolloutView {
     }
 
     fn failure_decided(&mut self, at: Timestamp, no: StepNo, rule: u32, action: FailureAction) {
-        self.history.decisions.push(DecisionView {
-            at,
-            step: no,
-            rule,
-            action,
-        });
+        self.history.decisions.push(DecisionView { at, step: no, rule, action });
         if action == FailureAction::GoOn
             && let Some(index) = self.index(no)
         {
@@ -380,9 +310,8 @@ impl RolloutView {
 
     fn unwind_ended(&mut self, at: Timestamp, scope: &UnwindScope) {
         let open = self.history.unwinds.iter_mut().rev();
-        let Some(unwind) = open
-            .into_iter()
-            .find(|unwind| unwind.scope == *scope && unwind.ended.is_none())
+        let Some(unwind) =
+            open.into_iter().find(|unwind| unwind.scope == *scope && unwind.ended.is_none())
         else {
             return;
         };

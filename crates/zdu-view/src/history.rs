@@ -180,10 +180,9 @@ impl HoldView {
     pub fn step(&self) -> Option<StepNo> {
         match &self.cause {
             HoldCause::Person => None,
-            HoldCause::Rule(step)
-            | HoldCause::Unknown(step)
-            | HoldCause::Manual(step)
-            | HoldCause::PointOfNoReturn(step) => Some(*step),
+            HoldCause::Rule(step) | HoldCause::Unknown(step) | HoldCause::PointOfNoReturn(step) => {
+                Some(*step)
+            }
         }
     }
 }

@@ -67,9 +67,7 @@ impl Lines {
         let time = moment(record.at, self.offset);
         let (subject, phase, what) = head(view, &record.event);
         let tone = tone(&record.event);
-        let said = self
-            .palette
-            .paint(tone, &printable(&self.said(view, &record.event)));
+        let said = self.palette.paint(tone, &printable(&self.said(view, &record.event)));
         let mut line = format!("{time} {subject:<10} {phase:<10} {what}");
         if !what.is_empty() {
             line.push(' ');
@@ -85,18 +83,12 @@ impl Lines {
         match event {
             Event::StepStarted { attempt: 1, .. } => "begun".into(),
             Event::StepStarted { attempt, .. } => format!("begun, attempt {attempt}"),
-            Event::StepEnded {
-                step,
-                attempt,
-                class,
-                report,
-            } => ended(view, (*step, *attempt), *class, report),
+            Event::StepEnded { step, attempt, class, report } => {
+                ended(view, (*step, *attempt), *class, report)
+            }
             Event::StepScheduled { at, cause, .. } => {
                 let when = moment(*at, self.offset);
-                format!(
-                    "will be begun again at {when}: {}",
-                    describe::schedule(*cause)
-                )
+                format!("will be begun again at {when}: {}", describe::schedule(*cause))
             }
             Event::StepUnknown { cause, how, .. } => {
                 format!("outcome unknown: {cause}; {}", describe::inquiry(*how))
@@ -127,11 +119,7 @@ fn ended(view: &RolloutView, which: (StepNo, Attempt), class: Class, report: &Re
     if class == Class::Succeeded {
         return format!("passed ({}){took}", describe::exit_word(&report.end));
     }
-    format!(
-        "{} ({}){took}",
-        describe::class(class),
-        describe::end(&report.end)
-    )
+    format!("{} ({}){took}", describe::class(class), describe::end(&report.end))
 }
 
 /// Subject, phase and step of an event; dashes where it has none.
@@ -164,11 +152,7 @@ fn head<'a>(view: &'a RolloutView, event: &'a Event) -> (&'a str, &'a str, &'a s
 
 fn step_head<'a>(view: &'a RolloutView, planned: &'a PlannedStep) -> (&'a str, &'a str, &'a str) {
     let subject = describe::subject(&planned.subject);
-    (
-        subject,
-        view.shown_phase(planned).as_str(),
-        planned.key.as_str(),
-    )
+    (subject, view.shown_phase(planned).as_str(), planned.key.as_str())
 }
 
 fn tone(event: &Event) -> Tone {
@@ -203,19 +187,13 @@ fn tone(event: &Event) -> Tone {
 /// The indented lines under an event: the end of a failure's output, then what to do next.
 fn more(view: &RolloutView, event: &Event) -> Vec<String> {
     match event {
-        Event::StepEnded {
-            step,
-            class,
-            report,
-            ..
-        } => match class {
+        Event::StepEnded { step, class, report, .. } => match class {
             Class::Failed | Class::TimedOut | Class::Unknown => output(view, *step, report),
             Class::Succeeded | Class::Warned | Class::Again | Class::NotRun => Vec::new(),
         },
         Event::HoldStarted { .. } | Event::NodeStuck { .. } | Event::RolloutEnded { .. } => {
             let next = next_commands(view).into_iter();
-            next.map(|line| format!("    next: {}", printable(&line)))
-                .collect()
+            next.map(|line| format!("    next: {}", printable(&line))).collect()
         }
         Event::RolloutStarted { .. }
         | Event::ControllerStarted { .. }
@@ -234,17 +212,10 @@ fn more(view: &RolloutView, event: &Event) -> Vec<String> {
 /// The end of what a failed attempt said, and where the rest of it is.
 fn output(view: &RolloutView, step: StepNo, report: &Report) -> Vec<String> {
     let tail = report.tail.iter();
-    let mut lines: Vec<String> = tail
-        .map(|line| format!("    | {}", printable(line)))
-        .collect();
-    if let Some(node) = view
-        .planned(step)
-        .and_then(|planned| planned.subject.node())
-    {
+    let mut lines: Vec<String> = tail.map(|line| format!("    | {}", printable(line))).collect();
+    if let Some(node) = view.planned(step).and_then(|planned| planned.subject.node()) {
         let id = view.id_text();
-        lines.push(format!(
-            "    next: zdu log {id} --node {node}  # the whole output"
-        ));
+        lines.push(format!("    next: zdu log {id} --node {node}  # the whole output"));
     }
     lines
 }
@@ -267,10 +238,7 @@ mod tests {
 
     fn all(story: &Story) -> Vec<String> {
         let mut view = RolloutView::new(std::sync::Arc::clone(&story.plan));
-        let lines = Lines {
-            offset: Offset::UTC,
-            palette: Palette::Plain,
-        };
+        let lines = Lines { offset: Offset::UTC, palette: Palette::Plain };
         let mut text = Vec::new();
         for record in &story.records {
             view.apply(record);
@@ -286,9 +254,7 @@ mod tests {
         let upgrade = story.no("sysupgrade_upgrade", "node-a");
         story.pass(export);
         story.fail(upgrade, 100);
-        story.tell(Event::HoldStarted {
-            cause: HoldCause::Rule(upgrade),
-        });
+        story.tell(Event::HoldStarted { cause: HoldCause::Rule(upgrade) });
         let why = "a failure rule holds because of sysupgrade_upgrade on node-a";
         let expected = [
             "2026-01-31T09:00:00Z -          -          rollout r1 of axway-apigateway 7.5.3 -> 7.7 \
@@ -316,19 +282,11 @@ mod tests {
         let mut story = Story::begin(&["node-a"]);
         let step = story.no("sysupgrade_export", "node-a");
         story.fail(step, 3);
-        let lines = Lines {
-            offset: Offset::UTC,
-            palette: Palette::Ansi,
-        };
+        let lines = Lines { offset: Offset::UTC, palette: Palette::Ansi };
         let record = story.records.last().expect("told");
         let coloured = lines.of(&story.view(), record).remove(0);
-        assert!(
-            coloured.contains("\u{1b}[1;31mfailed (exit code 3)"),
-            "{coloured}"
-        );
-        let bare = coloured
-            .replace("\u{1b}[1;31m", "")
-            .replace("\u{1b}[0m", "");
+        assert!(coloured.contains("\u{1b}[1;31mfailed (exit code 3)"), "{coloured}");
+        let bare = coloured.replace("\u{1b}[1;31m", "").replace("\u{1b}[0m", "");
         assert!(all(&story).contains(&bare), "{bare}");
     }
 

@@ -77,10 +77,7 @@ fn tally<'a>(places: impl Iterator<Item = &'a Place>) -> Counts {
 
 fn places(view: &RolloutView) -> BTreeMap<&str, Place> {
     let mut open: BTreeMap<&str, bool> = BTreeMap::new();
-    for (planned, step) in view
-        .steps()
-        .filter(|(planned, _)| !view.is_undo(planned.no))
-    {
+    for (planned, step) in view.steps().filter(|(planned, _)| !view.is_undo(planned.no)) {
         if let Subject::Node(node) = &planned.subject {
             *open.entry(node.as_str()).or_default() |= !step.passed();
         }
@@ -102,9 +99,7 @@ fn places(view: &RolloutView) -> BTreeMap<&str, Place> {
             NodeState::Serving => Place::Done,
         }
     };
-    view.nodes()
-        .map(|node| (node.name.as_str(), place(node)))
-        .collect()
+    view.nodes().map(|node| (node.name.as_str(), place(node))).collect()
 }
 
 /// At most `room.lines` lines, none wider than `room.width` characters.
@@ -112,10 +107,7 @@ fn places(view: &RolloutView) -> BTreeMap<&str, Place> {
 pub fn live(view: &RolloutView, now: Timestamp, room: Room) -> Vec<String> {
     let places = places(view);
     let waiting = view.waiting();
-    let mut top = vec![
-        heading(view, now),
-        count_line(&tally(places.values()), view),
-    ];
+    let mut top = vec![heading(view, now), count_line(&tally(places.values()), view)];
     top.extend(apart(view, &waiting, now));
     let mut nodes: Vec<&NodeView> = view.nodes().collect();
     let left = room.lines.saturating_sub(top.len());
@@ -124,28 +116,15 @@ pub fn live(view: &RolloutView, now: Timestamp, room: Room) -> Vec<String> {
         // Those a person wants to see first; a stable sort keeps the fleet's order within.
         nodes.sort_by_key(|node| places.get(node.name.as_str()).copied());
         let hidden = nodes.split_off(left.saturating_sub(1).min(nodes.len()));
-        let counts = tally(
-            hidden
-                .iter()
-                .filter_map(|node| places.get(node.name.as_str())),
-        );
+        let counts = tally(hidden.iter().filter_map(|node| places.get(node.name.as_str())));
         rest = Some(format!("and {}", counts_text(&counts, "more")));
     }
-    let name_width = nodes
-        .iter()
-        .map(|node| node.name.as_str().len())
-        .max()
-        .unwrap_or(0)
-        .min(24);
-    let lines = nodes
-        .iter()
-        .map(|node| node_line(view, node, name_width, now));
+    let name_width = nodes.iter().map(|node| node.name.as_str().len()).max().unwrap_or(0).min(24);
+    let lines = nodes.iter().map(|node| node_line(view, node, name_width, now));
     top.extend(lines);
     top.extend(rest);
     top.truncate(room.lines);
-    top.iter()
-        .map(|line| fit(&printable(line), room.width))
-        .collect()
+    top.iter().map(|line| fit(&printable(line), room.width)).collect()
 }
 
 fn heading(view: &RolloutView, now: Timestamp) -> String {
@@ -153,10 +132,7 @@ fn heading(view: &RolloutView, now: Timestamp) -> String {
     let release = &plan.release;
     let at = stage_text(view);
     let took = span(view.duration(now));
-    format!(
-        "{} {} -> {}  {at}  {took}",
-        plan.procedure, release.from, release.to
-    )
+    format!("{} {} -> {}  {at}  {took}", plan.procedure, release.from, release.to)
 }
 
 /// Stage and wave, or the verdict.
@@ -187,15 +163,7 @@ fn count_line(counts: &Counts, view: &RolloutView) -> String {
 
 /// Counts as a phrase; what is zero is left out.
 pub(crate) fn counts_text(counts: &Counts, noun: &str) -> String {
-    let Counts {
-        nodes,
-        done,
-        under_way,
-        to_go,
-        failed,
-        rolled_back,
-        stuck,
-    } = *counts;
+    let Counts { nodes, done, under_way, to_go, failed, rolled_back, stuck } = *counts;
     let parts = [
         (stuck, "stuck"),
         (failed, "failed"),
@@ -205,30 +173,19 @@ pub(crate) fn counts_text(counts: &Counts, noun: &str) -> String {
         (done, "done"),
     ];
     let said = parts.iter().filter(|(count, _)| *count > 0);
-    let said: Vec<String> = said
-        .map(|(count, word)| format!("{count} {word}"))
-        .collect();
-    let noun = if nodes == 1 && noun == "nodes" {
-        "node"
-    } else {
-        noun
-    };
+    let said: Vec<String> = said.map(|(count, word)| format!("{count} {word}")).collect();
+    let noun = if nodes == 1 && noun == "nodes" { "node" } else { noun };
     format!("{nodes} {noun}: {}", said.join(", "))
 }
 
 /// Waits that belong to no node's line: holds, repairs, gates, the controller's turn.
 fn apart(view: &RolloutView, waiting: &[Waiting], now: Timestamp) -> Vec<String> {
     let own_line = |wait: &&Waiting| {
-        let held = view
-            .open_holds()
-            .any(|hold| hold.step() == wait.step && wait.command.is_some());
+        let held = view.open_holds().any(|hold| hold.step() == wait.step && wait.command.is_some());
         wait.subject == Subject::Fleet || held
     };
     let lines = waiting.iter().filter(own_line).map(|wait| {
-        let command = wait
-            .command
-            .as_ref()
-            .map_or_else(String::new, |c| format!(": {c}"));
+        let command = wait.command.as_ref().map_or_else(String::new, |c| format!(": {c}"));
         format!("waits {} on {}{command}", times(wait, now), wait.on)
     });
     lines.collect()
@@ -246,24 +203,16 @@ fn times(wait: &Waiting, now: Timestamp) -> String {
 fn node_line(view: &RolloutView, node: &NodeView, name_width: usize, now: Timestamp) -> String {
     let subject = Subject::Node(node.name.clone());
     let phases = view.phases();
-    let bar: String = phases
-        .iter()
-        .map(|phase| view.cell(&subject, phase).mark())
-        .collect();
+    let bar: String = phases.iter().map(|phase| view.cell(&subject, phase).mark()).collect();
     let state = node.state().word();
     let mut line = format!("{:<name_width$} [{bar}] {state:<11}", node.name.as_str());
-    let wait = view
-        .active()
-        .find(|(planned, _)| planned.subject == subject);
+    let wait = view.active().find(|(planned, _)| planned.subject == subject);
     let wait = wait.and_then(|(planned, step)| {
         let phase = view.shown_phase(planned);
         let wait = view.at_step(planned, step)?;
         let times = times(&wait, now);
         let tries = attempt_text(view, planned.no);
-        Some(format!(
-            " {phase} {}{tries} {times}  waits on {}",
-            planned.key, wait.on
-        ))
+        Some(format!(" {phase} {}{tries} {times}  waits on {}", planned.key, wait.on))
     });
     match (wait, &node.stuck) {
         (Some(wait), _) => line.push_str(&wait),
@@ -300,10 +249,7 @@ mod tests {
     use crate::sample::Story;
     use zdu_model::time::Millis;
 
-    const ROOM: Room = Room {
-        width: 100,
-        lines: 10,
-    };
+    const ROOM: Room = Room { width: 100, lines: 10 };
 
     #[test]
     fn a_node_under_way_shows_its_step_its_deadline_and_what_it_waits_on() {
@@ -333,14 +279,7 @@ mod tests {
         let mut story = Story::begin(&names);
         let step = story.no("sysupgrade_export", "node-42");
         story.start(step, 1);
-        let lines = live(
-            &story.view(),
-            story.now,
-            Room {
-                width: 60,
-                lines: 5,
-            },
-        );
+        let lines = live(&story.view(), story.now, Room { width: 60, lines: 5 });
         assert_eq!(lines.len(), 5);
         assert!(lines[2].starts_with("node-42 [>"), "{}", lines[2]);
         assert!(lines[2].ends_with("..."), "{}", lines[2]);

@@ -18,10 +18,7 @@ const MARKS_MIN: usize = 3;
 /// The rollout log's text for a record the view has already applied, with newlines.
 #[must_use]
 pub fn rollout_log(view: &RolloutView, record: &Record, offset: Offset) -> String {
-    let lines = Lines {
-        offset,
-        palette: Palette::Plain,
-    };
+    let lines = Lines { offset, palette: Palette::Plain };
     let mut text = String::new();
     for line in lines.of(view, record) {
         text.push_str(&line);
@@ -92,11 +89,7 @@ pub fn command(work: &Work) -> Vec<String> {
         Work::Run(run) => shell_lines(run),
         Work::Http(call) => http(call),
         Work::Upload { from, to, mode } => {
-            vec![format!(
-                "upload {} {} mode {mode:04o}",
-                quoted(from),
-                quoted(to)
-            )]
+            vec![format!("upload {} {} mode {mode:04o}", quoted(from), quoted(to))]
         }
         Work::Backup { path, to } => vec![format!("copy {} {}", quoted(path), quoted(to))],
         Work::Wait(ask) => probe(ask),
@@ -105,23 +98,13 @@ pub fn command(work: &Work) -> Vec<String> {
 }
 
 fn shell_lines(run: &Run) -> Vec<String> {
-    let Run {
-        argv,
-        shell,
-        cwd,
-        env,
-        stdin,
-        user,
-    } = run;
+    let Run { argv, shell, cwd, env, stdin, user } = run;
     let mut lines = Vec::new();
     if let Some(user) = user {
         lines.push(format!("# as user {user}"));
     }
     if let Some(stdin) = stdin {
-        lines.push(format!(
-            "# standard input: {}",
-            one_line(&stdin.to_string())
-        ));
+        lines.push(format!("# standard input: {}", one_line(&stdin.to_string())));
     }
     if let Some(cwd) = cwd {
         lines.push(format!("cd {}", quoted(&cwd.to_string())));
@@ -141,15 +124,7 @@ fn shell_lines(run: &Run) -> Vec<String> {
 }
 
 fn http(call: &HttpCall) -> Vec<String> {
-    let HttpCall {
-        method,
-        url,
-        headers,
-        body,
-        basic,
-        ca_file,
-        insecure,
-    } = call;
+    let HttpCall { method, url, headers, body, basic, ca_file, insecure } = call;
     let mut lines = vec![format!("{method} {url}")];
     for (name, value) in headers {
         lines.push(format!("{name}: {}", one_line(&value.to_string())));
@@ -178,10 +153,7 @@ fn probe(probe: &Probe) -> Vec<String> {
 }
 
 fn one_line(text: &str) -> String {
-    text.escape_debug()
-        .to_string()
-        .replace("\\\"", "\"")
-        .replace("\\'", "'")
+    text.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'")
 }
 
 /// A word as a shell reader expects it. For reading only: what runs is quoted by the driver.
@@ -224,10 +196,8 @@ ERROR: This is a multi-node upgrade and a localhost Cassandra server: localhost:
 
     #[test]
     fn a_secret_stands_in_a_log_by_its_name() {
-        let secret = Text(vec![
-            Piece::Literal("it's ".into()),
-            Piece::Secret(name("anm_password")),
-        ]);
+        let secret =
+            Text(vec![Piece::Literal("it's ".into()), Piece::Secret(name("anm_password"))]);
         let run = Run {
             argv: vec![Text::literal("login"), secret.clone()],
             shell: false,
@@ -248,10 +218,7 @@ ERROR: This is a multi-node upgrade and a localhost Cassandra server: localhost:
 
     #[test]
     fn a_long_step_name_keeps_its_marks() {
-        assert_eq!(
-            marker('#', &"X".repeat(50)),
-            format!("### {} ###", "X".repeat(50))
-        );
+        assert_eq!(marker('#', &"X".repeat(50)), format!("### {} ###", "X".repeat(50)));
         assert_eq!(marker('-', "ODD").len(), MARKER_WIDTH);
     }
 
@@ -259,19 +226,14 @@ ERROR: This is a multi-node upgrade and a localhost Cassandra server: localhost:
     fn the_rollout_log_ends_with_the_summary_table() {
         let mut story = Story::begin(&["Node-A"]);
         story.pass_until(None);
-        story.tell(Event::RolloutEnded {
-            verdict: Verdict::Succeeded,
-        });
+        story.tell(Event::RolloutEnded { verdict: Verdict::Succeeded });
         let view = story.view();
         let last = story.records.last().expect("it ended");
         let text = rollout_log(&view, last, Offset::UTC);
         let mut lines = text.lines();
         let time = "2026-01-31T09:00:22Z";
         let first = lines.next().expect("a line");
-        assert!(
-            first.starts_with(time) && first.contains("succeeded"),
-            "{first}"
-        );
+        assert!(first.starts_with(time) && first.contains("succeeded"), "{first}");
         let head = format!("{time} Summary table (Status.SUCCESS):");
         assert_eq!(lines.next(), Some(head.as_str()));
         assert!(text.ends_with("+\n"));

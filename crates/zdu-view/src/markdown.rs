@@ -12,10 +12,7 @@ use zdu_model::time::Millis;
 pub fn markdown(report: &RolloutReport) -> String {
     let mut page = Page(String::new());
     head(&mut page, report);
-    page.list(
-        "What to do next",
-        report.next.iter().map(|line| format!("`{}`", code(line))),
-    );
+    page.list("What to do next", report.next.iter().map(|line| format!("`{}`", code(line))));
     page.section("Summary");
     page.0.push_str("```text\n");
     page.0.push_str(&report.summary);
@@ -39,23 +36,14 @@ fn head(page: &mut Page, report: &RolloutReport) {
     let facts = [
         ("Verdict", text(&outcome.verdict)),
         ("Exit code", exit),
-        (
-            "Procedure",
-            format!("{} ({})", ran.procedure, short(&ran.procedure_digest)),
-        ),
-        (
-            "Releases",
-            format!("{} -> {}", text(&ran.from), text(&ran.to)),
-        ),
+        ("Procedure", format!("{} ({})", ran.procedure, short(&ran.procedure_digest))),
+        ("Releases", format!("{} -> {}", text(&ran.from), text(&ran.to))),
         ("Fleet", ran.fleet.clone()),
         ("Started by", text(&ran.by.clone().unwrap_or_else(absent))),
         ("Started", ran.started.clone().unwrap_or_else(absent)),
         ("Ended", ran.ended.clone().unwrap_or_else(absent)),
         ("Duration", span(Millis(ran.took_ms))),
-        (
-            "Plan",
-            format!("`{}`", ran.plan.clone().unwrap_or_else(absent)),
-        ),
+        ("Plan", format!("`{}`", ran.plan.clone().unwrap_or_else(absent))),
         ("Journal", journal(report)),
         ("Planned by", format!("zdu {}", text(&ran.tool))),
     ];
@@ -77,16 +65,8 @@ fn journal(report: &RolloutReport) -> String {
 }
 
 fn one_node(page: &mut Page, node: &NodeReport) {
-    let version = node
-        .version
-        .as_deref()
-        .map_or_else(String::new, |v| format!(", runs {v}"));
-    page.section(&format!(
-        "Node {} ({}{})",
-        node.node,
-        node.state,
-        text(&version)
-    ));
+    let version = node.version.as_deref().map_or_else(String::new, |v| format!(", runs {v}"));
+    page.section(&format!("Node {} ({}{})", node.node, node.state, text(&version)));
     if let Some(stuck) = &node.stuck {
         page.line(&format!("Stuck: {}", text(stuck)));
         page.line("");
@@ -100,11 +80,7 @@ fn one_node(page: &mut Page, node: &NodeReport) {
         }
     }
     for drift in &node.drifts {
-        let then = if drift.reasserted {
-            "put back at once"
-        } else {
-            "not put back yet"
-        };
+        let then = if drift.reasserted { "put back at once" } else { "not put back yet" };
         let what = format!("{} on {} was {}", drift.member, drift.instance, drift.seen);
         page.line(&format!("- {} drift: {}; {then}", drift.at, text(&what)));
     }
@@ -128,23 +104,22 @@ fn certified(certificate: &CertificateReport) -> String {
 }
 
 fn sampled(sample: &SampleReport) -> String {
-    let SampleReport {
-        instance,
-        error,
-        member,
-        sessions,
-        queued,
-        detail,
-    } = sample;
+    let SampleReport { instance, error, member, sessions, queued, detail } = sample;
     match (error, member) {
         (Some(error), _) => format!("{instance}: could not be read: {}", text(error)),
         (None, None) => format!("{instance}: no member"),
         (None, Some(member)) => format!(
-            "{instance}: {} {}, {sessions} sessions, {queued} queued",
+            "{instance}: {} {}, {} sessions, {} queued",
             text(member),
-            text(detail)
+            text(detail),
+            count(*sessions),
+            count(*queued)
         ),
     }
+}
+
+fn count(number: Option<u64>) -> String {
+    number.map_or_else(|| "uncounted".into(), |number| number.to_string())
 }
 
 fn course(page: &mut Page, report: &RolloutReport) {
@@ -159,12 +134,7 @@ fn course(page: &mut Page, report: &RolloutReport) {
         unknowns.map(|u| {
             let class = u.class.as_deref().unwrap_or("not resolved");
             let step = format!("{} (attempt {})", u.step, u.attempt);
-            format!(
-                "{} {step}: {}; {}; then: {class}",
-                u.at,
-                text(&u.cause),
-                u.how
-            )
+            format!("{} {step}: {}; {}; then: {class}", u.at, text(&u.cause), u.how)
         }),
     );
     page.list("Decisions", report.decisions.iter().map(said));
@@ -172,11 +142,7 @@ fn course(page: &mut Page, report: &RolloutReport) {
     page.list(
         "Requests",
         requests.map(|r| {
-            let reason = if r.reason.is_empty() {
-                "no reason given"
-            } else {
-                &r.reason
-            };
+            let reason = if r.reason.is_empty() { "no reason given" } else { &r.reason };
             format!("{} {}: {}: {}", r.at, text(&r.by), r.request, text(reason))
         }),
     );
@@ -185,12 +151,7 @@ fn course(page: &mut Page, report: &RolloutReport) {
         "Holds",
         holds.map(|h| {
             let open = if h.ended.is_none() { ", still" } else { "" };
-            format!(
-                "{} for {}{open}: {}",
-                h.at,
-                span(Millis(h.took_ms)),
-                h.cause
-            )
+            format!("{} for {}{open}: {}", h.at, span(Millis(h.took_ms)), h.cause)
         }),
     );
     let rollbacks = report.rollbacks.iter();
@@ -199,12 +160,7 @@ fn course(page: &mut Page, report: &RolloutReport) {
         rollbacks.map(|r| {
             let ended = r.ended.as_deref().unwrap_or("not complete");
             let steps = r.steps.join(", ");
-            format!(
-                "{} to {ended}, {}: {}; steps: {steps}",
-                r.at,
-                r.scope,
-                text(&r.cause)
-            )
+            format!("{} to {ended}, {}: {}; steps: {steps}", r.at, r.scope, text(&r.cause))
         }),
     );
     page.list("Balancer instances", report.instances.iter().map(said));
@@ -282,25 +238,18 @@ impl Page {
         self.line("| begun | phase | step | attempt | outcome | took |");
         self.line("|---|---|---|---|---|---|");
         for attempt in attempts {
-            let took = attempt
-                .took_ms
-                .map_or_else(|| "-".into(), |ms| span(Millis(ms)));
+            let took = attempt.took_ms.map_or_else(|| "-".into(), |ms| span(Millis(ms)));
             let outcome = match (&attempt.class, &attempt.end) {
                 (Some(class), Some(end)) => text(&format!("{class} ({end})")),
                 _ => "not ended".into(),
             };
             let AttemptReport { at, phase, key, .. } = attempt;
             let number = attempt.attempt;
-            self.line(&format!(
-                "| {at} | {phase} | {key} | {number} | {outcome} | {took} |"
-            ));
+            self.line(&format!("| {at} | {phase} | {key} | {number} | {outcome} | {took} |"));
         }
         for attempt in attempts.iter().filter(|attempt| !attempt.tail.is_empty()) {
             self.line("");
-            self.line(&format!(
-                "Last output of {} (attempt {}):",
-                attempt.key, attempt.attempt
-            ));
+            self.line(&format!("Last output of {} (attempt {}):", attempt.key, attempt.attempt));
             self.line("");
             // Indented, not fenced: output of a node may hold a fence of its own.
             for line in &attempt.tail {

@@ -51,10 +51,7 @@ mod tests {
         let at = Timestamp(1_769_850_000_123);
         assert_eq!(moment(at, Offset::UTC), "2026-01-31T09:00:00Z");
         assert_eq!(moment(at, jiff::tz::offset(2)), "2026-01-31T11:00:00+02:00");
-        assert_eq!(
-            moment(Timestamp(u64::MAX), Offset::UTC),
-            "18446744073709551615ms"
-        );
+        assert_eq!(moment(Timestamp(u64::MAX), Offset::UTC), "18446744073709551615ms");
     }
 
     #[test]

@@ -25,12 +25,8 @@ pub fn next_commands(view: &RolloutView) -> Vec<String> {
         Some(Verdict::Succeeded) => {}
         Some(Verdict::Failed { .. }) => {
             list.extend(first_failure(view));
-            list.push(format!(
-                "zdu resume {id} --reason TEXT  # after the cause is repaired"
-            ));
-            list.push(format!(
-                "zdu rollback {id} --reason TEXT  # to put everything back"
-            ));
+            list.push(format!("zdu resume {id} --reason TEXT  # after the cause is repaired"));
+            list.push(format!("zdu rollback {id} --reason TEXT  # to put everything back"));
         }
         Some(Verdict::RolledBack | Verdict::Aborted) => {
             list.push(format!("zdu report {id}  # why, before a new plan is made"));
@@ -54,14 +50,9 @@ fn has_command(list: &[String]) -> bool {
 fn repairs(view: &RolloutView) -> Vec<String> {
     let of_nodes = view.nodes().filter_map(|node| {
         let stuck = node.stuck.as_ref()?;
-        let step = view
-            .planned(stuck.step)
-            .map_or("?", |step| step.key.as_str());
+        let step = view.planned(stuck.step).map_or("?", |step| step.key.as_str());
         let out = out_of(node);
-        Some(format!(
-            "repair {}: {step} did not undo ({}){out}",
-            node.name, stuck.reason
-        ))
+        Some(format!("repair {}: {step} did not undo ({}){out}", node.name, stuck.reason))
     });
     let of_fleet = view.history().stuck.iter().map(|stuck| {
         let step = describe::step(view.plan(), stuck.step);
@@ -91,7 +82,7 @@ fn for_holds(view: &RolloutView) -> Vec<String> {
         match &hold.cause {
             HoldCause::Person | HoldCause::Rule(_) => format!("zdu resume {id}  # {why}"),
             HoldCause::Unknown(no) => format!("{}: look at the node first", approve(*no, why)),
-            HoldCause::Manual(no) | HoldCause::PointOfNoReturn(no) => approve(*no, why),
+            HoldCause::PointOfNoReturn(no) => approve(*no, why),
         }
     });
     holds.collect()
@@ -100,18 +91,13 @@ fn for_holds(view: &RolloutView) -> Vec<String> {
 /// A manual step that waits without a hold of its own.
 fn for_manual_steps(view: &RolloutView) -> Vec<String> {
     let held: Vec<StepNo> = view.open_holds().filter_map(|hold| hold.step()).collect();
-    let active = view
-        .active()
-        .filter(|(planned, _)| !held.contains(&planned.no));
+    let active = view.active().filter(|(planned, _)| !held.contains(&planned.no));
     let asks = active.filter_map(|(planned, _)| {
         let Work::Manual { instruction } = &planned.work else {
             return None;
         };
         let id = view.id_text();
-        Some(format!(
-            "zdu approve {id} {}  # after: {instruction}",
-            planned.no
-        ))
+        Some(format!("zdu approve {id} {}  # after: {instruction}", planned.no))
     });
     asks.collect()
 }
@@ -127,10 +113,7 @@ fn first_failure(view: &RolloutView) -> Option<String> {
     let name = describe::step(view.plan(), planned.no);
     let node = planned.subject.node();
     let log = node.map_or_else(String::new, |node| {
-        format!(
-            "  # the whole output: zdu log {} --node {node}",
-            view.id_text()
-        )
+        format!("  # the whole output: zdu log {} --node {node}", view.id_text())
     });
     Some(format!("look at {name}: {end}{log}"))
 }

@@ -165,11 +165,7 @@ impl NodeView {
     }
 
     pub(crate) fn step_started(&mut self, step: &PlannedStep, is_undo: bool) {
-        if self
-            .stuck
-            .as_ref()
-            .is_some_and(|stuck| stuck.step == step.no)
-        {
+        if self.stuck.as_ref().is_some_and(|stuck| stuck.step == step.no) {
             self.stuck = None;
         }
         if !is_undo {

@@ -52,10 +52,7 @@ impl RolloutView {
     /// The rollout's id, when its first record is known.
     #[must_use]
     pub fn rollout(&self) -> Option<&RolloutId> {
-        self.history
-            .opening
-            .as_ref()
-            .map(|opening| &opening.rollout)
+        self.history.opening.as_ref().map(|opening| &opening.rollout)
     }
 
     /// The id for a command line; `ID` before the first record.
@@ -102,11 +99,7 @@ impl RolloutView {
     /// The phase a step is shown in: compensations stand in the plan's rollback phase.
     #[must_use]
     pub fn shown_phase<'a>(&'a self, step: &'a PlannedStep) -> &'a PhaseName {
-        if self.is_undo(step.no) {
-            &self.plan.rollback_phase
-        } else {
-            &step.phase
-        }
+        if self.is_undo(step.no) { &self.plan.rollback_phase } else { &step.phase }
     }
 
     /// The nodes, in the fleet's declared order.
@@ -152,9 +145,7 @@ impl RolloutView {
     pub fn failed(&self, subject: &Subject) -> bool {
         let phases = self.phases();
         let forward = phases.iter().filter(|p| ***p != self.plan.rollback_phase);
-        forward
-            .map(|phase| self.cell(subject, phase))
-            .any(|cell| cell.is_failed())
+        forward.map(|phase| self.cell(subject, phase)).any(|cell| cell.is_failed())
     }
 
     /// Steps that run, are asked about, or will be begun again.
@@ -166,24 +157,14 @@ impl RolloutView {
     /// The step a subject is at, when it is at one.
     #[must_use]
     pub fn current(&self, subject: &Subject) -> Option<Current> {
-        let (planned, step) = self
-            .active()
-            .find(|(planned, _)| planned.subject == *subject)?;
+        let (planned, step) = self.active().find(|(planned, _)| planned.subject == *subject)?;
         let (since, deadline) = span(planned, step)?;
-        Some(Current {
-            step: planned.no,
-            attempt: step.attempt(),
-            since,
-            deadline,
-        })
+        Some(Current { step: planned.no, attempt: step.attempt(), since, deadline })
     }
 
     /// The holds no person has ended yet.
     pub fn open_holds(&self) -> impl Iterator<Item = &HoldView> {
-        self.history
-            .holds
-            .iter()
-            .filter(|hold| hold.ended.is_none())
+        self.history.holds.iter().filter(|hold| hold.ended.is_none())
     }
 
     /// The ending that stands: the last one, unless a person reopened the rollout.
@@ -211,12 +192,7 @@ impl RolloutView {
     #[must_use]
     pub fn progress(&self) -> Progress {
         let passed = |no: &StepNo| self.step(*no).is_some_and(StepView::passed);
-        let mut progress = Progress {
-            stage: self.plan.stages.len(),
-            wave: 0,
-            passed: 0,
-            steps: 0,
-        };
+        let mut progress = Progress { stage: self.plan.stages.len(), wave: 0, passed: 0, steps: 0 };
         for (stage_index, stage) in self.plan.stages.iter().enumerate() {
             for (wave_index, wave) in stage.waves.iter().enumerate() {
                 let lanes = wave.lanes.iter().flat_map(|lane| &lane.steps);

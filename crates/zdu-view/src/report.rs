@@ -175,9 +175,9 @@ pub struct SampleReport {
     /// The member.
     pub member: Option<String>,
     /// Sessions in progress.
-    pub sessions: u64,
+    pub sessions: Option<u64>,
     /// Requests waiting.
-    pub queued: u64,
+    pub queued: Option<u64>,
     /// The product's own words.
     pub detail: String,
 }
@@ -334,44 +334,18 @@ pub fn report(view: &RolloutView, now: Timestamp, head: Option<&Digest>) -> Roll
         outcome: Outcome {
             status: status_name(view.verdict()),
             exit: view.verdict().map(|verdict| verdict.exit_code()),
-            verdict: view
-                .verdict()
-                .map_or_else(|| "has not ended".into(), describe::verdict),
+            verdict: view.verdict().map_or_else(|| "has not ended".into(), describe::verdict),
         },
         counts: counts(view),
         summary: summary_table(view),
         nodes,
         fleet: timelines.remove(&None).unwrap_or_default(),
-        retries: history
-            .schedules
-            .iter()
-            .map(|s| lists::retry(view, s))
-            .collect(),
-        unknowns: history
-            .unknowns
-            .iter()
-            .map(|u| lists::unknown(view, u))
-            .collect(),
-        decisions: history
-            .decisions
-            .iter()
-            .map(|d| lists::decision(view, d))
-            .collect(),
-        holds: history
-            .holds
-            .iter()
-            .map(|hold| lists::hold(view, hold, now))
-            .collect(),
-        requests: history
-            .requests
-            .iter()
-            .map(|r| lists::request(view, r))
-            .collect(),
-        rollbacks: history
-            .unwinds
-            .iter()
-            .map(|u| lists::rollback(view, u))
-            .collect(),
+        retries: history.schedules.iter().map(|s| lists::retry(view, s)).collect(),
+        unknowns: history.unknowns.iter().map(|u| lists::unknown(view, u)).collect(),
+        decisions: history.decisions.iter().map(|d| lists::decision(view, d)).collect(),
+        holds: history.holds.iter().map(|hold| lists::hold(view, hold, now)).collect(),
+        requests: history.requests.iter().map(|r| lists::request(view, r)).collect(),
+        rollbacks: history.unwinds.iter().map(|u| lists::rollback(view, u)).collect(),
         instances: history.instances.iter().map(lists::instance).collect(),
         controllers: history.controllers.iter().map(lists::controller).collect(),
         waited: lists::waited(view, now),

@@ -85,19 +85,15 @@ fn certificate(certificate: &Certificate) -> CertificateReport {
 }
 
 fn samples(reading: &InstanceReading) -> Vec<SampleReport> {
-    let InstanceReading {
-        instance,
-        error,
-        members,
-    } = reading;
-    let instance = instance.to_string();
+    let InstanceReading { balancer, instance, error, members } = reading;
+    let instance = format!("{balancer}/{instance}");
     if error.is_some() || members.is_empty() {
         return vec![SampleReport {
             instance,
             error: error.clone(),
             member: None,
-            sessions: 0,
-            queued: 0,
+            sessions: None,
+            queued: None,
             detail: String::new(),
         }];
     }
@@ -113,13 +109,7 @@ fn samples(reading: &InstanceReading) -> Vec<SampleReport> {
 }
 
 fn drift(drift: &Drift) -> DriftReport {
-    let Drift {
-        at,
-        instance,
-        member,
-        seen,
-        reasserted,
-    } = drift;
+    let Drift { at, instance, member, seen, reasserted } = drift;
     DriftReport {
         at: utc(*at),
         instance: instance.to_string(),
@@ -130,12 +120,7 @@ fn drift(drift: &Drift) -> DriftReport {
 }
 
 pub(crate) fn retry(view: &RolloutView, schedule: &ScheduleView) -> RetryReport {
-    let ScheduleView {
-        decided,
-        step,
-        at,
-        cause,
-    } = schedule;
+    let ScheduleView { decided, step, at, cause } = schedule;
     RetryReport {
         at: utc(*decided),
         due: utc(*at),
@@ -145,14 +130,7 @@ pub(crate) fn retry(view: &RolloutView, schedule: &ScheduleView) -> RetryReport 
 }
 
 pub(crate) fn unknown(view: &RolloutView, unknown: &UnknownView) -> UnknownReport {
-    let UnknownView {
-        at,
-        step,
-        attempt,
-        cause,
-        how,
-        resolved,
-    } = unknown;
+    let UnknownView { at, step, attempt, cause, how, resolved } = unknown;
     UnknownReport {
         at: utc(*at),
         step: describe::step(view.plan(), *step),
@@ -165,25 +143,13 @@ pub(crate) fn unknown(view: &RolloutView, unknown: &UnknownView) -> UnknownRepor
 }
 
 pub(crate) fn decision(view: &RolloutView, decision: &DecisionView) -> Said {
-    let DecisionView {
-        at,
-        step,
-        rule,
-        action,
-    } = decision;
+    let DecisionView { at, step, rule, action } = decision;
     let step = describe::step(view.plan(), *step);
-    Said {
-        at: utc(*at),
-        what: format!("rule {rule} about {step}: {}", describe::action(*action)),
-    }
+    Said { at: utc(*at), what: format!("rule {rule} about {step}: {}", describe::action(*action)) }
 }
 
 pub(crate) fn hold(view: &RolloutView, hold: &HoldView, now: Timestamp) -> HoldReport {
-    let HoldView {
-        since,
-        cause,
-        ended,
-    } = hold;
+    let HoldView { since, cause, ended } = hold;
     HoldReport {
         at: utc(*since),
         ended: ended.map(utc),
@@ -193,12 +159,7 @@ pub(crate) fn hold(view: &RolloutView, hold: &HoldView, now: Timestamp) -> HoldR
 }
 
 pub(crate) fn request(view: &RolloutView, asked: &RequestView) -> RequestReport {
-    let RequestView {
-        at,
-        request,
-        by,
-        reason,
-    } = asked;
+    let RequestView { at, request, by, reason } = asked;
     RequestReport {
         at: utc(*at),
         by: by.clone(),
@@ -208,57 +169,29 @@ pub(crate) fn request(view: &RolloutView, asked: &RequestView) -> RequestReport 
 }
 
 pub(crate) fn rollback(view: &RolloutView, unwind: &UnwindView) -> RollbackReport {
-    let UnwindView {
-        started,
-        scope,
-        steps,
-        cause,
-        ended,
-    } = unwind;
+    let UnwindView { started, scope, steps, cause, ended } = unwind;
     RollbackReport {
         at: utc(*started),
         ended: ended.map(utc),
         scope: describe::scope(scope),
         cause: cause.clone(),
-        steps: steps
-            .iter()
-            .map(|no| describe::step(view.plan(), *no))
-            .collect(),
+        steps: steps.iter().map(|no| describe::step(view.plan(), *no)).collect(),
     }
 }
 
 pub(crate) fn instance(change: &InstanceView) -> Said {
-    let InstanceView {
-        at,
-        instance,
-        up,
-        reason,
-    } = change;
-    let what = if *up {
-        "answers again"
-    } else {
-        "does not answer"
-    };
-    Said {
-        at: utc(*at),
-        what: format!("{instance} {what}: {reason}"),
-    }
+    let InstanceView { at, instance, up, reason } = change;
+    let what = if *up { "answers again" } else { "does not answer" };
+    Said { at: utc(*at), what: format!("{instance} {what}: {reason}") }
 }
 
 pub(crate) fn controller(controller: &ControllerView) -> Said {
     let ControllerView { at, epoch, owner } = controller;
-    Said {
-        at: utc(*at),
-        what: format!("{owner}, epoch {}", epoch.0),
-    }
+    Said { at: utc(*at), what: format!("{owner}, epoch {}", epoch.0) }
 }
 
 fn took(step: &StepView) -> u64 {
-    step.attempts
-        .iter()
-        .filter_map(AttemptView::took)
-        .map(|took| took.0)
-        .sum()
+    step.attempts.iter().filter_map(AttemptView::took).map(|took| took.0).sum()
 }
 
 pub(crate) fn waited(view: &RolloutView, now: Timestamp) -> Waited {
@@ -278,19 +211,15 @@ pub(crate) fn waited(view: &RolloutView, now: Timestamp) -> Waited {
         }
     }
     let holds = view.history().holds.iter();
-    waited.held_ms = holds
-        .map(|hold| hold.ended.unwrap_or(now).since(hold.since).0)
-        .sum();
+    waited.held_ms = holds.map(|hold| hold.ended.unwrap_or(now).since(hold.since).0).sum();
     let pauses = view.history().schedules.iter();
     waited.paused_ms = pauses.map(|pause| pause.at.since(pause.decided).0).sum();
     waited
 }
 
 pub(crate) fn slowest(view: &RolloutView) -> Vec<SlowStep> {
-    let mut steps: Vec<(u64, &PlannedStep, &StepView)> = view
-        .steps()
-        .map(|(planned, step)| (took(step), planned, step))
-        .collect();
+    let mut steps: Vec<(u64, &PlannedStep, &StepView)> =
+        view.steps().map(|(planned, step)| (took(step), planned, step)).collect();
     steps.retain(|(took, ..)| *took > 0);
     // Longest first; equal ones in plan order.
     steps.sort_by_key(|(took, planned, _)| (std::cmp::Reverse(*took), planned.no));

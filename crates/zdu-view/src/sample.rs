@@ -13,7 +13,7 @@ use zdu_model::plan::{
 use zdu_model::policy::{CertifyPolicy, DrainExpiry, FailureAction, FailureRule, Policy};
 use zdu_model::procedure::{Over, Phase, RollbackClass};
 use zdu_model::report::{
-    DrainEvidence, End, Evidence, InstanceReading, MemberReading, MemberState, Report,
+    DrainEvidence, End, Evidence, Held, InstanceReading, MemberReading, MemberState, Report,
 };
 use zdu_model::text::Text;
 use zdu_model::time::{Millis, Timestamp};
@@ -40,11 +40,7 @@ fn node(text: &str) -> Node {
 }
 
 pub(crate) fn member(node: &str) -> Member {
-    Member {
-        balancer: name("edge"),
-        backend: "gateway".into(),
-        server: node.into(),
-    }
+    Member { balancer: name("edge"), backend: "gateway".into(), server: node.into() }
 }
 
 fn policy() -> Policy {
@@ -54,10 +50,7 @@ fn policy() -> Policy {
         soak: Millis::from_secs(120),
         drain_deadline: Millis::from_secs(300),
         on_drain_deadline: DrainExpiry::Fail,
-        certify: CertifyPolicy {
-            samples: 3,
-            interval: Millis::from_secs(1),
-        },
+        certify: CertifyPolicy { samples: 3, interval: Millis::from_secs(1) },
         ready_deadline: Millis::from_secs(300),
         serving_deadline: Millis::from_secs(60),
         capacity_deadline: Millis::from_secs(600),
@@ -119,29 +112,17 @@ pub(crate) fn plan(nodes: &[&str]) -> Arc<Plan> {
         let subject = Subject::Node(name(node));
         let sysupgrade = "/opt/Axway-7.5.3/apigateway/upgrade/bin/sysupgrade";
         let export = run(&[sysupgrade, "export"]);
-        let upgrade = [
-            sysupgrade,
-            "upgrade",
-            "--cass_host",
-            "localhost",
-            "--cass_port",
-            "9160",
-        ];
+        let upgrade = [sysupgrade, "upgrade", "--cass_host", "localhost", "--cass_port", "9160"];
         let list = vec![
             steps.add("sysupgrade_export", "EXPORT", &subject, export),
             steps.add("sysupgrade_upgrade", "UPGRADE", &subject, run(&upgrade)),
         ];
-        lanes.push(Lane {
-            subject,
-            steps: list,
-        });
+        lanes.push(Lane { subject, steps: list });
     }
     for node in nodes {
         let subject = Subject::Node(name(node));
         let mut add = |key: &str, phase: &str, work: Work| steps.add(key, phase, &subject, work);
-        let guard = Work::Guard {
-            group: name("gateway"),
-        };
+        let guard = Work::Guard { group: name("gateway") };
         let list = vec![
             add("guard", "PRE-APPLY", guard),
             add("drain", "PRE-APPLY", Work::Drain),
@@ -160,34 +141,17 @@ pub(crate) fn plan(nodes: &[&str]) -> Arc<Plan> {
         let gate = vec![steps.add("soak", "POST-APPLY", &Subject::Fleet, soak)];
         let apply = usize::try_from(list[3].0).expect("few steps");
         steps.0[apply].undo = undo;
-        waves.push(Wave {
-            lanes: vec![Lane {
-                subject,
-                steps: list,
-            }],
-            parallel: 1,
-            gate,
-        });
+        waves.push(Wave { lanes: vec![Lane { subject, steps: list }], parallel: 1, gate });
     }
     let parallel = u32::try_from(nodes.len()).expect("few nodes");
-    let first = Wave {
-        lanes,
-        parallel,
-        gate: vec![],
-    };
-    let stages = vec![
-        stage("prepare", Over::Nodes, vec![first]),
-        stage("apply", Over::Rolling, waves),
-    ];
+    let first = Wave { lanes, parallel, gate: vec![] };
+    let stages =
+        vec![stage("prepare", Over::Nodes, vec![first]), stage("apply", Over::Rolling, waves)];
     Arc::new(whole(nodes, stages, steps.0))
 }
 
 fn stage(text: &str, over: Over, waves: Vec<Wave>) -> PlannedStage {
-    PlannedStage {
-        name: name(text),
-        over,
-        waves,
-    }
+    PlannedStage { name: name(text), over, waves }
 }
 
 fn whole(nodes: &[&str], stages: Vec<PlannedStage>, steps: Vec<PlannedStep>) -> Plan {
@@ -199,10 +163,7 @@ fn whole(nodes: &[&str], stages: Vec<PlannedStage>, steps: Vec<PlannedStep>) -> 
         ("POST-APPLY", 74),
         ("ROLLBACK", 75),
     ];
-    let phase = |(text, exit): (&str, u8)| Phase {
-        name: name(text),
-        exit,
-    };
+    let phase = |(text, exit): (&str, u8)| Phase { name: name(text), exit };
     Plan {
         format: PLAN_FORMAT,
         tool: "0.1.0".into(),
@@ -219,10 +180,7 @@ fn whole(nodes: &[&str], stages: Vec<PlannedStage>, steps: Vec<PlannedStep>) -> 
         },
         procedure: name("axway-apigateway"),
         procedure_digest: Digest("0".repeat(64)),
-        release: Release {
-            from: "7.5.3".into(),
-            to: "7.7".into(),
-        },
+        release: Release { from: "7.5.3".into(), to: "7.7".into() },
         policy: policy(),
         phases: phases.into_iter().map(phase).collect(),
         rollback_phase: name("ROLLBACK"),
@@ -249,11 +207,7 @@ pub(crate) struct Story {
 impl Story {
     /// A rollout that was started and that a controller drives.
     pub(crate) fn begin(nodes: &[&str]) -> Self {
-        let mut story = Self {
-            plan: plan(nodes),
-            records: vec![],
-            now: START,
-        };
+        let mut story = Self { plan: plan(nodes), records: vec![], now: START };
         story.tell(Event::RolloutStarted {
             rollout: name("r1"),
             plan: Digest("ab".repeat(32)),
@@ -262,21 +216,13 @@ impl Story {
             release: story.plan.release.clone(),
             by: "ada".into(),
         });
-        story.tell(Event::ControllerStarted {
-            epoch: Epoch(1),
-            owner: "ada@ops:100".into(),
-        });
+        story.tell(Event::ControllerStarted { epoch: Epoch(1), owner: "ada@ops:100".into() });
         story
     }
 
     pub(crate) fn tell(&mut self, event: Event) {
         let seq = Seq(u64::try_from(self.records.len()).expect("few records") + 1);
-        self.records.push(Record {
-            seq,
-            at: self.now,
-            epoch: Epoch(1),
-            event,
-        });
+        self.records.push(Record { seq, at: self.now, epoch: Epoch(1), event });
         self.now = self.now.after(Millis::from_secs(1));
     }
 
@@ -293,12 +239,7 @@ impl Story {
     }
 
     pub(crate) fn end(&mut self, step: StepNo, attempt: Attempt, class: Class, report: Report) {
-        self.tell(Event::StepEnded {
-            step,
-            attempt,
-            class,
-            report,
-        });
+        self.tell(Event::StepEnded { step, attempt, class, report });
     }
 
     pub(crate) fn pass(&mut self, step: StepNo) {
@@ -344,10 +285,7 @@ fn forward(plan: &Plan) -> Vec<StepNo> {
     let waves = plan.stages.iter().flat_map(|stage| &stage.waves);
     waves
         .flat_map(|wave| {
-            let lanes = wave
-                .lanes
-                .iter()
-                .flat_map(|lane| lane.steps.iter().copied());
+            let lanes = wave.lanes.iter().flat_map(|lane| lane.steps.iter().copied());
             lanes.chain(wave.gate.iter().copied())
         })
         .collect()
@@ -357,15 +295,17 @@ fn certificate(plan: &Plan, step: StepNo) -> Evidence {
     let node = plan.step(step).subject.node().expect("a node is certified");
     Evidence::Drain(DrainEvidence {
         instances: vec![InstanceReading {
+            balancer: name("edge"),
             instance: name("lb-a"),
             error: None,
             members: vec![MemberReading {
                 node: node.clone(),
                 member: member(node.as_str()),
                 state: MemberState::Maintenance,
-                sessions: 0,
-                queued: 0,
-                weight: 0,
+                held: Held::Maint,
+                sessions: Some(0),
+                queued: Some(0),
+                weight: Some((0, 1)),
                 detail: "MAINT".into(),
             }],
         }],

@@ -88,11 +88,7 @@ pub fn status(view: &RolloutView, lease: Option<&Lease>, now: Timestamp) -> Stat
     Status {
         schema: 1,
         rollout: view.rollout().map(ToString::to_string),
-        status: if held && running {
-            "HELD".into()
-        } else {
-            status_name(view.verdict())
-        },
+        status: if held && running { "HELD".into() } else { status_name(view.verdict()) },
         exit: view.verdict().map(|verdict| verdict.exit_code()),
         held,
         lease: lease.cloned(),
@@ -138,17 +134,8 @@ pub fn status_text(
     now: Timestamp,
     offset: Offset,
 ) -> String {
-    let Status {
-        status,
-        counts,
-        waiting,
-        next,
-        driven,
-        at,
-        steps_passed,
-        steps,
-        ..
-    } = status(view, lease, now);
+    let Status { status, counts, waiting, next, driven, at, steps_passed, steps, .. } =
+        status(view, lease, now);
     let release = &view.plan().release;
     let mut lines = vec![
         format!(
@@ -161,10 +148,7 @@ pub fn status_text(
         ),
         format!("status:   {status}"),
         format!("driven:   {}", lease_text(view, lease, driven, offset)),
-        format!(
-            "at:       {at}, {steps_passed} of {steps} steps, {}",
-            span(view.duration(now))
-        ),
+        format!("at:       {at}, {steps_passed} of {steps} steps, {}", span(view.duration(now))),
         format!("nodes:    {}", counts_text(&counts, "nodes")),
     ];
     for wait in &waiting {
@@ -173,10 +157,7 @@ pub fn status_text(
     for line in &next {
         lines.push(format!("next:     {line}"));
     }
-    let text: Vec<String> = lines
-        .iter()
-        .map(|line| crate::lines::printable(line))
-        .collect();
+    let text: Vec<String> = lines.iter().map(|line| crate::lines::printable(line)).collect();
     format!("{}\n{}", text.join("\n"), summary_table(view))
 }
 
@@ -185,18 +166,12 @@ fn lease_text(view: &RolloutView, lease: Option<&Lease>, driven: bool, offset: O
     match lease {
         Some(lease) if driven => {
             let until = moment(lease.until, offset);
-            format!(
-                "by {}, epoch {}, lease until {until}",
-                lease.owner, lease.epoch
-            )
+            format!("by {}, epoch {}, lease until {until}", lease.owner, lease.epoch)
         }
         _ if view.verdict().is_some() => "by nobody: it has ended".into(),
         Some(lease) => {
             let until = moment(lease.until, offset);
-            format!(
-                "by nobody: the lease of {} ended at {until}; zdu resume {id}",
-                lease.owner
-            )
+            format!("by nobody: the lease of {} ended at {until}; zdu resume {id}", lease.owner)
         }
         None => format!("by nobody; zdu resume {id}"),
     }
@@ -205,27 +180,15 @@ fn lease_text(view: &RolloutView, lease: Option<&Lease>, driven: bool, offset: O
 /// A wait in one line: who, on what, since when and until when.
 #[must_use]
 pub fn wait_text(wait: &Waiting, now: Timestamp, offset: Offset) -> String {
-    let Waiting {
-        subject,
-        step: _,
-        on,
-        since,
-        until,
-        command,
-    } = wait;
+    let Waiting { subject, step: _, on, since, until, command } = wait;
     let who = describe::subject(subject);
     let elapsed = span(now.since(*since));
     let until = until.map_or_else(String::new, |until| {
-        let left = if until > now {
-            format!("{} left", span(until.since(now)))
-        } else {
-            "passed".into()
-        };
+        let left =
+            if until > now { format!("{} left", span(until.since(now))) } else { "passed".into() };
         format!(", until {} ({left})", moment(until, offset))
     });
-    let command = command
-        .as_ref()
-        .map_or_else(String::new, |c| format!("; {c}"));
+    let command = command.as_ref().map_or_else(String::new, |c| format!("; {c}"));
     format!("{on} [{who}, for {elapsed}{until}]{command}")
 }
 
@@ -240,9 +203,7 @@ mod tests {
         let mut story = Story::begin(&["node-a"]);
         let step = story.no("sysupgrade_export", "node-a");
         story.fail(step, 7);
-        story.tell(Event::HoldStarted {
-            cause: HoldCause::Rule(step),
-        });
+        story.tell(Event::HoldStarted { cause: HoldCause::Rule(step) });
         story
     }
 

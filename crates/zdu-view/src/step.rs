@@ -128,32 +128,16 @@ impl StepView {
     pub(crate) fn begin(&mut self, attempt: Attempt, at: Timestamp) {
         self.went_on = false;
         self.state = StepState::Running { since: at };
-        self.attempts.push(AttemptView {
-            attempt,
-            started: at,
-            end: None,
-        });
+        self.attempts.push(AttemptView { attempt, started: at, end: None });
     }
 
     pub(crate) fn end(&mut self, attempt: Attempt, end: AttemptEnd) {
-        self.state = StepState::Ended {
-            at: end.at,
-            class: end.class,
-        };
-        match self
-            .attempts
-            .iter_mut()
-            .rev()
-            .find(|a| a.attempt == attempt)
-        {
+        self.state = StepState::Ended { at: end.at, class: end.class };
+        match self.attempts.iter_mut().rev().find(|a| a.attempt == attempt) {
             Some(known) => known.end = Some(end),
             // An end without its begin does not come from a whole journal; the view keeps what
             // it was told and leaves it to the engine to refuse such a journal.
-            None => self.attempts.push(AttemptView {
-                attempt,
-                started: end.at,
-                end: Some(end),
-            }),
+            None => self.attempts.push(AttemptView { attempt, started: end.at, end: Some(end) }),
         }
     }
 }

@@ -24,11 +24,7 @@ use zdu_model::time::{Millis, Timestamp};
 use zdu_model::verdict::Verdict;
 
 fn ask(story: &mut Story, request: Request) {
-    story.tell(Event::Requested {
-        request,
-        by: "ada".into(),
-        reason: "ticket 7".into(),
-    });
+    story.tell(Event::Requested { request, by: "ada".into(), reason: "ticket 7".into() });
 }
 
 fn hold(story: &mut Story, cause: HoldCause) {
@@ -41,11 +37,7 @@ fn rolled_back(stuck: bool) -> Story {
     let apply = story.no("sysupgrade_apply", "node-a");
     story.pass_until(Some(apply));
     story.fail(apply, 3);
-    story.tell(Event::FailureDecided {
-        step: apply,
-        rule: 0,
-        action: FailureAction::RollbackNode,
-    });
+    story.tell(Event::FailureDecided { step: apply, rule: 0, action: FailureAction::RollbackNode });
     let undo = story.plan.step(apply).undo.clone();
     let scope = UnwindScope::Node(name("node-a"));
     story.tell(Event::UnwindStarted {
@@ -60,11 +52,7 @@ fn rolled_back(stuck: bool) -> Story {
             step: undo[0],
             reason: "exit code 9".into(),
         });
-        story.tell(Event::RolloutEnded {
-            verdict: Verdict::Stuck {
-                nodes: vec![name("node-a")],
-            },
-        });
+        story.tell(Event::RolloutEnded { verdict: Verdict::Stuck { nodes: vec![name("node-a")] } });
         return story;
     }
     for step in undo {
@@ -95,22 +83,14 @@ fn eventful() -> Story {
     story.end(export, 2, Class::Succeeded, Report::bare(End::Exited(0)));
     let upgrade = story.no("sysupgrade_upgrade", "node-a");
     story.start(upgrade, 1);
-    story.tell(Event::ControllerStarted {
-        epoch: Epoch(2),
-        owner: "bob@ops:200".into(),
-    });
+    story.tell(Event::ControllerStarted { epoch: Epoch(2), owner: "bob@ops:200".into() });
     story.tell(Event::StepUnknown {
         step: upgrade,
         attempt: 1,
         cause: "the controller was restarted".into(),
         how: Inquiry::Recover,
     });
-    story.end(
-        upgrade,
-        1,
-        Class::Unknown,
-        Report::bare(End::Lost("reboot".into())),
-    );
+    story.end(upgrade, 1, Class::Unknown, Report::bare(End::Lost("reboot".into())));
     hold(&mut story, HoldCause::Unknown(upgrade));
     ask(&mut story, Request::Approve(upgrade));
     story.end(upgrade, 1, Class::Succeeded, Report::bare(End::Done));
@@ -148,15 +128,7 @@ fn cell(view: &RolloutView, node: &str, phase: &str) -> PhaseCell {
 fn a_node_walks_from_serving_to_serving() {
     let mut story = Story::begin(&["node-a"]);
     let mut seen = vec![state(&story.view(), "node-a")];
-    let keys = [
-        "guard",
-        "drain",
-        "certify",
-        "sysupgrade_apply",
-        "ready",
-        "undrain",
-        "serving",
-    ];
+    let keys = ["guard", "drain", "certify", "sysupgrade_apply", "ready", "undrain", "serving"];
     for key in keys {
         let step = story.no(key, "node-a");
         story.start(step, 1);
@@ -209,10 +181,7 @@ fn a_stuck_node_that_a_person_resumes_is_no_longer_stuck_when_its_undo_begins() 
     ask(&mut story, Request::Resume);
     let view = story.view();
     assert_eq!(view.verdict(), None, "a resume reopens the rollout");
-    assert_eq!(
-        view.waiting()[0].on,
-        "a person to repair what could not be put back: exit code 9"
-    );
+    assert_eq!(view.waiting()[0].on, "a person to repair what could not be put back: exit code 9");
     let undo = story.no("start_old", "node-a");
     story.start(undo, 2);
     assert_eq!(state(&story.view(), "node-a"), NodeState::Out);
@@ -233,10 +202,7 @@ fn an_unknown_outcome_is_kept_with_how_it_was_resolved() {
     let view = eventful().view();
     let unknown = &view.history().unknowns[0];
     // The node's record did not tell; the person who approved did.
-    assert_eq!(
-        unknown.resolved.map(|(_, class)| class),
-        Some(Class::Succeeded)
-    );
+    assert_eq!(unknown.resolved.map(|(_, class)| class), Some(Class::Succeeded));
     let upgrade = view.step(unknown.step).expect("in the plan");
     assert!(upgrade.passed());
     assert_eq!(upgrade.attempts.len(), 1);
@@ -258,11 +224,7 @@ fn a_wait_says_on_what_since_when_and_until_when() {
     let why = End::Waiting("edge/lb-b: 1 of 2 serve".into());
     story.end(guard, 1, Class::Again, Report::bare(why));
     let due = story.now.after(Millis::from_secs(2));
-    story.tell(Event::StepScheduled {
-        step: guard,
-        at: due,
-        cause: ScheduleCause::Again,
-    });
+    story.tell(Event::StepScheduled { step: guard, at: due, cause: ScheduleCause::Again });
     let waiting = story.view().waiting();
     assert_eq!(waiting.len(), 1);
     assert_eq!(
@@ -282,9 +244,7 @@ fn a_hold_waits_for_a_person_with_the_command_that_ends_it() {
     ask(&mut story, Request::Approve(step));
     let wait = story.view().waiting().remove(0);
     assert_eq!(wait.on, "the controller's next turn");
-    story.tell(Event::RolloutEnded {
-        verdict: Verdict::Held,
-    });
+    story.tell(Event::RolloutEnded { verdict: Verdict::Held });
     let wait = story.view().waiting().remove(0);
     assert_eq!(wait.command.as_deref(), Some("zdu resume r1"));
     assert_eq!(next_commands(&story.view()), ["zdu resume r1"]);
@@ -296,11 +256,7 @@ fn going_on_by_rule_shows_a_warning_in_place_of_a_failure() {
     let step = story.no("sysupgrade_export", "node-a");
     story.fail(step, 5);
     assert_eq!(cell(&story.view(), "node-a", "EXPORT").text(), "FAILED (5)");
-    story.tell(Event::FailureDecided {
-        step,
-        rule: 0,
-        action: FailureAction::GoOn,
-    });
+    story.tell(Event::FailureDecided { step, rule: 0, action: FailureAction::GoOn });
     assert_eq!(cell(&story.view(), "node-a", "EXPORT").text(), "WARNED (5)");
 }
 
@@ -310,9 +266,7 @@ fn a_phase_cut_short_by_the_end_of_the_rollout_is_partial() {
     let guard = story.no("guard", "node-a");
     story.pass(guard);
     assert_eq!(cell(&story.view(), "node-a", "PRE-APPLY").text(), "RUNNING");
-    story.tell(Event::RolloutEnded {
-        verdict: Verdict::Aborted,
-    });
+    story.tell(Event::RolloutEnded { verdict: Verdict::Aborted });
     assert_eq!(cell(&story.view(), "node-a", "PRE-APPLY").text(), "PARTIAL");
 }
 
@@ -324,9 +278,7 @@ fn a_record_of_a_newer_zdu_is_skipped_and_counted() {
     assert_eq!(view.skipped(), 1);
     let known = r#"{"seq":4,"at":1,"epoch":1,"event":{"step_started":{"step":0,"attempt":1}}}"#;
     assert!(view.apply_json(known));
-    let started = StepState::Running {
-        since: Timestamp(1),
-    };
+    let started = StepState::Running { since: Timestamp(1) };
     assert_eq!(view.step(StepNo(0)).map(|step| step.state), Some(started));
 }
 
@@ -372,24 +324,15 @@ fn the_markdown_report_tells_the_same_and_no_word_of_a_node_becomes_markup() {
     for part in expected {
         assert!(page.contains(part), "{part:?} is not in\n{page}");
     }
-    assert!(
-        !page.contains("## Rollbacks"),
-        "a section without facts was written"
-    );
+    assert!(!page.contains("## Rollbacks"), "a section without facts was written");
 }
 
 /// Draws everything a view can draw, so that a panic anywhere shows.
 fn draw(view: &RolloutView, record: &Record) {
-    let lines = Lines {
-        offset: Offset::UTC,
-        palette: Palette::Plain,
-    };
+    let lines = Lines { offset: Offset::UTC, palette: Palette::Plain };
     assert!(!lines.of(view, record).is_empty());
     assert!(!describe::event(view.plan(), &record.event).is_empty());
-    let room = Room {
-        width: 80,
-        lines: 6,
-    };
+    let room = Room { width: 80, lines: 6 };
     assert!(live(view, record.at, room).len() <= room.lines);
     assert!(!status_text(view, None, record.at, Offset::UTC).is_empty());
     assert!(!markdown(&report(view, record.at, None)).is_empty());
@@ -415,9 +358,7 @@ fn check(story: &Story) {
 fn every_prefix_of_a_story_can_be_drawn_and_says_on_what_it_waits() {
     let mut success = Story::begin(&["node-a", "node-b"]);
     success.pass_until(None);
-    success.tell(Event::RolloutEnded {
-        verdict: Verdict::Succeeded,
-    });
+    success.tell(Event::RolloutEnded { verdict: Verdict::Succeeded });
     for story in [success, rolled_back(false), rolled_back(true), eventful()] {
         check(&story);
     }
@@ -470,11 +411,7 @@ impl Dice {
     fn event(&mut self) -> Event {
         let step = self.step();
         let attempt = u32::try_from(self.roll(3)).expect("small");
-        let node = if self.roll(4) == 0 {
-            "nowhere"
-        } else {
-            "node-a"
-        };
+        let node = if self.roll(4) == 0 { "nowhere" } else { "node-a" };
         let steps = vec![step, self.step()];
         let cause = HoldCause::Rule(step);
         match self.roll(13) {
@@ -485,12 +422,7 @@ impl Dice {
                 class: self.class(),
                 report: Report::with(self.end(), Evidence::Version("7.7".into())),
             },
-            5 => Event::StepUnknown {
-                step,
-                attempt,
-                cause: "cut".into(),
-                how: Inquiry::Observe,
-            },
+            5 => Event::StepUnknown { step, attempt, cause: "cut".into(), how: Inquiry::Observe },
             6 => Event::StepScheduled {
                 step,
                 at: Timestamp(self.roll(u64::MAX)),
@@ -506,20 +438,14 @@ impl Dice {
                 steps,
                 cause: "no".into(),
             },
-            9 => Event::UnwindEnded {
-                scope: UnwindScope::Node(name(node)),
-            },
+            9 => Event::UnwindEnded { scope: UnwindScope::Node(name(node)) },
             10 => Event::HoldStarted { cause },
             11 => Event::Requested {
                 request: Request::Resume,
                 by: "ada".into(),
                 reason: String::new(),
             },
-            _ => Event::FailureDecided {
-                step,
-                rule: 99,
-                action: FailureAction::GoOn,
-            },
+            _ => Event::FailureDecided { step, rule: 99, action: FailureAction::GoOn },
         }
     }
 }
@@ -535,12 +461,7 @@ fn any_records_in_any_order_can_be_folded_and_drawn() {
         }
         // Out of order in time, too: a clock may go back between two controllers.
         let at = Timestamp(dice.roll(START.0));
-        story.records.push(Record {
-            seq: Seq(1),
-            at,
-            epoch: Epoch(0),
-            event: dice.event(),
-        });
+        story.records.push(Record { seq: Seq(1), at, epoch: Epoch(0), event: dice.event() });
         check(&story);
     }
 }

@@ -22,10 +22,7 @@ pub fn status_name(verdict: Option<&Verdict>) -> String {
     match verdict {
         None => "RUNNING".into(),
         Some(Verdict::Succeeded) => "SUCCESS".into(),
-        Some(Verdict::Failed {
-            exit: exit::FATAL_ERROR,
-            ..
-        }) => "FATAL_ERROR".into(),
+        Some(Verdict::Failed { exit: exit::FATAL_ERROR, .. }) => "FATAL_ERROR".into(),
         Some(Verdict::Failed { phase, .. }) => format!("{}_FAILED", upper_snake(phase.as_str())),
         Some(Verdict::RolledBack) => "ROLLED_BACK".into(),
         Some(Verdict::Stuck { .. }) => "ROLLBACK_FAILED".into(),
@@ -49,11 +46,7 @@ pub fn upper_snake(name: &str) -> String {
 pub fn summary_table(view: &RolloutView) -> String {
     let rows = rows(view);
     let phases = rows.iter().flat_map(|row| row.iter().skip(1));
-    let cell = phases
-        .map(String::len)
-        .max()
-        .unwrap_or(0)
-        .max(CELL_WIDTH_MIN);
+    let cell = phases.map(String::len).max().unwrap_or(0).max(CELL_WIDTH_MIN);
     let names = rows.iter().filter_map(|row| row.first());
     let name = names.map(String::len).max().unwrap_or(0).max(cell);
     let columns = rows.first().map_or(1, Vec::len);
@@ -109,9 +102,7 @@ fn rows(view: &RolloutView) -> Vec<Vec<String>> {
 /// Gates alone (soak, front probes) do not earn a row of their own until one of them fails.
 fn has_fleet_row(view: &RolloutView) -> bool {
     let stages = view.plan().stages.iter();
-    let mut lanes = stages
-        .flat_map(|stage| &stage.waves)
-        .flat_map(|wave| &wave.lanes);
+    let mut lanes = stages.flat_map(|stage| &stage.waves).flat_map(|wave| &wave.lanes);
     lanes.any(|lane| lane.subject == Subject::Fleet) || view.failed(&Subject::Fleet)
 }
 
@@ -126,9 +117,7 @@ mod tests {
     fn a_success_is_the_table_of_the_source_document() {
         let mut story = Story::begin(&["Node-A", "Node-B", "Node-C"]);
         story.pass_until(None);
-        story.tell(Event::RolloutEnded {
-            verdict: Verdict::Succeeded,
-        });
+        story.tell(Event::RolloutEnded { verdict: Verdict::Succeeded });
         let expected = "\
 Summary table (Status.SUCCESS):
     +------------+------------+------------+------------+------------+------------+------------+
@@ -168,18 +157,12 @@ Summary table (Status.UPGRADE_FAILED):
         let bad = story.no("sysupgrade_upgrade", "Node-C");
         story.pass_until(Some(bad));
         story.fail(bad, 100);
-        story.tell(Event::RolloutEnded {
-            verdict: failed("UPGRADE", 71),
-        });
+        story.tell(Event::RolloutEnded { verdict: failed("UPGRADE", 71) });
         assert_eq!(summary_table(&story.view()), FAILED);
     }
 
     fn failed(text: &str, exit: u8) -> Verdict {
-        Verdict::Failed {
-            phase: name(text),
-            exit,
-            rolled_back: vec![],
-        }
+        Verdict::Failed { phase: name(text), exit, rolled_back: vec![] }
     }
 
     #[test]

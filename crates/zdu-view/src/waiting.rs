@@ -58,9 +58,7 @@ impl RolloutView {
             }));
         }
         let named: Vec<StepNo> = self.open_holds().filter_map(HoldView::step).collect();
-        let active = self
-            .active()
-            .filter(|(planned, _)| !named.contains(&planned.no));
+        let active = self.active().filter(|(planned, _)| !named.contains(&planned.no));
         list.extend(active.filter_map(|(planned, step)| self.at_step(planned, step)));
         list.extend(self.repairs());
         if list.is_empty() {
@@ -74,9 +72,9 @@ impl RolloutView {
         let id = self.id_text();
         let command = match &hold.cause {
             HoldCause::Person | HoldCause::Rule(_) => format!("zdu resume {id}"),
-            HoldCause::Unknown(step)
-            | HoldCause::Manual(step)
-            | HoldCause::PointOfNoReturn(step) => format!("zdu approve {id} {step}"),
+            HoldCause::Unknown(step) | HoldCause::PointOfNoReturn(step) => {
+                format!("zdu approve {id} {step}")
+            }
         };
         let deadline = self.plan().policy.hold_deadline;
         Waiting {
@@ -93,17 +91,12 @@ impl RolloutView {
         let (since, until) = span(planned, step)?;
         let on = match step.state {
             StepState::Running { .. } => running(planned),
-            StepState::Inquiring {
-                how: Inquiry::Recover,
-                ..
-            } => format!(
-                "the node's own record of {}, whose end is not known",
-                planned.key
-            ),
-            StepState::Inquiring {
-                how: Inquiry::Observe,
-                ..
-            } => format!("the probes that tell whether {} happened", planned.key),
+            StepState::Inquiring { how: Inquiry::Recover, .. } => {
+                format!("the node's own record of {}, whose end is not known", planned.key)
+            }
+            StepState::Inquiring { how: Inquiry::Observe, .. } => {
+                format!("the probes that tell whether {} happened", planned.key)
+            }
             StepState::Scheduled { cause, .. } => {
                 let why = match step.last_end().map(|end| &end.report.end) {
                     Some(End::Waiting(why) | End::NotMet(why)) => format!(": {why}"),
@@ -135,10 +128,7 @@ impl RolloutView {
             Waiting {
                 subject: subject.unwrap_or(Subject::Fleet),
                 step: Some(stuck.step),
-                on: format!(
-                    "a person to repair what could not be put back: {}",
-                    stuck.reason
-                ),
+                on: format!("a person to repair what could not be put back: {}", stuck.reason),
                 since: stuck.at,
                 until: None,
                 command: Some(format!("zdu resume {}", self.id_text())),

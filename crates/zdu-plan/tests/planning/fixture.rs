@@ -40,11 +40,7 @@ fn open_place(kind: &str, name: &str) -> Piece {
 
 /// The command of a step; absent for every other kind of work.
 pub(crate) fn command(work: &mut Work) -> Option<&mut Run> {
-    if let Work::Run(run) = work {
-        Some(run)
-    } else {
-        None
-    }
+    if let Work::Run(run) = work { Some(run) } else { None }
 }
 
 impl Render for Braces {
@@ -76,10 +72,9 @@ impl Render for Braces {
         let wanted = match template.0.as_str() {
             "always" => return Ok(true),
             "never" => return Ok(false),
-            text => text.strip_prefix("node=").ok_or_else(|| RenderError {
-                template: template.0.clone(),
-                why: why(),
-            })?,
+            text => text
+                .strip_prefix("node=")
+                .ok_or_else(|| RenderError { template: template.0.clone(), why: why() })?,
         };
         Ok(scope.node.as_ref().is_some_and(|node| node.name == wanted))
     }
@@ -137,10 +132,7 @@ pub(crate) fn fleet(groups: Vec<Group>) -> Fleet {
         groups,
         balancers: [("edge".to_string().try_into().expect("valid"), edge)].into(),
         hosts: BTreeMap::new(),
-        front: vec![Front {
-            http: "https://shop.example/".into(),
-            timeout: Millis::from_secs(5),
-        }],
+        front: vec![Front { http: "https://shop.example/".into(), timeout: Millis::from_secs(5) }],
     }
 }
 
@@ -180,9 +172,7 @@ pub(crate) fn disruptive(id: &str, words: &str, undo: &str) -> Step {
 }
 
 pub(crate) fn probe(words: &str) -> ProbeTemplate {
-    let Action::Run(run) = run(words) else {
-        unreachable!("run makes a command")
-    };
+    let Action::Run(run) = run(words) else { unreachable!("run makes a command") };
     ProbeTemplate {
         ask: AskTemplate::Run(run),
         want: WantTemplate::default(),
@@ -213,13 +203,7 @@ pub(crate) fn procedure(stages: Vec<Stage>) -> Procedure {
         name: "restart".to_string().try_into().expect("valid"),
         summary: "restarts".into(),
         source: "this test".into(),
-        phases: names
-            .iter()
-            .map(|name| Phase {
-                name: phase(name),
-                exit: 80,
-            })
-            .collect(),
+        phases: names.iter().map(|name| Phase { name: phase(name), exit: 80 }).collect(),
         rollback_phase: phase("ROLLBACK"),
         vars: BTreeMap::new(),
         secrets: BTreeMap::new(),
@@ -238,10 +222,7 @@ pub(crate) fn policy() -> Policy {
         soak: minutes(2),
         drain_deadline: minutes(5),
         on_drain_deadline: DrainExpiry::Fail,
-        certify: CertifyPolicy {
-            samples: 3,
-            interval: Millis::from_secs(1),
-        },
+        certify: CertifyPolicy { samples: 3, interval: Millis::from_secs(1) },
         ready_deadline: minutes(3),
         serving_deadline: minutes(1),
         capacity_deadline: minutes(10),
@@ -257,20 +238,13 @@ pub(crate) fn policy() -> Policy {
 
 /// Three nodes, two of which must serve, and one rolling stage that stops and starts each.
 pub(crate) fn input() -> Input {
-    let steps = vec![disruptive(
-        "switch",
-        "switch {{node}} {{to}}",
-        "switch {{node}} {{from}}",
-    )];
+    let steps = vec![disruptive("switch", "switch {{node}} {{to}}", "switch {{node}} {{from}}")];
     Input {
         fleet: fleet(vec![group("api", 2, &["node-a", "node-b", "node-c"])]),
         procedure: procedure(vec![stage("apply", Over::Rolling, steps)]),
         procedure_digest: Digest("0123456789abcdef".into()),
         policy: policy(),
-        release: Release {
-            from: "1.0".into(),
-            to: "2.0".into(),
-        },
+        release: Release { from: "1.0".into(), to: "2.0".into() },
         vars: BTreeMap::new(),
         tool: "test".into(),
         observed: Observed::default(),
@@ -312,12 +286,7 @@ pub(crate) fn outline(plan: &Plan) -> String {
     let mut lines = Vec::new();
     for stage in &plan.stages {
         for (index, wave) in stage.waves.iter().enumerate() {
-            lines.push(format!(
-                "{} wave {}, parallel {}",
-                stage.name,
-                index + 1,
-                wave.parallel
-            ));
+            lines.push(format!("{} wave {}, parallel {}", stage.name, index + 1, wave.parallel));
             for no in wave.lanes.iter().flat_map(|lane| &lane.steps) {
                 lines.push(format!("  {}", line(plan, *no)));
                 for back in &plan.step(*no).undo {

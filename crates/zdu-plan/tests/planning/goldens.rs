@@ -33,11 +33,7 @@ fn a_rolling_lane_guards_drains_certifies_works_proves_and_returns() {
   gate 15 fleet front POST-APPLY
 "
     );
-    assert_eq!(
-        wave.matches("gate").count(),
-        6,
-        "a gate behind each of three waves"
-    );
+    assert_eq!(wave.matches("gate").count(), 6, "a gate behind each of three waves");
 }
 
 #[test]
@@ -46,13 +42,7 @@ fn the_commands_are_rendered_for_each_node() {
     let works = plan.steps.iter_mut().map(|step| &mut step.work);
     let acts: Vec<String> = works
         .filter_map(command)
-        .map(|run| {
-            run.argv
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(" ")
-        })
+        .map(|run| run.argv.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
         .collect();
     assert_eq!(acts.len(), 6);
     assert_eq!(acts[..2], ["switch node-a 2.0", "switch node-a 1.0"]);
@@ -63,10 +53,7 @@ fn the_commands_are_rendered_for_each_node() {
 fn a_guard_asks_again_for_as_long_as_the_capacity_deadline() {
     let plan = planned(&input()).plan;
     let again = plan.steps[0].contract.again;
-    assert_eq!(
-        again.pause.0 * u64::from(again.max),
-        plan.policy.capacity_deadline.0
-    );
+    assert_eq!(again.pause.0 * u64::from(again.max), plan.policy.capacity_deadline.0);
 }
 
 #[test]
@@ -92,10 +79,8 @@ fn stages_once_and_over_nodes_have_one_wave_and_no_gate() {
     let mut check = step("check", "EXPORT", "check {{node}}");
     check.on = Site::Role(role("leader"));
     let export = step("export", "EXPORT", "export {{node}}");
-    input.procedure.stages = vec![
-        stage("look", Over::Once, vec![check]),
-        stage("save", Over::Nodes, vec![export]),
-    ];
+    input.procedure.stages =
+        vec![stage("look", Over::Once, vec![check]), stage("save", Over::Nodes, vec![export])];
     input.fleet.groups[0].nodes[2].roles.insert(role("leader"));
     input.procedure.stages[1].last = vec![role("leader")];
     input.procedure.stages[1].parallel = Some(2);
@@ -125,10 +110,7 @@ fn the_role_found_at_preflight_goes_first_and_stands_in_the_plan() {
     };
     input.procedure.roles.insert(role("leader"), decl);
     input.observed.consulted = true;
-    input
-        .observed
-        .roles
-        .insert(name("node-c"), [role("leader")].into());
+    input.observed.roles.insert(name("node-c"), [role("leader")].into());
     let plan = planned(&input).plan;
     let order: Vec<_> = plan.stages[0]
         .waves
@@ -136,11 +118,7 @@ fn the_role_found_at_preflight_goes_first_and_stands_in_the_plan() {
         .map(|wave| wave.lanes[0].subject.node().expect("a node").to_string())
         .collect();
     assert_eq!(order, ["node-c", "node-a", "node-b"]);
-    assert!(
-        plan.fleet.groups[0].nodes[2]
-            .roles
-            .contains(&role("leader"))
-    );
+    assert!(plan.fleet.groups[0].nodes[2].roles.contains(&role("leader")));
 }
 
 #[test]
@@ -151,12 +129,7 @@ fn a_condition_leaves_a_node_without_work_in_traffic() {
     let planned = planned(&input);
     assert_eq!(planned.plan.stages[0].waves.len(), 1);
     assert_eq!(planned.plan.stages[0].waves[0].lanes.len(), 1);
-    let said: Vec<String> = planned
-        .report
-        .warnings
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let said: Vec<String> = planned.report.warnings.iter().map(ToString::to_string).collect();
     let wanted = "stage apply does nothing on node-a, node-c: no condition holds";
     assert!(said.iter().any(|text| text == wanted), "{said:?}");
 }
@@ -180,16 +153,11 @@ fn a_default_may_use_another_variable_and_a_node_has_the_last_word() {
             help: String::new(),
             default: Some(Template(default.into())),
         };
-        input
-            .procedure
-            .vars
-            .insert(name.to_string().try_into().expect("valid"), decl);
+        input.procedure.vars.insert(name.to_string().try_into().expect("valid"), decl);
     }
     first_step(&mut input).action = run("switch {{a}}");
     input.vars.insert("root".into(), "/srv".into());
-    input.fleet.groups[0].nodes[1]
-        .vars
-        .insert("root".into(), "/mnt".into());
+    input.fleet.groups[0].nodes[1].vars.insert("root".into(), "/mnt".into());
     let planned = planned(&input);
     let acts: Vec<&str> = planned.report.stages[0]
         .waves
@@ -198,19 +166,13 @@ fn a_default_may_use_another_variable_and_a_node_has_the_last_word() {
         .filter(|step| !step.own)
         .map(|step| step.act.as_str())
         .collect();
-    assert_eq!(
-        acts,
-        ["switch /srv/b/a", "switch /mnt/b/a", "switch /srv/b/a"]
-    );
+    assert_eq!(acts, ["switch /srv/b/a", "switch /mnt/b/a", "switch /srv/b/a"]);
 }
 
 #[test]
 fn where_nobody_said_what_to_do_a_person_decides() {
     let plan = planned(&input()).plan;
-    assert_eq!(
-        plan.rules.last().expect("a rule").action,
-        FailureAction::Hold
-    );
+    assert_eq!(plan.rules.last().expect("a rule").action, FailureAction::Hold);
 }
 
 #[test]
@@ -234,14 +196,9 @@ fn roles_order_the_nodes_first_by_first_and_declaration_by_default() {
     let order = |input: &zdu_plan::Input| -> Vec<String> {
         let plan = planned(input).plan;
         let lanes = plan.stages[0].waves[0].lanes.iter();
-        lanes
-            .map(|lane| lane.subject.node().expect("a node").to_string())
-            .collect()
+        lanes.map(|lane| lane.subject.node().expect("a node").to_string()).collect()
     };
-    assert_eq!(
-        order(&input),
-        ["node-e", "node-f", "node-c", "node-d", "node-b", "node-a"]
-    );
+    assert_eq!(order(&input), ["node-e", "node-f", "node-c", "node-d", "node-b", "node-a"]);
     input.procedure.stages[0].only = vec![role("late"), role("first")];
     assert_eq!(order(&input), ["node-e", "node-f", "node-d", "node-a"]);
 }

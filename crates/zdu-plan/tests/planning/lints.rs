@@ -10,10 +10,7 @@ use zdu_plan::{LintRule, lint};
 fn found(change: impl FnOnce(&mut Plan)) -> Vec<LintRule> {
     let mut plan = planned(&input()).plan;
     change(&mut plan);
-    let mut rules: Vec<LintRule> = lint(&plan)
-        .into_iter()
-        .map(|finding| finding.rule)
-        .collect();
+    let mut rules: Vec<LintRule> = lint(&plan).into_iter().map(|finding| finding.rule).collect();
     rules.sort();
     rules.dedup();
     rules
@@ -25,23 +22,14 @@ fn lane(plan: &mut Plan) -> &mut Vec<StepNo> {
 
 #[test]
 fn a_number_that_is_not_its_index_is_found() {
-    assert_eq!(
-        found(|plan| plan.steps[3].no = StepNo(4)),
-        [LintRule::Numbers, LintRule::OnePlace]
-    );
+    assert_eq!(found(|plan| plan.steps[3].no = StepNo(4)), [LintRule::Numbers, LintRule::OnePlace]);
 }
 
 #[test]
 fn a_step_that_stands_twice_or_nowhere_is_found() {
     assert!(found(|plan| lane(plan).push(StepNo(7))).contains(&LintRule::OnePlace));
-    assert_eq!(
-        found(|plan| plan.stages[0].waves[0].gate.truncate(1)),
-        [LintRule::OnePlace]
-    );
-    assert_eq!(
-        found(|plan| plan.stages[0].waves[0].gate.push(StepNo(9999))),
-        [LintRule::OnePlace]
-    );
+    assert_eq!(found(|plan| plan.stages[0].waves[0].gate.truncate(1)), [LintRule::OnePlace]);
+    assert_eq!(found(|plan| plan.stages[0].waves[0].gate.push(StepNo(9999))), [LintRule::OnePlace]);
 }
 
 #[test]
@@ -63,10 +51,7 @@ fn a_disruptive_step_without_undo_is_found() {
 #[test]
 fn a_drain_without_its_way_back_is_found() {
     assert!(found(|plan| plan.steps[1].undo.clear()).contains(&LintRule::Drain));
-    assert_eq!(
-        found(|plan| plan.steps[1].undo.swap(0, 1)),
-        [LintRule::Drain]
-    );
+    assert_eq!(found(|plan| plan.steps[1].undo.swap(0, 1)), [LintRule::Drain]);
 }
 
 #[test]
@@ -105,20 +90,14 @@ fn a_step_of_another_subject_is_found() {
 fn a_secret_in_argv_is_found() {
     let rules = found(|plan| {
         let secret = Text(vec![Piece::Secret(SecretName::new("key").expect("valid"))]);
-        command(&mut plan.steps[6].work)
-            .expect("a command")
-            .argv
-            .push(secret);
+        command(&mut plan.steps[6].work).expect("a command").argv.push(secret);
     });
     assert_eq!(rules, [LintRule::Secrets]);
 }
 
 #[test]
 fn a_wait_without_a_deadline_is_found() {
-    assert_eq!(
-        found(|plan| plan.steps[0].deadline = Millis(0)),
-        [LintRule::Limits]
-    );
+    assert_eq!(found(|plan| plan.steps[0].deadline = Millis(0)), [LintRule::Limits]);
 }
 
 #[test]

@@ -29,9 +29,7 @@ fn random(seed: u64) -> Input {
     let mut serial = 0;
     input.fleet.groups.clear();
     for at in 0..=dice.size(3) {
-        let names: Vec<String> = (0..=dice.size(6))
-            .map(|n| format!("node-{at}-{n}"))
-            .collect();
+        let names: Vec<String> = (0..=dice.size(6)).map(|n| format!("node-{at}-{n}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let room = u64::try_from(names.len()).expect("small");
         let min = u32::try_from(dice.roll(room)).expect("small");
@@ -68,11 +66,7 @@ fn random(seed: u64) -> Input {
         input.procedure.stages.push(stage);
     }
     input.policy.concurrency = u32::try_from(dice.roll(4) + 1).expect("small");
-    let sizes = [
-        WaveSize::Count(1),
-        WaveSize::Count(3),
-        WaveSize::Percent(30),
-    ];
+    let sizes = [WaveSize::Count(1), WaveSize::Count(3), WaveSize::Percent(30)];
     input.policy.wave = (0..=dice.size(2)).map(|_| sizes[dice.size(3)]).collect();
     input
 }
@@ -86,13 +80,7 @@ fn random_step(dice: &mut Dice, over: Over, serial: u32) -> zdu_model::procedure
     if over == Over::Once {
         made.on = [Site::Controller, Site::Role(role("odd"))][dice.size(2)].clone();
     }
-    let conditions = [
-        None,
-        None,
-        Some("always"),
-        Some("never"),
-        Some("node=node-0-0"),
-    ];
+    let conditions = [None, None, Some("always"), Some("never"), Some("node=node-0-0")];
     made.when = conditions[dice.size(5)].map(|text| Template(text.into()));
     made
 }
@@ -116,11 +104,7 @@ fn every_plan_is_clean_total_and_goes_over_each_node_once() {
             assert!(!lost, "seed {seed}: step {} has no way back", step.no);
         }
         for (stage, declared) in plan.stages.iter().map(|planned| {
-            let declared = input
-                .procedure
-                .stages
-                .iter()
-                .find(|s| s.name == planned.name);
+            let declared = input.procedure.stages.iter().find(|s| s.name == planned.name);
             (planned, declared.expect("a stage of the procedure"))
         }) {
             let lanes: Vec<_> = stage.waves.iter().flat_map(|wave| &wave.lanes).collect();
@@ -130,17 +114,10 @@ fn every_plan_is_clean_total_and_goes_over_each_node_once() {
                 && declared.only.is_empty()
                 && declared.steps.iter().any(|step| step.when.is_none());
             let fleet = input.fleet.nodes().count();
-            assert!(
-                !all || nodes.len() == fleet,
-                "seed {seed}: a node is left out"
-            );
+            assert!(!all || nodes.len() == fleet, "seed {seed}: a node is left out");
         }
         assert!(!render_text(&made.report).is_empty());
-        assert_eq!(
-            plan,
-            &planned(&input).plan,
-            "seed {seed}: the same input, the same plan"
-        );
+        assert_eq!(plan, &planned(&input).plan, "seed {seed}: the same input, the same plan");
     }
     // A generator that is refused nearly always would prove nothing.
     assert!(plans > 300, "{plans} plans and {refusals} refusals");

@@ -18,12 +18,7 @@ fn said(change: impl FnOnce(&mut Input)) -> Vec<String> {
 }
 
 fn lookup(exactly: Option<u32>) -> RoleDecl {
-    RoleDecl {
-        help: String::new(),
-        lookup: Some(probe("ask")),
-        among: None,
-        exactly,
-    }
+    RoleDecl { help: String::new(), lookup: Some(probe("ask")), among: None, exactly }
 }
 
 fn secret() -> SecretName {
@@ -31,11 +26,7 @@ fn secret() -> SecretName {
 }
 
 fn captured(name: &str, secret: bool) -> Capture {
-    Capture {
-        name: CaptureName::new(name).expect("valid"),
-        from: CaptureFrom::Output,
-        secret,
-    }
+    Capture { name: CaptureName::new(name).expect("valid"), from: CaptureFrom::Output, secret }
 }
 
 fn http(url: &str) -> Action {
@@ -56,10 +47,7 @@ fn a_group_that_can_spare_nobody_is_refused_with_its_place_and_a_hint() {
     input.fleet.groups[0].min_available = 3;
     let refusals = refused(&input);
     assert_eq!(refusals.len(), 1, "said once for the group: {refusals:?}");
-    assert_eq!(
-        refusals[0].path().as_deref(),
-        Some("fleet.groups.api.min_available")
-    );
+    assert_eq!(refusals[0].path().as_deref(), Some("fleet.groups.api.min_available"));
     assert_eq!(
         Refusals(refusals).to_string(),
         "stage apply takes nodes of group api out of traffic, but 3 of its 3 must serve at every \
@@ -96,10 +84,7 @@ fn a_disruptive_step_without_undo_needs_the_operators_word() {
     first_step(&mut input).undo.clear();
     let refusals = refused(&input);
     assert_eq!(refusals.len(), 1);
-    assert_eq!(
-        refusals[0].path().as_deref(),
-        Some("procedure.stages.apply.steps.switch")
-    );
+    assert_eq!(refusals[0].path().as_deref(), Some("procedure.stages.apply.steps.switch"));
     assert!(refusals[0].hint().contains("accept_no_undo: [switch]"));
     input.policy.accept_no_undo = vec!["switch".into()];
     planned(&input);
@@ -108,10 +93,7 @@ fn a_disruptive_step_without_undo_needs_the_operators_word() {
 #[test]
 fn a_word_for_a_step_that_is_not_there_is_a_typing_error() {
     let said = said(|input| input.policy.accept_no_undo = vec!["swich".into()]);
-    assert_eq!(
-        said,
-        ["accept_no_undo names swich, which is no step of the procedure"]
-    );
+    assert_eq!(said, ["accept_no_undo names swich, which is no step of the procedure"]);
 }
 
 #[test]
@@ -157,41 +139,14 @@ fn a_node_that_must_serve_and_stands_in_no_balancer_cannot_be_disturbed() {
 #[test]
 fn a_secret_in_argv_env_cwd_user_or_url_is_refused() {
     let text = || Template("x{{secret:key}}".into());
-    let base = || RunTemplate {
-        argv: vec![Template("a".into())],
-        ..RunTemplate::default()
-    };
+    let base = || RunTemplate { argv: vec![Template("a".into())], ..RunTemplate::default() };
     let actions = [
         (run("login {{secret:key}}"), "run.argv[1]"),
-        (
-            Action::Run(RunTemplate {
-                env: [("K".into(), text())].into(),
-                ..base()
-            }),
-            "run.env.K",
-        ),
-        (
-            Action::Run(RunTemplate {
-                cwd: Some(text()),
-                ..base()
-            }),
-            "run.cwd",
-        ),
-        (
-            Action::Run(RunTemplate {
-                user: Some(text()),
-                ..base()
-            }),
-            "run.user",
-        ),
+        (Action::Run(RunTemplate { env: [("K".into(), text())].into(), ..base() }), "run.env.K"),
+        (Action::Run(RunTemplate { cwd: Some(text()), ..base() }), "run.cwd"),
+        (Action::Run(RunTemplate { user: Some(text()), ..base() }), "run.user"),
         (http("http://x/{{secret:key}}"), "http.url"),
-        (
-            Action::Backup {
-                path: text(),
-                to: Template("b".into()),
-            },
-            "backup.path",
-        ),
+        (Action::Backup { path: text(), to: Template("b".into()) }, "backup.path"),
     ];
     for (action, field) in actions {
         let said = said(|input| {
@@ -260,10 +215,7 @@ fn a_captured_value_is_not_known_in_a_url() {
 fn a_captured_value_must_be_made_before_it_is_used() {
     let use_it = |input: &mut Input| first_step(input).action = run("use {{capture:id}}");
     let never = said(use_it);
-    assert!(
-        never[0].ends_with("the captured value id, which no step makes"),
-        "{never:?}"
-    );
+    assert!(never[0].ends_with("the captured value id, which no step makes"), "{never:?}");
 
     let late = said(|input| {
         use_it(input);
@@ -271,25 +223,17 @@ fn a_captured_value_must_be_made_before_it_is_used() {
         make.capture = vec![captured("id", false)];
         input.procedure.stages[0].steps.push(make);
     });
-    assert!(
-        late[0].ends_with("before a step that makes it has run there"),
-        "{late:?}"
-    );
+    assert!(late[0].ends_with("before a step that makes it has run there"), "{late:?}");
 
     let several = said(|input| {
         let mut make = step("make", "EXPORT", "make");
         make.capture = vec![captured("id", false)];
         let mut once = step("once", "EXPORT", "use {{capture:id}}");
         once.on = Site::Controller;
-        input.procedure.stages = vec![
-            stage("many", Over::Nodes, vec![make]),
-            stage("one", Over::Once, vec![once]),
-        ];
+        input.procedure.stages =
+            vec![stage("many", Over::Nodes, vec![make]), stage("one", Over::Once, vec![once])];
     });
-    assert!(
-        several[0].ends_with("which several other nodes make"),
-        "{several:?}"
-    );
+    assert!(several[0].ends_with("which several other nodes make"), "{several:?}");
 }
 
 #[test]
@@ -303,14 +247,8 @@ fn an_undo_may_use_what_its_own_step_captured() {
 #[test]
 fn a_variable_without_a_value_is_refused_by_name() {
     let said = said(|input| {
-        let decl = VarDecl {
-            help: "where it is".into(),
-            default: None,
-        };
-        input
-            .procedure
-            .vars
-            .insert("dir".to_string().try_into().expect("valid"), decl);
+        let decl = VarDecl { help: "where it is".into(), default: None };
+        input.procedure.vars.insert("dir".to_string().try_into().expect("valid"), decl);
     });
     assert_eq!(said, ["the variable dir has no value (where it is)"]);
 }
@@ -345,57 +283,32 @@ fn a_node_on_another_release_is_refused() {
     input.observed.releases.insert(name("node-c"), "2.0".into());
     let refusals = refused(&input);
     let said: Vec<String> = refusals.iter().map(ToString::to_string).collect();
-    assert_eq!(
-        said,
-        [
-            "node node-b runs 0.9, not 1.0",
-            "node node-c runs 2.0, not 1.0"
-        ]
-    );
-    assert!(
-        refusals[1]
-            .hint()
-            .starts_with("it already runs the new release")
-    );
+    assert_eq!(said, ["node node-b runs 0.9, not 1.0", "node node-c runs 2.0, not 1.0"]);
+    assert!(refusals[1].hint().starts_with("it already runs the new release"));
 }
 
 #[test]
 fn a_release_that_was_rolled_back_is_refused() {
     let said = said(|input| {
-        input
-            .observed
-            .refused_releases
-            .insert("2.0".into(), "it lost requests".into());
+        input.observed.refused_releases.insert("2.0".into(), "it lost requests".into());
     });
-    assert_eq!(
-        said,
-        ["release 2.0 was rolled back and is refused: it lost requests"]
-    );
+    assert_eq!(said, ["release 2.0 was rolled back and is refused: it lost requests"]);
 }
 
 #[test]
 fn a_role_nobody_looked_up_is_refused_when_it_orders_something() {
     let said = said(|input| {
-        input
-            .procedure
-            .roles
-            .insert(role("leader"), lookup(Some(1)));
+        input.procedure.roles.insert(role("leader"), lookup(Some(1)));
         input.procedure.roles.insert(role("unused"), lookup(None));
         input.procedure.stages[0].first = vec![role("leader")];
     });
-    assert_eq!(
-        said,
-        ["nobody knows yet which node has the role leader, and it orders the plan"]
-    );
+    assert_eq!(said, ["nobody knows yet which node has the role leader, and it orders the plan"]);
 }
 
 #[test]
 fn a_role_without_bearer_and_lookup_is_refused() {
     let said = said(|input| input.procedure.stages[0].last = vec![role("leader")]);
-    assert_eq!(
-        said,
-        ["procedure.stages.apply.last needs the role leader, which no node has"]
-    );
+    assert_eq!(said, ["procedure.stages.apply.last needs the role leader, which no node has"]);
 }
 
 #[test]
@@ -414,27 +327,18 @@ fn a_step_on_a_role_nobody_was_found_to_have_is_refused() {
 #[test]
 fn a_role_has_exactly_as_many_bearers_as_it_must() {
     let said = said(|input| {
-        input
-            .procedure
-            .roles
-            .insert(role("leader"), lookup(Some(1)));
+        input.procedure.roles.insert(role("leader"), lookup(Some(1)));
         for node in &mut input.fleet.groups[0].nodes[..2] {
             node.roles.insert(role("leader"));
         }
     });
-    assert_eq!(
-        said,
-        ["exactly 1 must have the role leader, but 2 do: node-a, node-b"]
-    );
+    assert_eq!(said, ["exactly 1 must have the role leader, but 2 do: node-a, node-b"]);
 }
 
 #[test]
 fn a_lookup_the_procedure_never_asked_is_refused() {
     let said = said(|input| {
-        input
-            .observed
-            .roles
-            .insert(name("node-a"), [role("leader")].into());
+        input.observed.roles.insert(name("node-a"), [role("leader")].into());
     });
     assert!(said[0].starts_with("preflight found the role leader on node node-a"));
 }
@@ -446,10 +350,7 @@ fn the_way_back_has_no_point_of_no_return_and_no_undo_of_its_own() {
     let nested = said(|input| {
         first_step(input).undo[0].undo = vec![step("more", "APPLY", "more")];
     });
-    assert_eq!(
-        nested,
-        ["step unswitch, which undoes switch, has an undo of its own"]
-    );
+    assert_eq!(nested, ["step unswitch, which undoes switch, has an undo of its own"]);
 }
 
 #[test]
@@ -461,10 +362,7 @@ fn a_fleet_or_a_stage_without_nodes_is_refused() {
         input.observed.consulted = true;
         input.procedure.stages[0].only = vec![role("leader")];
     });
-    assert_eq!(
-        stage,
-        ["stage apply goes over no node: none has the role leader"]
-    );
+    assert_eq!(stage, ["stage apply goes over no node: none has the role leader"]);
 }
 
 #[test]
@@ -479,10 +377,7 @@ fn a_step_done_once_has_no_node() {
         let steps = vec![step("look", "EXPORT", "look")];
         input.procedure.stages = vec![stage("once", Over::Once, steps)];
     });
-    assert_eq!(
-        said,
-        ["step look runs on the node, but stage once goes over the fleet once"]
-    );
+    assert_eq!(said, ["step look runs on the node, but stage once goes over the fleet once"]);
 }
 
 #[test]
@@ -494,15 +389,11 @@ fn names_of_nodes_and_steps_stand_once() {
     });
     assert_eq!(node, ["two nodes are called node-a"]);
     let twice = said(|input| {
-        input.procedure.stages[0]
-            .steps
-            .push(step("switch", "APPLY", "x"));
+        input.procedure.stages[0].steps.push(step("switch", "APPLY", "x"));
     });
     assert_eq!(twice, ["two steps are called switch"]);
     let reserved = said(|input| {
-        input.procedure.stages[0]
-            .steps
-            .push(step("drain", "APPLY", "x"));
+        input.procedure.stages[0].steps.push(step("drain", "APPLY", "x"));
     });
     assert!(reserved[0].contains("the name of a step zdu adds itself"));
 }
@@ -512,10 +403,8 @@ fn a_phase_must_be_declared() {
     let said = said(|input| input.procedure.stages[0].drain_phase = Some(phase("NOWHERE")));
     assert_eq!(
         said,
-        [
-            "procedure.stages.apply.drain_phase names the phase NOWHERE, which the procedure does \
-          not declare"
-        ]
+        ["procedure.stages.apply.drain_phase names the phase NOWHERE, which the procedure does \
+          not declare"]
     );
 }
 
@@ -523,16 +412,9 @@ fn a_phase_must_be_declared() {
 fn permission_bits_are_octal() {
     let said = said(|input| {
         let (from, to) = (Template("a".into()), Template("b".into()));
-        first_step(input).action = Action::Upload {
-            from,
-            to,
-            mode: "9".into(),
-        };
+        first_step(input).action = Action::Upload { from, to, mode: "9".into() };
     });
-    assert!(
-        said[0].ends_with("upload.mode is \"9\", which are no permission bits"),
-        "{said:?}"
-    );
+    assert!(said[0].ends_with("upload.mode is \"9\", which are no permission bits"), "{said:?}");
 }
 
 #[test]
@@ -560,10 +442,7 @@ fn all_reasons_are_said_at_once() {
     let said = said(|input| {
         input.fleet.groups[0].min_available = 3;
         first_step(input).undo.clear();
-        input
-            .observed
-            .refused_releases
-            .insert("2.0".into(), "why".into());
+        input.observed.refused_releases.insert("2.0".into(), "why".into());
     });
     assert_eq!(said.len(), 3, "{said:?}");
 }

@@ -54,12 +54,7 @@ fn the_text_says_what_where_how_and_how_back() {
 fn warnings(change: impl FnOnce(&mut Input)) -> Vec<String> {
     let mut input = input();
     change(&mut input);
-    planned(&input)
-        .report
-        .warnings
-        .iter()
-        .map(ToString::to_string)
-        .collect()
+    planned(&input).report.warnings.iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -72,10 +67,7 @@ fn a_group_of_one_says_that_nobody_serves_meanwhile() {
     let said = warnings(|input| {
         input.fleet.groups.push(group("manager", 0, &["node-m"]));
     });
-    assert_eq!(
-        said,
-        ["while node-m is out, group manager serves nothing of its own"]
-    );
+    assert_eq!(said, ["while node-m is out, group manager serves nothing of its own"]);
 }
 
 #[test]
@@ -86,10 +78,8 @@ fn a_wave_wider_than_the_room_is_told_and_planned() {
     });
     assert_eq!(
         said,
-        [
-            "stage apply, wave 1: 3 nodes of group api at once, but only 1 may be out; the others \
-          wait"
-        ]
+        ["stage apply, wave 1: 3 nodes of group api at once, but only 1 may be out; the others \
+          wait"]
     );
 }
 
@@ -144,6 +134,7 @@ fn an_instance_that_could_not_be_read_is_told() {
         let instance: zdu_model::ids::InstanceName = "lb-a".to_string().try_into().expect("valid");
         let error = Some("refused".into());
         input.observed.readings.push(InstanceReading {
+            balancer: "edge".to_string().try_into().expect("valid"),
             instance,
             error,
             members: vec![],
@@ -178,9 +169,10 @@ fn a_fleet_without_room_at_this_moment_is_told() {
                 node: node.name.clone(),
                 member: node.members[0].clone(),
                 state,
-                sessions: 0,
-                queued: 0,
-                weight: 1,
+                held: zdu_model::report::Held::Ready,
+                sessions: Some(0),
+                queued: Some(0),
+                weight: Some((1, 1)),
                 detail: String::new(),
             }
         };
@@ -191,15 +183,13 @@ fn a_fleet_without_room_at_this_moment_is_told() {
         ];
         let instance: zdu_model::ids::InstanceName = "lb-a".to_string().try_into().expect("valid");
         input.observed.readings.push(InstanceReading {
+            balancer: "edge".to_string().try_into().expect("valid"),
             instance,
             error: None,
             members,
         });
     });
-    assert_eq!(
-        said,
-        ["now 2 of group api serve on lb-a and 2 must: the guard would wait"]
-    );
+    assert_eq!(said, ["now 2 of group api serve on lb-a and 2 must: the guard would wait"]);
 }
 
 #[test]
@@ -221,11 +211,7 @@ fn equal_commands_on_many_nodes_are_said_once() {
     first_step(&mut input).undo[0].action = run("switch {{from}}");
     let text = render_text(&planned(&input).report);
     assert_eq!(text.matches("switch 2.0").count(), 1, "{text}");
-    assert_eq!(
-        text.matches("steps and waits as in wave 1").count(),
-        2,
-        "{text}"
-    );
+    assert_eq!(text.matches("steps and waits as in wave 1").count(), 2, "{text}");
 }
 
 #[test]
@@ -241,18 +227,10 @@ fn a_difference_is_said_in_words_and_not_in_numbers() {
     input.fleet.groups[0].nodes.push(node("node-d"));
     input.policy.soak = Millis::from_secs(60);
     first_step(&mut input).action = run("switch hard");
-    input.procedure.stages[0]
-        .steps
-        .insert(0, step("save", "APPLY", "save"));
+    input.procedure.stages[0].steps.insert(0, step("save", "APPLY", "save"));
     let said = diff(&old, &planned(&input).plan);
-    assert!(
-        said.contains(&"1 node added: node-d".to_string()),
-        "{said:#?}"
-    );
-    assert!(
-        said.contains(&"policy.soak changed from 2m to 1m".to_string()),
-        "{said:#?}"
-    );
+    assert!(said.contains(&"1 node added: node-d".to_string()), "{said:#?}");
+    assert!(said.contains(&"policy.soak changed from 2m to 1m".to_string()), "{said:#?}");
     let saved = "stage apply: save added on node-a, node-b, node-c, node-d";
     assert!(said.contains(&saved.to_string()), "{said:#?}");
     let hard = "stage apply: switch does `switch hard` in place of `switch node-a 2.0` on node-a";
