@@ -1,0 +1,1 @@
+//! Configurations made from what other tools know.
