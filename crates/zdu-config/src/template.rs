@@ -5,6 +5,7 @@
 //! see the marker in place of the value, so an open place must stand alone in its braces.
 
 use minijinja::value::{Object, Value};
+use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
@@ -169,6 +170,8 @@ impl Templates {
 pub(crate) fn environment() -> Environment<'static> {
     let mut env = Environment::new();
     env.set_undefined_behavior(UndefinedBehavior::Strict);
+    // What is given on standard input often needs its last newline.
+    env.set_syntax(SyntaxConfig::builder().keep_trailing_newline(true).build().unwrap_or_default());
     env
 }
 
