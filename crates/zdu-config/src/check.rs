@@ -1,7 +1,7 @@
 //! Compares a tree with the JSON Schema of the raw types and reports everything that does not fit,
 //! not only the first. So one set of types gives the parser, the published schema and the errors.
 
-use crate::diagnostic::{Findings, Place, suggest};
+use crate::diagnostic::{Findings, Place, nearest, suggest};
 use crate::tree::{Key, Kind, Tree, shown};
 use serde_json::{Map, Value};
 
@@ -86,16 +86,27 @@ impl<'a> Checker<'a> {
             let known = properties.and_then(|all| all.get(&key.text));
             match known.or(rest) {
                 Some(schema) => {
+                    let first = self.findings.count();
                     self.path.push(key.text.clone());
                     self.value(tree, schema);
                     self.path.pop();
+                    // Whatever was written under this key, it may be the secret itself.
+                    if key.text == "secrets" {
+                        self.findings.conceal_from(first);
+                    }
                 }
                 None => self.unknown_key(key, properties),
             }
         }
         let required = schema.get("required").and_then(Value::as_array);
         for name in required.into_iter().flatten().filter_map(Value::as_str) {
-            if !entries.iter().any(|(key, _)| key.text == name) {
+            // A key that is this one misspelt has been reported with the right name.
+            let given = |key: &Key| {
+                key.text == name
+                    || (properties.is_some_and(|all| !all.contains_key(&key.text))
+                        && nearest(&key.text, [name].into_iter()).is_some())
+            };
+            if !entries.iter().any(|(key, _)| given(key)) {
                 let message = format!("`{name}` is missing in {}", self.here());
                 let what = properties
                     .and_then(|all| all.get(name))

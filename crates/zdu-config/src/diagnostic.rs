@@ -117,9 +117,20 @@ impl Findings {
         message: impl Into<String>,
         hint: impl Into<String>,
     ) {
+        let first = self.all.len();
         self.error_hint(place, message, hint);
-        if let Some(last) = self.all.last_mut() {
-            last.conceal = true;
+        self.conceal_from(first);
+    }
+
+    /// How many findings there are.
+    pub(crate) fn count(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Conceals the places of all findings from this one on.
+    pub(crate) fn conceal_from(&mut self, first: usize) {
+        for diagnostic in self.all.iter_mut().skip(first) {
+            diagnostic.conceal = true;
         }
     }
 
@@ -168,38 +179,45 @@ pub(crate) fn suggest<'a>(
     what: &str,
 ) -> String {
     let known: Vec<&str> = known.into_iter().collect();
-    let near = known
-        .iter()
-        .map(|name| (distance(given, name), *name))
-        .filter(|(d, name)| *d <= 1 + name.chars().count() / 4)
-        .min();
-    match near {
-        Some((_, name)) => format!("did you mean `{name}`?"),
+    match nearest(given, known.iter().copied()) {
+        Some(name) => format!("did you mean `{name}`?"),
         None if known.is_empty() => format!("there are no {what}"),
         None => format!("{what}: {}", known.join(", ")),
     }
 }
 
-/// Edits (insert, delete, replace) from one text to the other, case ignored.
+/// The known name that was probably meant.
+pub(crate) fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|name| (distance(given, name), name))
+        .filter(|(edits, name)| *edits <= 1 + name.chars().count() / 4)
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// Edits (insert, delete, replace, swap neighbours) from one text to the other, case ignored.
 fn distance(a: &str, b: &str) -> usize {
     // A name has at most 64 bytes; a text far longer is near to nothing.
     const FAR: usize = 200;
     if a.len() > FAR || b.len() > FAR {
         return usize::MAX;
     }
+    let a: Vec<char> = a.to_lowercase().chars().collect();
     let b: Vec<char> = b.to_lowercase().chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.to_lowercase().chars().enumerate() {
-        let mut corner = i;
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let above = row[j + 1];
-            let replaced = corner + usize::from(ca != *cb);
-            row[j + 1] = replaced.min(above + 1).min(row[j] + 1);
-            corner = above;
+    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(best);
         }
+        rows.push(row);
     }
-    row[b.len()]
+    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ use zdu_model::fleet::{
     Balancer, BalancerDriver, Fleet, Front, Group, Instance, Member, Node, Reach, Socket,
 };
 use zdu_model::ids::{
-    BalancerName, FleetName, GroupName, InstanceName, NodeName, RoleName, ZoneName,
+    BalancerName, FleetName, GroupName, InstanceName, NodeName, RoleName, SecretName,
+    ZoneName,
 };
 use zdu_model::procedure::Procedure;
 use zdu_model::time::Millis;
@@ -324,7 +325,12 @@ pub(crate) fn check_vars(
     let declared: BTreeSet<&str> = procedure.vars.keys().map(|name| name.as_str()).collect();
     let given: BTreeSet<&str> = raw.vars.0.iter().map(|(key, _)| key.value.as_str()).collect();
     for (key, value) in &raw.vars {
-        if !declared.contains(key.value.as_str()) {
+        let secret = |name: &SecretName| name.as_str() == key.value;
+        if procedure.secrets.keys().any(secret) {
+            let message = format!("`{}` is a secret, not a variable", shown(&key.value));
+            let hint = "put it under `secrets`, as `env:NAME`, `file:PATH` or `command:PROGRAM`";
+            findings.error_concealed(key.place, message, hint);
+        } else if !declared.contains(key.value.as_str()) {
             let message = format!(
                 "the procedure `{}` has no variable `{}`",
                 procedure.name,

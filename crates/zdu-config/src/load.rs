@@ -204,7 +204,7 @@ fn find_procedure(
             let message = format!("there is no built-in procedure `{}`", shown(wanted));
             let known = builtin.iter().map(|(name, _)| *name);
             let hint = suggest(wanted, known, "built in");
-            let hint = format!("{hint}; your own is named by its path, `./{wanted}.yaml`");
+            let hint = format!("{hint}\nhint: your own is named by its path: `./{wanted}.yaml`");
             findings.error_hint(place, message, hint);
             (file, None)
         }
