@@ -191,7 +191,8 @@ impl<'a> Checker<'a> {
                 self.findings.error_hint(place, message, hint);
             }
             (None, Some(_)) => {
-                self.findings.error(place, format!("`{name}` takes no value"));
+                self.findings
+                    .error(place, format!("`{name}` takes no value"));
             }
         }
     }
@@ -270,7 +271,11 @@ fn options(schema: &Value) -> Vec<(&str, Option<&Value>)> {
     for option in list("oneOf").into_iter().flatten() {
         match option.get("properties").and_then(Value::as_object) {
             Some(properties) => {
-                all.extend(properties.iter().map(|(name, value)| (name.as_str(), Some(value))));
+                all.extend(
+                    properties
+                        .iter()
+                        .map(|(name, value)| (name.as_str(), Some(value))),
+                );
             }
             None => all.extend(options(option)),
         }

@@ -354,7 +354,13 @@ impl<'t> Placed<'t> {
             len,
         } = place;
         let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-        let numbers = vec![wide(source), line.into(), column.into(), wide(start), wide(len)];
+        let numbers = vec![
+            wide(source),
+            line.into(),
+            column.into(),
+            wide(start),
+            wide(len),
+        ];
         Self {
             numbers: numbers.into_iter(),
             inner: Some(inner),

@@ -11,8 +11,7 @@ use zdu_model::fleet::{
     Balancer, BalancerDriver, Fleet, Front, Group, Instance, Member, Node, Reach, Socket,
 };
 use zdu_model::ids::{
-    BalancerName, FleetName, GroupName, InstanceName, NodeName, RoleName, SecretName,
-    ZoneName,
+    BalancerName, FleetName, GroupName, InstanceName, NodeName, RoleName, SecretName, ZoneName,
 };
 use zdu_model::procedure::Procedure;
 use zdu_model::time::Millis;
@@ -40,10 +39,16 @@ pub(crate) fn convert(
     procedure: Option<&Procedure>,
     findings: &mut Findings,
 ) -> Option<Fleet> {
-    let front: Vec<Front> = raw.front.iter().filter_map(|f| front(f, findings)).collect();
+    let front: Vec<Front> = raw
+        .front
+        .iter()
+        .filter_map(|f| front(f, findings))
+        .collect();
     let fleet_name = match &raw.fleet.name {
         Some(at) => name(at, |t| FleetName::new(t), findings),
-        None => FleetName::new(stem).or_else(|_| FleetName::new(FALLBACK_NAME)).ok(),
+        None => FleetName::new(stem)
+            .or_else(|_| FleetName::new(FALLBACK_NAME))
+            .ok(),
     };
     let mut converter = Converter {
         raw: &raw.fleet,
@@ -99,7 +104,10 @@ impl Converter<'_> {
             let Some(found) = name(key, |t| NodeName::new(t), self.findings) else {
                 continue;
             };
-            let address = host.address.as_ref().map_or(found.as_str(), Written::written);
+            let address = host
+                .address
+                .as_ref()
+                .map_or(found.as_str(), Written::written);
             let reach = reach(&host.ssh, &self.raw.ssh, address, host.local);
             self.hosts.insert(found, reach);
         }
@@ -121,7 +129,13 @@ impl Converter<'_> {
                 });
             }
         }
-        if self.raw.groups.0.iter().all(|(_, group)| group.nodes.0.is_empty()) {
+        if self
+            .raw
+            .groups
+            .0
+            .iter()
+            .all(|(_, group)| group.nodes.0.is_empty())
+        {
             let place = self.raw.groups.0.first().map(|(key, _)| key.place);
             self.findings
                 .error(place.unwrap_or_default(), "the fleet has no node");
@@ -154,10 +168,20 @@ impl Converter<'_> {
             self.findings.error_hint(key.place, message, hint);
         }
         let found = name(key, |t| NodeName::new(t), self.findings);
-        let address = raw.address.as_ref().map_or(key.value.as_str(), Written::written);
-        let zone = raw.zone.as_ref().and_then(|at| name(at, |t| ZoneName::new(t), self.findings));
+        let address = raw
+            .address
+            .as_ref()
+            .map_or(key.value.as_str(), Written::written);
+        let zone = raw
+            .zone
+            .as_ref()
+            .and_then(|at| name(at, |t| ZoneName::new(t), self.findings));
         let roles = raw.roles.iter().filter_map(|at| self.role(at)).collect();
-        let members = raw.members.iter().filter_map(|at| self.member(key, at)).collect();
+        let members = raw
+            .members
+            .iter()
+            .filter_map(|at| self.member(key, at))
+            .collect();
         Some(Node {
             name: found?,
             address: address.to_owned(),
@@ -182,7 +206,12 @@ impl Converter<'_> {
     }
 
     fn member(&mut self, node: &At<String>, at: &At<String>) -> Option<Member> {
-        let known = self.raw.balancers.0.iter().map(|(key, _)| key.value.as_str());
+        let known = self
+            .raw
+            .balancers
+            .0
+            .iter()
+            .map(|(key, _)| key.value.as_str());
         let found = member(at, known, self.findings)?;
         if let Some((other, first)) = self.members.get(&found) {
             let message = format!("the member `{found}` is given twice");
@@ -286,7 +315,8 @@ impl Converter<'_> {
         let via = raw.via.as_ref().and_then(|via| self.via(via, groups));
         if let (Some(Some(Socket::Tcp(_))), Some(at)) = (&socket, &raw.via) {
             let message = "`via` is for unix sockets; a TCP socket is reached from here";
-            self.findings.error_hint(at.place, message, "leave `via` out");
+            self.findings
+                .error_hint(at.place, message, "leave `via` out");
         }
         let name = match (&raw.name, &via) {
             (Some(at), _) => name(at, |t| InstanceName::new(t), self.findings),
@@ -302,7 +332,12 @@ impl Converter<'_> {
 
     /// The host of an instance: declared, a node, or a host name reached as nodes are.
     fn via(&mut self, at: &At<raw::Word>, groups: &[Group]) -> Option<NodeName> {
-        let found = name_at(at.value.written(), at.place, |t| NodeName::new(t), self.findings)?;
+        let found = name_at(
+            at.value.written(),
+            at.place,
+            |t| NodeName::new(t),
+            self.findings,
+        )?;
         if !self.hosts.contains_key(&found) {
             let mut nodes = groups.iter().flat_map(|group| &group.nodes);
             let reach = match nodes.find(|node| node.name == found) {
@@ -323,7 +358,12 @@ pub(crate) fn check_vars(
     findings: &mut Findings,
 ) {
     let declared: BTreeSet<&str> = procedure.vars.keys().map(|name| name.as_str()).collect();
-    let given: BTreeSet<&str> = raw.vars.0.iter().map(|(key, _)| key.value.as_str()).collect();
+    let given: BTreeSet<&str> = raw
+        .vars
+        .0
+        .iter()
+        .map(|(key, _)| key.value.as_str())
+        .collect();
     for (key, value) in &raw.vars {
         let secret = |name: &SecretName| name.as_str() == key.value;
         if procedure.secrets.keys().any(secret) {
@@ -345,7 +385,12 @@ pub(crate) fn check_vars(
             findings.warn(value.place, message, hint);
         }
     }
-    let nodes = || raw.fleet.groups.into_iter().flat_map(|(_, group)| &group.nodes);
+    let nodes = || {
+        raw.fleet
+            .groups
+            .into_iter()
+            .flat_map(|(_, group)| &group.nodes)
+    };
     for (name, decl) in &procedure.vars {
         let name = name.as_str();
         if decl.default.is_some() || given.contains(name) {

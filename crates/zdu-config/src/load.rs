@@ -28,7 +28,9 @@ pub trait Files {
 /// Files in memory, by path.
 impl Files for BTreeMap<String, Vec<u8>> {
     fn read(&self, path: &str) -> Result<Vec<u8>, String> {
-        self.get(path).cloned().ok_or_else(|| "no such file".to_owned())
+        self.get(path)
+            .cloned()
+            .ok_or_else(|| "no such file".to_owned())
     }
 }
 
@@ -38,9 +40,12 @@ pub struct Disk;
 
 impl Files for Disk {
     fn read(&self, path: &str) -> Result<Vec<u8>, String> {
-        std::fs::read(path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => "no such file".to_owned(),
-            _ => error.to_string(),
+        std::fs::read(path).map_err(|error| {
+            if error.kind() == std::io::ErrorKind::NotFound {
+                "no such file".to_owned()
+            } else {
+                error.to_string()
+            }
         })
     }
 }
@@ -180,7 +185,9 @@ fn find_procedure(
     let wanted = raw.procedure.value.as_str();
     let place = raw.procedure.place;
     let is_path = wanted.contains('/')
-        || [".yaml", ".yml", ".json"].iter().any(|end| wanted.ends_with(end));
+        || [".yaml", ".yml", ".json"]
+            .iter()
+            .any(|end| wanted.ends_with(end));
     if is_path {
         let file = beside(path, wanted);
         let procedure = match files.read(&file) {
@@ -232,8 +239,16 @@ fn secrets(
             all.insert(name, source);
         }
     }
-    let given = |name: &SecretName| raw.secrets.0.iter().any(|(key, _)| key.value == name.as_str());
-    for (name, why) in procedure.into_iter().flat_map(|procedure| &procedure.secrets) {
+    let given = |name: &SecretName| {
+        raw.secrets
+            .0
+            .iter()
+            .any(|(key, _)| key.value == name.as_str())
+    };
+    for (name, why) in procedure
+        .into_iter()
+        .flat_map(|procedure| &procedure.secrets)
+    {
         if !given(name) {
             let place = raw.secrets.0.first().map_or(place, |(key, _)| key.place);
             let message = format!("the secret `{name}` is missing in `secrets`");
@@ -342,10 +357,7 @@ fn merge(tree: &mut Tree, other: Tree, keys: &mut Vec<String>, findings: &mut Fi
             None => entries.push((key, value)),
             Some((first, known)) => {
                 keys.push(key.text.clone());
-                let both_maps = matches!(
-                    (&known.kind, &value.kind),
-                    (Kind::Map(_), Kind::Map(_))
-                );
+                let both_maps = matches!((&known.kind, &value.kind), (Kind::Map(_), Kind::Map(_)));
                 if both_maps {
                     merge(known, value, keys, findings);
                 } else {

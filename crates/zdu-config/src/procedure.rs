@@ -46,8 +46,18 @@ pub(crate) fn convert(raw: &raw::Procedure, findings: &mut Findings) -> Option<P
     };
     let scan = Scan {
         vars: texts(&raw.vars.0),
-        secrets: raw.secrets.0.iter().map(|(key, _)| key.value.clone()).collect(),
-        roles: raw.roles.0.iter().map(|(key, _)| key.value.clone()).collect(),
+        secrets: raw
+            .secrets
+            .0
+            .iter()
+            .map(|(key, _)| key.value.clone())
+            .collect(),
+        roles: raw
+            .roles
+            .0
+            .iter()
+            .map(|(key, _)| key.value.clone())
+            .collect(),
         captures: captures(raw),
         findings,
     };
@@ -82,10 +92,16 @@ impl Converter<'_> {
         });
         let secrets = secrets.collect();
         let roles = self.role_decls(raw);
-        let preflight = raw.preflight.iter().filter_map(|check| self.check(check)).collect();
+        let preflight = raw
+            .preflight
+            .iter()
+            .filter_map(|check| self.check(check))
+            .collect();
         let stages: Vec<Stage> = raw.stages.iter().filter_map(|s| self.stage(s)).collect();
         let rules = raw.on_failure.iter();
-        let rules = rules.filter_map(|r| rule(r, &self.phases, self.scan.findings)).collect();
+        let rules = rules
+            .filter_map(|r| rule(r, &self.phases, self.scan.findings))
+            .collect();
         Some(Procedure {
             name: proc_name?,
             summary: raw.summary.clone(),
@@ -137,7 +153,10 @@ impl Converter<'_> {
     fn role_decls(&mut self, raw: &raw::Procedure) -> BTreeMap<RoleName, RoleDecl> {
         let mut all = BTreeMap::new();
         for (key, role) in &raw.roles {
-            let lookup = role.lookup.as_ref().and_then(|probe| self.scan.probe(probe));
+            let lookup = role
+                .lookup
+                .as_ref()
+                .and_then(|probe| self.scan.probe(probe));
             let among = role.among.as_ref().and_then(|at| self.role(at));
             if let Some(key) = name(key, |t| RoleName::new(t), self.scan.findings) {
                 let decl = RoleDecl {
@@ -203,9 +222,21 @@ impl Converter<'_> {
             parallel: raw.parallel,
             drain_phase: self.phase(raw.drain_phase.as_ref()),
             return_phase: self.phase(raw.return_phase.as_ref()),
-            ready: raw.ready.iter().filter_map(|p| self.scan.probe(p)).collect(),
-            ready_old: raw.ready_old.iter().filter_map(|p| self.scan.probe(p)).collect(),
-            steps: raw.steps.iter().filter_map(|s| self.step(s, standing)).collect(),
+            ready: raw
+                .ready
+                .iter()
+                .filter_map(|p| self.scan.probe(p))
+                .collect(),
+            ready_old: raw
+                .ready_old
+                .iter()
+                .filter_map(|p| self.scan.probe(p))
+                .collect(),
+            steps: raw
+                .steps
+                .iter()
+                .filter_map(|s| self.step(s, standing))
+                .collect(),
         };
         Some(stage)
     }
@@ -336,7 +367,11 @@ impl Converter<'_> {
         if found.len() == 1 {
             return found.pop().flatten();
         }
-        let number = if found.is_empty() { "no action" } else { "more than one action" };
+        let number = if found.is_empty() {
+            "no action"
+        } else {
+            "more than one action"
+        };
         let message = format!("the step `{}` has {number}", shown(&raw.id.value));
         let hint = "exactly one of: run, shell, http, upload, backup, wait, manual";
         self.scan.findings.error_hint(raw.id.place, message, hint);
@@ -380,13 +415,18 @@ impl Converter<'_> {
             if rule.exit.is_empty() && rule.status.is_empty() && !rule.reads_output() {
                 let message = "this rule has no condition and never fits";
                 let hint = "give `exit`, `status`, `output` or `json`";
-                self.scan.findings.error_hint(written.class.place, message, hint);
+                self.scan
+                    .findings
+                    .error_hint(written.class.place, message, hint);
             }
             rules.push(rule);
         }
         let again = raw.again.as_ref().and_then(|again| {
             let pause = span(&again.pause, self.scan.findings)?;
-            Some(AgainLimit { pause, max: again.max })
+            Some(AgainLimit {
+                pause,
+                max: again.max,
+            })
         });
         Contract {
             rules,
@@ -466,7 +506,10 @@ impl Converter<'_> {
             undo_of: Some(disruptive),
             ..standing
         };
-        raw.undo.iter().filter_map(|step| self.step(step, inner)).collect()
+        raw.undo
+            .iter()
+            .filter_map(|step| self.step(step, inner))
+            .collect()
     }
 
     fn rollback(&mut self, raw: &raw::Step, standing: Standing) -> RollbackClass {
@@ -494,8 +537,6 @@ impl Converter<'_> {
 
 /// Entries as a plain map of texts, in the order of their keys.
 pub(crate) fn texts<T: Written>(entries: &Entries<At<T>>) -> BTreeMap<String, String> {
-    let pair = |(key, at): &(At<String>, At<T>)| {
-        (key.value.clone(), at.value.written().to_owned())
-    };
+    let pair = |(key, at): &(At<String>, At<T>)| (key.value.clone(), at.value.written().to_owned());
     entries.into_iter().map(pair).collect()
 }

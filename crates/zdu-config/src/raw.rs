@@ -1,9 +1,5 @@
 //! `zdu.yaml` as it is written. The doc comments become the descriptions of the published schema
 //! and the hints of error messages, so each begins with a sentence for the reader of a file.
-#![expect(
-    clippy::missing_docs_in_private_items,
-    reason = "the keys carry their meaning for the schema; the frames around them do not"
-)]
 
 use crate::decode::{At, Entries};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -50,7 +46,10 @@ pub(crate) struct Document {
     pub(crate) policy: Policy,
     /// More files, relative to this one, merged into it; a key given twice is an error.
     #[serde(default)]
-    #[expect(dead_code, reason = "includes are merged before; here the key is only known")]
+    #[expect(
+        dead_code,
+        reason = "includes are merged before; here the key is only known"
+    )]
     pub(crate) include: Vec<String>,
 }
 

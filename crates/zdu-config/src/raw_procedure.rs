@@ -389,7 +389,7 @@ pub(crate) enum Unknown {
     /// Run it again: it is harmless to do so.
     Rerun,
     /// Ask the node.
-    Observe(Observe),
+    Observe(Box<Observe>),
 }
 
 /// How it is found out whether a step happened.

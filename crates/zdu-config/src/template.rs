@@ -4,8 +4,8 @@
 //! An open place travels through rendering as marker characters around its name. A filter could
 //! see the marker in place of the value, so an open place must stand alone in its braces.
 
-use minijinja::value::{Object, Value};
 use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Object, Value};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
@@ -125,10 +125,10 @@ impl Templates {
     /// [`TemplateError`]: an unknown name, bad syntax, a misused open place.
     pub fn text(&self, template: &Template, scope: &Scope) -> Result<Text, TemplateError> {
         let Template(source) = template;
-        if !source.contains('{') {
-            return split(source, source);
-        }
         open_places(source)?;
+        if !source.contains('{') {
+            return Ok(Text::literal(source.as_str()));
+        }
         let context = context(&self.inner, scope, source)?;
         let rendered = self.inner.env.render_str(source, context);
         split(&rendered.map_err(|error| bad(source, &error))?, source)
@@ -143,13 +143,15 @@ impl Templates {
         let Template(source) = template;
         for name in ["secret", "capture"] {
             if source.contains(&format!("{name}(")) {
-                return Err(used(name, source));
+                return Err(TemplateError::used(name, source));
             }
         }
         let expression = self.inner.env.compile_expression(source);
         let expression = expression.map_err(|error| bad(source, &error))?;
         let context = context(&self.inner, scope, source)?;
-        let value = expression.eval(context).map_err(|error| bad(source, &error))?;
+        let value = expression
+            .eval(context)
+            .map_err(|error| bad(source, &error))?;
         if value.is_undefined() {
             let message = "an undefined value".to_owned();
             let template = source.clone();
@@ -171,7 +173,12 @@ pub(crate) fn environment() -> Environment<'static> {
     let mut env = Environment::new();
     env.set_undefined_behavior(UndefinedBehavior::Strict);
     // What is given on standard input often needs its last newline.
-    env.set_syntax(SyntaxConfig::builder().keep_trailing_newline(true).build().unwrap_or_default());
+    env.set_syntax(
+        SyntaxConfig::builder()
+            .keep_trailing_newline(true)
+            .build()
+            .unwrap_or_default(),
+    );
     env
 }
 
@@ -183,21 +190,27 @@ pub(crate) struct OpenPlace {
     pub(crate) name: String,
 }
 
+/// A call that stands alone in its braces.
+static ALONE: LazyLock<Regex> = LazyLock::new(|| {
+    let pattern = r#"\{\{-?\s*(secret|capture)\(\s*(?:'([^']*)'|"([^"]*)")\s*\)\s*-?\}\}"#;
+    Regex::new(pattern).expect("a fixed pattern")
+});
+
+/// The template without its open places: what still names `secret` or `capture` misuses them.
+pub(crate) fn without_open_places(source: &str) -> String {
+    ALONE.replace_all(source, "").into_owned()
+}
+
 /// The open places of a template, each of which must stand alone in its braces.
 pub(crate) fn open_places(source: &str) -> Result<Vec<OpenPlace>, TemplateError> {
-    static ALONE: LazyLock<Regex> = LazyLock::new(|| {
-        let pattern = r#"\{\{-?\s*(secret|capture)\(\s*(?:'([^']*)'|"([^"]*)")\s*\)\s*-?\}\}"#;
-        Regex::new(pattern).expect("a fixed pattern")
-    });
-    static ANY: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"\b(secret|capture)\s*\(").expect("a fixed pattern")
-    });
+    static ANY: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"\b(secret|capture)\s*\(").expect("a fixed pattern"));
     if source.contains([OPEN, CLOSE]) {
         return Err(TemplateError::Marker);
     }
-    let rest = ALONE.replace_all(source, "");
+    let rest = without_open_places(source);
     if let Some(found) = ANY.captures(&rest) {
-        return Err(used(&found[1], source));
+        return Err(TemplateError::used(&found[1], source));
     }
     let place = |found: regex::Captures<'_>| OpenPlace {
         kind: found[1].to_owned(),
@@ -209,10 +222,13 @@ pub(crate) fn open_places(source: &str) -> Result<Vec<OpenPlace>, TemplateError>
     Ok(ALONE.captures_iter(source).map(place).collect())
 }
 
-fn used(name: &str, source: &str) -> TemplateError {
-    TemplateError::OpenPlaceUsed {
-        name: name.to_owned(),
-        template: source.to_owned(),
+impl TemplateError {
+    /// An open place in another use than to stand alone.
+    pub(crate) fn used(name: &str, source: &str) -> Self {
+        Self::OpenPlaceUsed {
+            name: name.to_owned(),
+            template: source.to_owned(),
+        }
     }
 }
 
@@ -251,10 +267,11 @@ fn split(rendered: &str, source: &str) -> Result<Text, TemplateError> {
         let inner = rest[at..].strip_prefix(OPEN).ok_or(TemplateError::Marker)?;
         let (mark, after) = inner.split_once(CLOSE).ok_or(TemplateError::Marker)?;
         let piece = if let Some(name) = mark.strip_prefix(SECRET) {
-            let name = SecretName::new(name).map_err(|_| used("secret", source))?;
+            let name = SecretName::new(name).map_err(|_| TemplateError::used("secret", source))?;
             Piece::Secret(name)
         } else if let Some(name) = mark.strip_prefix(CAPTURE) {
-            let name = CaptureName::new(name).map_err(|_| used("capture", source))?;
+            let name =
+                CaptureName::new(name).map_err(|_| TemplateError::used("capture", source))?;
             Piece::Capture(name)
         } else {
             return Err(TemplateError::Marker);
@@ -270,8 +287,14 @@ fn split(rendered: &str, source: &str) -> Result<Text, TemplateError> {
 
 fn context(inner: &Arc<Inner>, scope: &Scope, source: &str) -> Result<Value, TemplateError> {
     let own = scope.node.iter().chain(&scope.nodes);
-    let values = scope.vars.values().chain(own.flat_map(|node| node.vars.values()));
-    if values.chain([source].map(|_| &scope.fleet)).any(|text| text.contains([OPEN, CLOSE])) {
+    let values = scope
+        .vars
+        .values()
+        .chain(own.flat_map(|node| node.vars.values()));
+    if values
+        .chain([source].map(|_| &scope.fleet))
+        .any(|text| text.contains([OPEN, CLOSE]))
+    {
         return Err(TemplateError::Marker);
     }
     let vars = Vars {
@@ -306,7 +329,7 @@ impl Vars {
             fleet,
         } = &*self.scope;
         let nodes: Vec<Value> = nodes.iter().map(node_value).collect();
-        let mut all: BTreeMap<&str, Value> = BTreeMap::new();
+        let mut all: BTreeMap<&'static str, Value> = BTreeMap::new();
         if let Some(node) = node {
             all.insert("node", node_value(node));
         }
@@ -315,16 +338,29 @@ impl Vars {
         all.insert("fleet", map([("name", fleet)]));
         all.insert("nodes", Value::from(nodes));
         let scope = Arc::clone(&self.scope);
-        all.insert("role", Value::from_function(move |role: String| bearers(&scope, &role)));
+        all.insert(
+            "role",
+            Value::from_function(move |role: String| bearers(&scope, &role)),
+        );
         let known = self.inner.secrets.clone();
-        all.insert("secret", Value::from_function(move |name: String| open(SECRET, &name, Some(&known))));
-        all.insert("capture", Value::from_function(move |name: String| open(CAPTURE, &name, None)));
+        all.insert(
+            "secret",
+            Value::from_function(move |name: String| open(SECRET, &name, Some(&known))),
+        );
+        all.insert(
+            "capture",
+            Value::from_function(move |name: String| open(CAPTURE, &name, None)),
+        );
         all.insert("vars", Value::from_dyn_object(self));
-        Value::from_iter(all)
+        Value::from(all)
     }
 
     fn lookup(self: &Arc<Self>, name: &str) -> Option<Result<String, minijinja::Error>> {
-        let own = self.scope.node.as_ref().and_then(|node| node.vars.get(name));
+        let own = self
+            .scope
+            .node
+            .as_ref()
+            .and_then(|node| node.vars.get(name));
         if let Some(given) = own.or_else(|| self.scope.vars.get(name)) {
             return Some(Ok(given.clone()));
         }
@@ -332,13 +368,23 @@ impl Vars {
         if !default.contains('{') {
             return Some(Ok(default.clone()));
         }
-        let lock = || self.resolving.lock().unwrap_or_else(PoisonError::into_inner);
+        let lock = || {
+            self.resolving
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
         if lock().iter().any(|open| open == name) {
             let message = format!("the default of `vars.{name}` needs itself");
-            return Some(Err(minijinja::Error::new(ErrorKind::InvalidOperation, message)));
+            return Some(Err(minijinja::Error::new(
+                ErrorKind::InvalidOperation,
+                message,
+            )));
         }
         lock().push(name.to_owned());
-        let rendered = self.inner.env.render_str(default, Arc::clone(self).context());
+        let rendered = self
+            .inner
+            .env
+            .render_str(default, Arc::clone(self).context());
         lock().pop();
         Some(rendered.map_err(|error| {
             let message = format!("{} in the default of `vars.{name}`", explain(&error));
@@ -357,8 +403,10 @@ impl Object for Vars {
 }
 
 fn map<'a>(entries: impl IntoIterator<Item = (&'a str, &'a String)>) -> Value {
-    let pairs = entries.into_iter().map(|(k, v)| (k.to_owned(), Value::from(v.as_str())));
-    Value::from_iter(pairs.collect::<BTreeMap<_, _>>())
+    let pairs = entries
+        .into_iter()
+        .map(|(k, v)| (k.to_owned(), Value::from(v.as_str())));
+    Value::from(pairs.collect::<BTreeMap<String, Value>>())
 }
 
 fn node_value(node: &NodeScope) -> Value {
@@ -370,18 +418,33 @@ fn node_value(node: &NodeScope) -> Value {
         roles,
         vars,
     } = node;
-    let roles: Vec<Value> = roles.iter().map(|role| Value::from(role.as_str())).collect();
-    let texts = [("name", name), ("address", address), ("zone", zone), ("group", group)];
-    let mut all: BTreeMap<&str, Value> = BTreeMap::new();
+    let roles: Vec<Value> = roles
+        .iter()
+        .map(|role| Value::from(role.as_str()))
+        .collect();
+    let texts = [
+        ("name", name),
+        ("address", address),
+        ("zone", zone),
+        ("group", group),
+    ];
+    let mut all: BTreeMap<&'static str, Value> = BTreeMap::new();
     all.extend(texts.map(|(key, text)| (key, Value::from(text.as_str()))));
     all.insert("roles", Value::from(roles));
     all.insert("vars", map(vars.iter().map(|(k, v)| (k.as_str(), v))));
-    Value::from_iter(all)
+    Value::from(all)
 }
 
 fn bearers(scope: &Scope, role: &str) -> Value {
     let bear = |node: &&NodeScope| node.roles.contains(role);
-    Value::from(scope.nodes.iter().filter(bear).map(node_value).collect::<Vec<_>>())
+    Value::from(
+        scope
+            .nodes
+            .iter()
+            .filter(bear)
+            .map(node_value)
+            .collect::<Vec<_>>(),
+    )
 }
 
 fn open(
@@ -394,4 +457,119 @@ fn open(
         return Err(minijinja::Error::new(ErrorKind::UndefinedError, message));
     }
     Ok(format!("{OPEN}{kind}{name}{CLOSE}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope() -> Scope {
+        let node = |name: &str, roles: &[&str]| NodeScope {
+            name: name.into(),
+            address: format!("{name}.example"),
+            roles: roles.iter().map(ToString::to_string).collect(),
+            vars: BTreeMap::from([("own".into(), format!("of {name}"))]),
+            ..NodeScope::default()
+        };
+        Scope {
+            vars: BTreeMap::from([
+                ("own".into(), "general".into()),
+                ("on".into(), "false".into()),
+            ]),
+            node: Some(node("b", &[])),
+            nodes: vec![node("a", &["anm"]), node("b", &[])],
+            release: Release {
+                from: "1".into(),
+                to: "2".into(),
+            },
+            fleet: "f".into(),
+        }
+    }
+
+    fn templates(defaults: &[(&str, &str)]) -> Templates {
+        let own = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
+        Templates {
+            inner: Arc::new(Inner {
+                env: environment(),
+                defaults: defaults.iter().map(own).collect(),
+                secrets: BTreeSet::from(["pw".to_owned()]),
+            }),
+        }
+    }
+
+    fn render(source: &str) -> Result<String, String> {
+        let defaults = [
+            ("host", "{{ role('anm')[0].address }}"),
+            ("url", "http://{{ vars.host }}"),
+            ("a", "{{ vars.b }}"),
+            ("b", "{{ vars.a }}"),
+        ];
+        let text = templates(&defaults).text(&Template(source.into()), &scope());
+        text.map(|text| text.to_string())
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn defaults_may_use_roles_and_each_other_and_node_variables_go_first() {
+        assert_eq!(
+            render("{{ vars.url }}/{{ node.name }}"),
+            Ok("http://a.example/b".into())
+        );
+        assert_eq!(render("{{ vars.own }}"), Ok("of b".into()));
+        assert_eq!(
+            render("{{ nodes | length }} {{ release.to }}\n"),
+            Ok("2 2\n".into())
+        );
+    }
+
+    #[test]
+    fn a_circle_of_defaults_and_an_unknown_name_are_errors() {
+        let circle = render("{{ vars.a }}").expect_err("a circle");
+        assert!(circle.contains("needs itself"), "{circle}");
+        for unknown in [
+            "{{ vars.nope }}",
+            "{{ nope }}",
+            "{{ node.vars.nope }}",
+            "{{ role('x')[0].name }}",
+        ] {
+            assert!(render(unknown).is_err(), "{unknown}");
+        }
+        assert!(render("{{ node.vars.nope | default('d') }}").is_ok());
+    }
+
+    #[test]
+    fn an_open_place_is_split_out_and_cannot_be_filtered() {
+        assert_eq!(render("p={{ secret('pw') }};"), Ok("p=<secret pw>;".into()));
+        assert_eq!(render("{{ capture(\"c\") }}"), Ok("<captured c>".into()));
+        for bad in [
+            "{{ secret('pw') | upper }}",
+            "{{ secret('pw') ~ 'x' }}",
+            "{% set x = secret('pw') %}{{ x | trim }}",
+            "{{ secret('other') }}",
+            "\u{E000}sS:pw\u{E001}",
+        ] {
+            assert!(render(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_value_with_marker_characters_is_refused() {
+        let mut scope = scope();
+        scope
+            .vars
+            .insert("x".into(), "\u{E000}sS:pw\u{E001}".into());
+        let found = templates(&[]).text(&Template("{{ vars.x }}".into()), &scope);
+        assert_eq!(found, Err(TemplateError::Marker));
+    }
+
+    #[test]
+    fn a_condition_takes_the_texts_true_and_false_and_no_other() {
+        let holds = |source: &str| templates(&[]).condition(&Template(source.into()), &scope());
+        assert_eq!(holds("vars.on"), Ok(false));
+        assert_eq!(holds("vars.own == 'of b'"), Ok(true));
+        assert_eq!(holds("'anm' in node.roles"), Ok(false));
+        assert!(holds("vars.own").is_err());
+        assert!(holds("vars.nope").is_err());
+        assert!(holds("secret('pw')").is_err());
+    }
 }

@@ -284,7 +284,12 @@ impl<'a> Composer<'a> {
         };
         match self.tab_near(mark.line()) {
             Some(line) => {
-                let place = Place { line: number(line), column: 1, len: 1, ..place };
+                let place = Place {
+                    line: number(line),
+                    column: 1,
+                    len: 1,
+                    ..place
+                };
                 let start = line_start(self.text, line);
                 let place = Place { start, ..place };
                 findings.error_hint(
@@ -314,7 +319,10 @@ impl<'a> Composer<'a> {
 }
 
 fn line_start(text: &str, line: usize) -> usize {
-    text.split_inclusive('\n').take(line - 1).map(str::len).sum()
+    text.split_inclusive('\n')
+        .take(line - 1)
+        .map(str::len)
+        .sum()
 }
 
 fn scalar(text: &str, style: ScalarStyle) -> Kind {
@@ -354,7 +362,11 @@ fn insert(entries: &mut Vec<(Key, Tree)>, key: Key, tree: Tree, findings: &mut F
 /// A text of the user as messages show it: one line, not too long.
 pub(crate) fn shown(text: &str) -> String {
     const LONG: usize = 60;
-    let mut line: String = text.chars().take(LONG).flat_map(char::escape_debug).collect();
+    let mut line: String = text
+        .chars()
+        .take(LONG)
+        .flat_map(char::escape_debug)
+        .collect();
     if text.chars().nth(LONG).is_some() {
         line.push('…');
     }

@@ -69,11 +69,7 @@ pub(crate) fn span(at: &At<String>, findings: &mut Findings) -> Option<Millis> {
 }
 
 /// A span that may be absent.
-pub(crate) fn span_or(
-    at: Option<&At<String>>,
-    default: Millis,
-    findings: &mut Findings,
-) -> Millis {
+pub(crate) fn span_or(at: Option<&At<String>>, default: Millis, findings: &mut Findings) -> Millis {
     at.and_then(|at| span(at, findings)).unwrap_or(default)
 }
 
@@ -87,7 +83,9 @@ fn parse_span(text: &str) -> Option<Millis> {
         let digits = rest.find(|c: char| !c.is_ascii_digit())?;
         let number: u64 = rest[..digits].parse().ok()?;
         rest = &rest[digits..];
-        let unit = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let unit = rest
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(rest.len());
         let factor = match &rest[..unit] {
             "ms" => 1,
             "s" => 1_000,
@@ -111,7 +109,11 @@ pub(crate) fn wave_size(at: &At<raw::Word>, findings: &mut Findings) -> Option<W
             .ok()
             .filter(|share| (1..=100).contains(share))
             .map(WaveSize::Percent),
-        None => text.parse::<u32>().ok().filter(|n| *n > 0).map(WaveSize::Count),
+        None => text
+            .parse::<u32>()
+            .ok()
+            .filter(|n| *n > 0)
+            .map(WaveSize::Count),
     };
     if size.is_none() {
         let message = format!("`{}` is not a wave size", shown(text));
@@ -136,7 +138,10 @@ pub(crate) fn member<'a>(
     };
     if let Some(bad) = [backend, server].iter().find(|part| !is_backend_word(part)) {
         // The words travel into line-based runtime interfaces, where a blank or `;` ends one.
-        let message = format!("`{}` in a member is not a backend or server name", shown(bad));
+        let message = format!(
+            "`{}` in a member is not a backend or server name",
+            shown(bad)
+        );
         let hint = "letters, digits, `-`, `_`, `.` and `:` are allowed";
         findings.error_hint(at.place, message, hint);
         return None;
@@ -204,7 +209,9 @@ pub(crate) fn secret_source(
 
 fn is_env_name(text: &str) -> bool {
     let mut chars = text.chars();
-    chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+    chars
+        .next()
+        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
@@ -299,7 +306,16 @@ mod tests {
             let span = parse_span(text).expect(text);
             assert_eq!(span.to_string(), text);
         }
-        for text in ["", "5", "s", "5 m", "-1s", "5x", "99999999999999999999s", "1.5s"] {
+        for text in [
+            "",
+            "5",
+            "s",
+            "5 m",
+            "-1s",
+            "5x",
+            "99999999999999999999s",
+            "1.5s",
+        ] {
             assert_eq!(parse_span(text), None, "{text:?}");
         }
     }

@@ -69,7 +69,13 @@ fn a_good_configuration_loads_and_keeps_order_and_numbers_as_written() {
     assert_eq!(config.fleet.name.as_str(), "zdu");
     let names: Vec<_> = config.fleet.nodes().map(|n| n.name.to_string()).collect();
     assert_eq!(names, ["a", "b"]);
-    assert!(config.fleet.hosts.keys().any(|host| host.as_str() == "lb-a"));
+    assert!(
+        config
+            .fleet
+            .hosts
+            .keys()
+            .any(|host| host.as_str() == "lb-a")
+    );
     assert!(config.warnings.is_empty());
     assert_eq!(config.procedure_source, "simple.yaml");
 }
