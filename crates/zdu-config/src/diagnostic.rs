@@ -30,7 +30,7 @@ pub struct Diagnostic {
     pub hint: Option<String>,
     /// How bad it is.
     pub severity: Severity,
-    /// The place holds what must not be shown: an excerpt of the source must be left out.
+    /// The line may hold a secret: an excerpt of the source must be left out.
     pub conceal: bool,
 }
 
@@ -168,6 +168,17 @@ impl Findings {
         let order = |d: &Diagnostic| files.iter().position(|f| *f == d.file);
         all.sort_by_key(|d| (order(d), d.line, d.column));
         all.dedup();
+        // An excerpt shows whole lines: what must not be shown for one finding is hidden for all.
+        let hidden: Vec<(String, u32)> = all
+            .iter()
+            .filter(|d| d.conceal)
+            .map(|d| (d.file.clone(), d.line))
+            .collect();
+        for d in &mut all {
+            d.conceal = hidden
+                .iter()
+                .any(|(file, line)| *file == d.file && *line == d.line);
+        }
         all
     }
 }

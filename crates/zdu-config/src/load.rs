@@ -376,5 +376,6 @@ fn twice(first: Place, second: Place, keys: &[String], findings: &mut Findings) 
         keys => format!("`{}` is given twice", shown(&keys.join("."))),
     };
     let hint = format!("the other is at {}", findings.at(first));
-    findings.error_hint(second, message, hint);
+    // The same line may hold a secret's value; the hint says enough without it.
+    findings.error_concealed(second, message, hint);
 }

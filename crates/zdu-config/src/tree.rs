@@ -353,7 +353,8 @@ fn insert(entries: &mut Vec<(Key, Tree)>, key: Key, tree: Tree, findings: &mut F
         Some((first, _)) => {
             let hint = format!("the first is at {}", findings.at(first.place));
             let message = format!("the key `{}` is given twice", shown(&key.text));
-            findings.error_hint(key.place, message, hint);
+            // The same line may hold a secret's value; the hint says enough without it.
+            findings.error_concealed(key.place, message, hint);
         }
         None => entries.push((key, tree)),
     }

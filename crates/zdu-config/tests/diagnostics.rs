@@ -88,6 +88,40 @@ fn json_is_accepted_as_yaml() {
     assert_eq!(found(json.as_bytes(), &[]), "");
 }
 
+#[test]
+fn a_place_that_may_hold_a_secret_is_marked_and_never_quoted() {
+    let plain = "anm_password: hunter2";
+    let written = [
+        format!("secrets: {{ {plain} }}"),
+        "secrets: { anm_password: [hunter2] }".to_owned(),
+        "secrets: hunter2".to_owned(),
+        format!("secrets: {{ anm_password: env:PW, {plain} }}"),
+        format!("secrets: {{ anm_password: env:PW }}\npolicy: {{}}\nvars: {{ {plain} }}"),
+        "secrets: { anm_password: env:PW, other: hunter2 }".to_owned(),
+    ];
+    for secrets in written {
+        let text = GOOD.replace("secrets: { anm_password: env:PW }", &secrets);
+        let text = text.replacen(
+            "vars: { dir: /opt }\n",
+            "",
+            usize::from(secrets.contains("vars")),
+        );
+        let list = load("zdu.yaml", &files(text.as_bytes(), &[])).expect_err("it is wrong");
+        assert!(
+            list.iter().all(|d| !d.to_string().contains("hunter2")),
+            "{list:?}"
+        );
+        let line = |d: &zdu_config::Diagnostic| {
+            let line = usize::try_from(d.line).expect("a line") - 1;
+            text.lines()
+                .nth(line)
+                .is_some_and(|line| line.contains("hunter2"))
+        };
+        let shown: Vec<_> = list.iter().filter(|d| line(d) && !d.conceal).collect();
+        assert!(shown.is_empty(), "{shown:?}");
+    }
+}
+
 /// The good configuration with `include: [b.yaml]` before it.
 fn including(name: &str, text: &str) -> String {
     let main = format!("include: [b.yaml]\n{GOOD}");

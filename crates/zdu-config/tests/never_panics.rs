@@ -110,7 +110,7 @@ fn aliases_that_multiply_end_with_an_error() {
     for n in 1..12 {
         let last = n - 1;
         let aliases = vec![format!("*a{last}"); 8].join(", ");
-        text += &format!("a{n}: &a{n} [{aliases}]\n");
+        text.extend([format!("a{n}: &a{n} [{aliases}]\n")]);
     }
     let files = BTreeMap::from([("z.yaml".to_owned(), text.into_bytes())]);
     let found = load("z.yaml", &files).expect_err("too large");
