@@ -127,6 +127,34 @@ fn every_text_of_the_axway_steps_renders_for_every_node() {
     }
 }
 
+fn strings<'v>(value: &'v serde_json::Value, into: &mut Vec<&'v str>) {
+    match value {
+        serde_json::Value::String(text) => into.push(text),
+        serde_json::Value::Array(all) => all.iter().for_each(|inner| strings(inner, into)),
+        serde_json::Value::Object(all) => all.values().for_each(|inner| strings(inner, into)),
+        serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}
+    }
+}
+
+#[test]
+fn every_template_of_the_axway_probes_and_steps_renders() {
+    let config = loaded(reference_config());
+    let templates = Templates::new(&config.procedure);
+    let written = serde_json::to_value(&config.procedure).expect("plain data");
+    let mut all = Vec::new();
+    strings(&written, &mut all);
+    let all = all
+        .into_iter()
+        .filter(|text| text.contains("{{") || text.contains("{%"));
+    let mut count = 0;
+    for text in all {
+        let rendered = templates.text(&Template(text.into()), &scope(&config, "node-b"));
+        assert!(rendered.is_ok(), "{rendered:?}");
+        count += 1;
+    }
+    assert!(count > 50, "{count}");
+}
+
 #[test]
 fn the_axway_apply_asks_the_first_manager_and_gives_its_secrets_in_the_order_of_the_prompts() {
     let config = loaded(reference_config());
