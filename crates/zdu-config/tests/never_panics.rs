@@ -1,0 +1,126 @@
+//! Whatever the bytes are, loading ends with a configuration or a list of findings with places.
+
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use zdu_config::import::axway;
+use zdu_config::{load, parse_procedure, reference_config};
+
+fn check(bytes: &[u8]) {
+    let mut files = BTreeMap::from([("z.yaml".to_owned(), bytes.to_vec())]);
+    files.insert("p.yaml".to_owned(), bytes.to_vec());
+    if let Err(found) = load("z.yaml", &files) {
+        assert!(!found.is_empty());
+        for finding in found {
+            assert!(finding.line >= 1 && finding.column >= 1, "{finding}");
+            assert!(
+                finding.span.end <= bytes.len() || finding.file != "z.yaml",
+                "{finding}"
+            );
+        }
+    }
+    // Only that they end matters; what they say has tests of its own.
+    let text = String::from_utf8_lossy(bytes);
+    drop(parse_procedure(&text, "p.yaml"));
+    drop(axway::from_topology(&text));
+}
+
+/// Words and signs of the formats in any order.
+fn yamlish() -> impl Strategy<Value = String> {
+    let words = prop::sample::select(vec![
+        "fleet",
+        "groups",
+        "nodes",
+        "policy",
+        "include",
+        "[z.yaml]",
+        "secrets",
+        "vars",
+        "wave",
+        ": ",
+        ":",
+        "- ",
+        "\n",
+        "\n  ",
+        "\n    ",
+        "{",
+        "}",
+        "[",
+        "]",
+        ", ",
+        "\"",
+        "'",
+        "&a ",
+        "*a",
+        "|",
+        ">",
+        "#",
+        "\t",
+        "1",
+        "25%",
+        "env:X",
+        "~",
+        "null",
+        "{{ vars.x }}",
+        "---\n",
+        "\u{E000}",
+        "ä",
+        "\r\n",
+        "? ",
+        "!t ",
+        "<<: *a",
+        "procedure: p.yaml",
+        "\\",
+        "%",
+        "\u{FEFF}",
+    ]);
+    prop::collection::vec(words, 0..60).prop_map(|words| words.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn loading_any_bytes_ends(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        check(&bytes);
+    }
+
+    #[test]
+    fn loading_anything_like_yaml_ends(text in yamlish()) {
+        check(text.as_bytes());
+    }
+}
+
+proptest! {
+    // Fewer: each case reads the whole reference procedure.
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn loading_the_reference_with_a_part_replaced_ends(at in 0usize..2000, len in 0usize..40, text in yamlish()) {
+        let mut bytes = reference_config().as_bytes().to_vec();
+        let at = at.min(bytes.len());
+        let end = (at + len).min(bytes.len());
+        bytes.splice(at..end, text.bytes());
+        check(&bytes);
+    }
+}
+
+#[test]
+fn aliases_that_multiply_end_with_an_error() {
+    let mut text = "a0: &a0 [x, x, x, x, x, x, x, x]\n".to_owned();
+    for n in 1..12 {
+        let last = n - 1;
+        let aliases = vec![format!("*a{last}"); 8].join(", ");
+        text.extend([format!("a{n}: &a{n} [{aliases}]\n")]);
+    }
+    let files = BTreeMap::from([("z.yaml".to_owned(), text.into_bytes())]);
+    let found = load("z.yaml", &files).expect_err("too large");
+    assert!(found[0].message.contains("too large"), "{}", found[0]);
+}
+
+#[test]
+fn deep_nesting_ends_with_an_error() {
+    for open in ["[", "{a: ", "- "] {
+        let files = BTreeMap::from([("z.yaml".to_owned(), open.repeat(100_000).into_bytes())]);
+        assert!(load("z.yaml", &files).is_err());
+    }
+}

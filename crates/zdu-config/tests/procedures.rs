@@ -1,0 +1,131 @@
+//! Every kind of mistake in a procedure, and what a person reads about it.
+
+use zdu_config::parse_procedure;
+
+const GOOD: &str = "\
+name: simple
+summary: restarts
+phases: [ { name: APPLY, exit: 73 }, { name: ROLLBACK, exit: 75 } ]
+rollback_phase: ROLLBACK
+vars: { dir: { help: where, default: /opt } }
+secrets: { pw: the password }
+roles: { anm: { help: managers } }
+stages:
+  - name: apply
+    over: rolling
+    drain_phase: APPLY
+    return_phase: APPLY
+    first: [anm]
+    steps:
+      - id: restart
+        phase: APPLY
+        run: { argv: [restart, '{{ vars.dir }}'], stdin: '{{ secret(\"pw\") }}' }
+        rollback: redo
+        undo: [ { id: back, run: { argv: [back] } } ]
+";
+
+#[track_caller]
+fn with(from: &str, to: &str) -> String {
+    assert!(GOOD.contains(from), "{from:?} is not in the good text");
+    match parse_procedure(&GOOD.replacen(from, to, 1), "p.yaml") {
+        Ok(_) => String::new(),
+        Err(list) => {
+            let lines: Vec<String> = list.iter().map(ToString::to_string).collect();
+            lines.join("\n")
+        }
+    }
+}
+
+#[test]
+fn defaults_of_a_step_are_those_of_its_stage() {
+    let procedure = parse_procedure(GOOD, "p.yaml").expect("it is good");
+    let step = &procedure.stages[0].steps[0];
+    assert!(step.disruptive && step.undo[0].disruptive);
+    assert_eq!(step.undo[0].phase.as_str(), "ROLLBACK");
+    assert_eq!(
+        step.undo[0].unknown,
+        zdu_model::procedure::UnknownRule::Rerun
+    );
+}
+
+/// Tests of one mistake each: what is found, and all that is said about it.
+macro_rules! mistakes {
+    ($($name:ident: $found:expr => $said:expr;)*) => {$(
+        #[test]
+        fn $name() {
+            assert_eq!($found, $said);
+        }
+    )*};
+}
+
+mistakes! {
+    an_unknown_key: with("rollback: redo", "rolback: redo") => "\
+p.yaml:18:9: unknown key `rolback` in `stages.steps`\n\
+hint: did you mean `rollback`?";
+    two_steps_with_one_id: with("id: back", "id: restart") => "\
+p.yaml:19:23: there are two steps `restart`\n\
+hint: the first is at p.yaml:15:13";
+    an_id_zdu_uses_itself: with("id: back", "id: drain") => "\
+p.yaml:19:23: `drain` is the name of an act zdu adds itself";
+    an_unknown_phase: with("phase: APPLY\n        run", "phase: APLY\n        run") => "\
+p.yaml:16:16: there is no phase `APLY`\n\
+hint: did you mean `APPLY`?";
+    an_undefined_variable: with("vars.dir", "vars.dri") => "\
+p.yaml:17:32: unknown name `vars.dri` in a template\n\
+hint: did you mean `dir`?";
+    an_undefined_name: with("vars.dir", "var.dir") => "\
+p.yaml:17:32: unknown name `var` in a template\n\
+hint: did you mean `vars`?";
+    a_template_that_does_not_end: with("vars.dir }}", "vars.dir }") => "\
+p.yaml:17:32: this is not a template: unexpected `}`, expected end of variable block";
+    an_unknown_role_in_a_template: with("vars.dir", "role(\"amn\")[0].name") => "\
+p.yaml:17:32: there is no role `amn`\n\
+hint: did you mean `anm`?";
+    an_unknown_role: with("first: [anm]", "first: [amn]") => "\
+p.yaml:13:13: there is no role `amn`\n\
+hint: did you mean `anm`?";
+    a_bad_regular_expression: with("rollback: redo", "rollback: redo\n        outcome: [ { output: '(a', as: failed } ]") => "\
+p.yaml:19:30: this is not a regular expression: unclosed group";
+    a_rule_without_a_condition: with("rollback: redo", "rollback: redo\n        outcome: [ { as: failed } ]") => "\
+p.yaml:19:26: this rule has no condition and never fits\n\
+hint: give `exit`, `status`, `output` or `json`";
+    a_disruptive_step_outside_a_rolling_stage: with("over: rolling\n    drain_phase: APPLY\n    return_phase: APPLY\n    first: [anm]\n    steps:\n      - id: restart", "over: nodes\n    steps:\n      - id: restart\n        disruptive: true") => "\
+p.yaml:13:21: the step `restart` disturbs traffic outside a rolling stage\n\
+hint: only a rolling stage drains nodes: set `over: rolling` for its stage";
+    a_rollback_without_an_undo: with("        undo: [ { id: back, run: { argv: [back] } } ]\n", "") => "\
+p.yaml:18:19: a rollback is promised and there is no `undo`\n\
+hint: give `undo` steps, or say `rollback: none`";
+    a_secret_in_an_argument: with("vars.dir", "secret(\"pw\")") => "\
+p.yaml:17:32: the secret `pw` is used in an argument\n\
+hint: secrets are allowed in `stdin`, HTTP headers, bodies and `basic` only";
+    a_secret_in_the_environment: with("stdin: ", "env: { P: '{{ secret(\"pw\") }}' }, stdin: ") => "\
+p.yaml:17:61: the secret `pw` is used in the environment\n\
+hint: secrets are allowed in `stdin`, HTTP headers, bodies and `basic` only";
+    a_secret_in_a_directory: with("stdin: ", "cwd: ") => "\
+p.yaml:17:56: the secret `pw` is used in a directory\n\
+hint: secrets are allowed in `stdin`, HTTP headers, bodies and `basic` only";
+    a_secret_in_a_url: with("run: { argv: [back] }", "http: { url: 'http://x/{{ secret(\"pw\") }}' }") => "\
+p.yaml:19:42: the secret `pw` is used in a URL\n\
+hint: secrets are allowed in `stdin`, HTTP headers, bodies and `basic` only";
+    a_secret_in_a_default: with("default: /opt", "default: '{{ secret(\"pw\") }}'") => "\
+p.yaml:5:38: the secret `pw` is used in a default\n\
+hint: secrets are allowed in `stdin`, HTTP headers, bodies and `basic` only";
+    a_filtered_secret: with("secret(\"pw\") }}", "secret(\"pw\") | upper }}") => "\
+p.yaml:17:58: `secret(...)` must stand alone in its braces\n\
+hint: write `{{ secret('name') }}`, without filters: its value is not known yet";
+    a_secret_function_under_another_name: with("{{ secret(\"pw\") }}", "{% set s = secret %}{{ s(\"pw\") | trim }}") => "\
+p.yaml:17:58: `secret(...)` must stand alone in its braces\n\
+hint: write `{{ secret('name') }}`, without filters: its value is not known yet";
+    an_undeclared_secret: with("secret(\"pw\") }}", "secret(\"pww\") }}") => "\
+p.yaml:17:58: unknown name `pww` in secret()\n\
+hint: did you mean `pw`?";
+    a_step_with_two_actions: with("run: { argv: [back] }", "run: { argv: [back] }, shell: x") => "\
+p.yaml:19:23: the step `back` has more than one action\n\
+hint: exactly one of: run, shell, http, upload, backup, wait, manual";
+    a_condition_in_braces: with("rollback: redo", "rollback: redo\n        when: '{{ vars.dir }}'") => "\
+p.yaml:19:15: braces in a condition\n\
+hint: a condition is an expression: leave out the braces";
+    a_pointer_with_dots: with("run: { argv: [back] }", "wait: { tcp: 'x:1', want: { json: [ { pointer: result.id, value: 1 } ] } }") => "\
+p.yaml:19:76: `result.id` is not a JSON pointer\n\
+hint: write `/result/id`";
+}
