@@ -295,3 +295,126 @@ fn torn(line: u64, rest: &[u8], why: Why) -> Result<Torn, ReadError> {
         bytes: rest.len() as u64,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use zdu_model::event::Request;
+    use zdu_model::ids::{FleetName, ProcedureName, RolloutId};
+    use zdu_model::plan::Release;
+    use zdu_model::time::Timestamp;
+
+    fn started() -> Event {
+        Event::RolloutStarted {
+            rollout: RolloutId::new("r1").expect("valid"),
+            plan: Digest("ab".into()),
+            fleet: FleetName::new("edge").expect("valid"),
+            procedure: ProcedureName::new("toy").expect("valid"),
+            release: Release {
+                from: "1".into(),
+                to: "2".into(),
+            },
+            by: "op".into(),
+        }
+    }
+
+    fn record(seq: u64, epoch: u64, reason: &str) -> Record {
+        let event = match seq {
+            1 => started(),
+            _ => Event::Requested {
+                request: Request::Hold,
+                by: "op".into(),
+                reason: reason.into(),
+            },
+        };
+        Record {
+            seq: Seq(seq),
+            at: Timestamp(seq),
+            epoch: Epoch(epoch),
+            event,
+        }
+    }
+
+    #[test]
+    fn the_bytes_of_format_1_stay_what_they_are() {
+        let (line, chain) = Chain::default().encode(&[record(1, 1, "")]).expect("first");
+        let line = String::from_utf8(line).expect("text");
+        assert!(line.starts_with(r#"{"v":1,"crc":""#), "{line}");
+        let prev = sha256(b"zdu journal 1 of plan ab");
+        let rest = format!(r#""prev":"{prev}","recs":[{{"seq":1,"at":1,"epoch":1,"event":"#);
+        assert!(line.contains(&rest), "{line}");
+        assert_eq!(chain.head(), Some(&sha256(line.trim_end().as_bytes())));
+        assert_eq!(
+            sha256(b"").0,
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        );
+    }
+
+    #[test]
+    fn records_that_may_not_follow_are_refused_before_they_are_written() {
+        let refused = |chain: &Chain, records: &[Record]| chain.encode(records).expect_err("no");
+        let empty = Chain::default();
+        assert_eq!(refused(&empty, &[]), Why::NoRecord);
+        let mut wrong = record(2, 1, "");
+        wrong.seq = Seq(1);
+        assert_eq!(refused(&empty, &[wrong]), Why::FirstRecord);
+        let (_, chain) = empty.encode(&[record(1, 5, "")]).expect("first");
+        let gap = refused(&chain, &[record(3, 5, "")]);
+        let (expected, found) = (Seq(2), Seq(3));
+        assert_eq!(gap, Why::Sequence { expected, found });
+        let older = refused(&chain, &[record(2, 4, "")]);
+        let (newest, found) = (Epoch(5), Epoch(4));
+        assert_eq!(older, Why::Epoch { newest, found });
+    }
+
+    #[test]
+    fn a_last_line_that_is_whole_but_not_understood_is_never_cut_off() {
+        let (first, chain) = Chain::default().encode(&[record(1, 1, "")]).expect("first");
+        let (second, _) = chain.encode(&[record(2, 1, "")]).expect("second");
+        let second = String::from_utf8(second).expect("text");
+        let rest = second[24..].trim_end().replace("requested", "danced");
+        let crc = crc32fast::hash(rest.as_bytes());
+        let unknown = format!("{{\"v\":1,\"crc\":\"{crc:08x}\",{rest}\n");
+        let found = scan(&[first, unknown.into_bytes()].concat());
+        let Err(ReadError::Altered {
+            line: 2,
+            why: Why::Unknown(_),
+        }) = found
+        else {
+            panic!("{found:?}");
+        };
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_and_a_cut_leaves_whole_appends(
+            reasons in prop::collection::vec((".{0,12}", any::<bool>(), 0u64..2), 1..20),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let (mut bytes, mut ends, mut all) = (Vec::new(), vec![(0, 0)], Vec::new());
+            let (mut chain, mut group, mut epoch) = (Chain::default(), Vec::new(), 1);
+            let count = reasons.len();
+            for (seq, (reason, together, newer)) in (1..).zip(&reasons) {
+                epoch += newer;
+                group.push(record(seq, epoch, reason));
+                if *together && all.len() + group.len() < count {
+                    continue;
+                }
+                let (line, next) = chain.encode(&group).expect("follows");
+                bytes.extend(line);
+                all.append(&mut group);
+                chain = next;
+                ends.push((bytes.len(), all.len()));
+            }
+            let whole = scan(&bytes).expect("whole");
+            prop_assert_eq!(&whole.records, &all);
+            prop_assert_eq!(&whole.chain, &chain);
+            let cut = cut.index(bytes.len() + 1);
+            let part = scan(&bytes[..cut]).expect("a cut is never damage");
+            let (end, count) = *ends.iter().rfind(|(end, _)| *end <= cut).expect("zero");
+            prop_assert_eq!(part.records, &all[..count]);
+            prop_assert_eq!(part.torn.map_or(0, |torn| torn.bytes), (cut - end) as u64);
+        }
+    }
+}
