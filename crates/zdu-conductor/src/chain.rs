@@ -212,12 +212,15 @@ fn unframe(line: &[u8]) -> Result<&[u8], Rejected> {
 }
 
 /// The end of a journal that a cut write left behind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Torn {
     /// The line, counted from 1.
     pub line: u64,
     /// How many bytes it has.
     pub bytes: u64,
+    /// What is wrong with it. [`Why::Cut`] is what a killed process leaves; anything else needs a
+    /// power cut, or is damage to a line that had been durable.
+    pub why: Why,
 }
 
 /// A journal as read from its bytes.
@@ -293,6 +296,7 @@ fn torn(line: u64, rest: &[u8], why: Why) -> Result<Torn, ReadError> {
     Ok(Torn {
         line,
         bytes: rest.len() as u64,
+        why,
     })
 }
 

@@ -130,7 +130,10 @@ impl Journal {
         if let Some(torn) = scan.torn {
             file.truncate(scan.good_bytes).map_err(unavailable)?;
             file.sync().map_err(unavailable)?;
-            repaired = Some(Repaired { bytes: torn.bytes });
+            repaired = Some(Repaired {
+                bytes: torn.bytes,
+                why: torn.why,
+            });
         }
         let journal = Self {
             file,

@@ -125,11 +125,14 @@ pub struct History {
     pub repaired: Option<Repaired>,
 }
 
-/// The rest of a cut write was removed. No effect had been released for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The rest of a cut write was removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repaired {
     /// How many bytes.
     pub bytes: u64,
+    /// What was wrong with them. For [`Why::Cut`] no effect had been released. Anything else can
+    /// also be later damage to a line that had been durable, and is worth a person's look.
+    pub why: Why,
 }
 
 /// Who a controller is.

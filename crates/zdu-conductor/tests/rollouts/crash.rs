@@ -42,7 +42,8 @@ fn a_journal_cut_at_any_byte_resumes_to_the_same_end() {
         let part = &bytes[..cut];
         let read = scan(part).expect("a cut is never damage");
         let torn = part.len() as u64 - read.good_bytes;
-        assert_eq!(read.torn.map_or(0, |torn| torn.bytes), torn);
+        assert_eq!(read.torn.as_ref().map_or(0, |torn| torn.bytes), torn);
+        assert!(read.torn.is_none_or(|torn| torn.why == Why::Cut));
         if read.records.is_empty() {
             std::fs::write(&path, part).expect("cut");
             let refused = resume(STEPS, storage(&state)).err();
@@ -52,7 +53,13 @@ fn a_journal_cut_at_any_byte_resumes_to_the_same_end() {
         for mut after in worlds(&read.records) {
             std::fs::write(&path, part).expect("cut");
             let opened = resume(STEPS, storage(&state)).expect("a cut is repaired");
-            assert_eq!(opened.repaired.map_or(0, |repaired| repaired.bytes), torn);
+            assert_eq!(
+                opened
+                    .repaired
+                    .as_ref()
+                    .map_or(0, |repaired| repaired.bytes),
+                torn
+            );
             assert_eq!(finish(opened, &mut after), machine, "cut at {cut}");
             assert_eq!(after, world, "cut at {cut}: a step was done twice or never");
             verify(&path, Some(&plan())).expect("the resumed journal is whole");
