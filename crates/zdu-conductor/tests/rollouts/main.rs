@@ -1,0 +1,6 @@
+//! Whole rollouts of a toy machine: crashes, failing disks, rival controllers.
+
+mod controllers;
+mod crash;
+mod faults;
+mod toy;
