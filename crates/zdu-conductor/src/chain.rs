@@ -108,16 +108,10 @@ impl Chain {
         for record in records {
             let expected = Seq(last.0.saturating_add(1));
             if record.seq != expected {
-                return Err(Why::Sequence {
-                    expected,
-                    found: record.seq,
-                });
+                return Err(Why::Sequence { expected, found: record.seq });
             }
             if record.epoch < epoch {
-                return Err(Why::Epoch {
-                    newest: epoch,
-                    found: record.epoch,
-                });
+                return Err(Why::Epoch { newest: epoch, found: record.epoch });
             }
             (last, epoch) = (record.seq, record.epoch);
         }
@@ -182,11 +176,7 @@ impl Chain {
 
 /// The plan a journal's first record names.
 pub(crate) fn plan_of(record: &Record) -> Option<&Digest> {
-    if let Event::RolloutStarted { plan, .. } = &record.event {
-        Some(plan)
-    } else {
-        None
-    }
+    if let Event::RolloutStarted { plan, .. } = &record.event { Some(plan) } else { None }
 }
 
 /// Checks version and CRC; what is left is everything the CRC covers.
@@ -243,12 +233,8 @@ pub struct Scan {
 /// # Errors
 /// [`ReadError::Altered`], [`ReadError::Newer`].
 pub fn scan(bytes: &[u8]) -> Result<Scan, ReadError> {
-    let mut found = Scan {
-        records: Vec::new(),
-        chain: Chain::default(),
-        good_bytes: 0,
-        torn: None,
-    };
+    let mut found =
+        Scan { records: Vec::new(), chain: Chain::default(), good_bytes: 0, torn: None };
     let mut rest = bytes;
     while !rest.is_empty() {
         let line = found.chain.lines + 1;
@@ -271,11 +257,7 @@ pub fn scan(bytes: &[u8]) -> Result<Scan, ReadError> {
                 return Err(ReadError::Altered { line, why });
             }
             Err(Rejected::Newer(found)) => {
-                return Err(ReadError::Newer {
-                    line,
-                    found,
-                    known: JOURNAL_FORMAT,
-                });
+                return Err(ReadError::Newer { line, found, known: JOURNAL_FORMAT });
             }
         }
         rest = after;
@@ -286,18 +268,11 @@ pub fn scan(bytes: &[u8]) -> Result<Scan, ReadError> {
 /// A last line that is not whole. When a second line begins inside it, a newline was changed and
 /// the first of the two had been durable: that is no torn write.
 fn torn(line: u64, rest: &[u8], why: Why) -> Result<Torn, ReadError> {
-    let second = rest
-        .windows(LINE_START.len())
-        .skip(1)
-        .any(|window| window == LINE_START);
+    let second = rest.windows(LINE_START.len()).skip(1).any(|window| window == LINE_START);
     if second {
         return Err(ReadError::Altered { line, why });
     }
-    Ok(Torn {
-        line,
-        bytes: rest.len() as u64,
-        why,
-    })
+    Ok(Torn { line, bytes: rest.len() as u64, why })
 }
 
 #[cfg(test)]
@@ -315,10 +290,7 @@ mod tests {
             plan: Digest("ab".into()),
             fleet: FleetName::new("edge").expect("valid"),
             procedure: ProcedureName::new("toy").expect("valid"),
-            release: Release {
-                from: "1".into(),
-                to: "2".into(),
-            },
+            release: Release { from: "1".into(), to: "2".into() },
             by: "op".into(),
         }
     }
@@ -326,18 +298,11 @@ mod tests {
     fn record(seq: u64, epoch: u64, reason: &str) -> Record {
         let event = match seq {
             1 => started(),
-            _ => Event::Requested {
-                request: Request::Hold,
-                by: "op".into(),
-                reason: reason.into(),
-            },
+            _ => {
+                Event::Requested { request: Request::Hold, by: "op".into(), reason: reason.into() }
+            }
         };
-        Record {
-            seq: Seq(seq),
-            at: Timestamp(seq),
-            epoch: Epoch(epoch),
-            event,
-        }
+        Record { seq: Seq(seq), at: Timestamp(seq), epoch: Epoch(epoch), event }
     }
 
     #[test]
@@ -381,11 +346,7 @@ mod tests {
         let crc = crc32fast::hash(rest.as_bytes());
         let unknown = format!("{{\"v\":1,\"crc\":\"{crc:08x}\",{rest}\n");
         let found = scan(&[first, unknown.into_bytes()].concat());
-        let Err(ReadError::Altered {
-            line: 2,
-            why: Why::Unknown(_),
-        }) = found
-        else {
+        let Err(ReadError::Altered { line: 2, why: Why::Unknown(_) }) = found else {
             panic!("{found:?}");
         };
     }

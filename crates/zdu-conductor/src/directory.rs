@@ -60,10 +60,8 @@ impl StateDir {
     /// When the directory cannot be read; one that is not there holds none.
     pub fn rollouts(&self) -> Result<Vec<RolloutId>, FileError> {
         let path = self.0.join("rollouts");
-        let mut found: Vec<RolloutId> = names(&path)?
-            .into_iter()
-            .filter_map(|name| RolloutId::new(name).ok())
-            .collect();
+        let mut found: Vec<RolloutId> =
+            names(&path)?.into_iter().filter_map(|name| RolloutId::new(name).ok()).collect();
         found.sort();
         Ok(found)
     }
@@ -148,12 +146,8 @@ pub(crate) struct Lock {
 
 impl Lock {
     pub(crate) fn take(path: &Path) -> Result<Self, FileError> {
-        let open = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path);
+        let open =
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
         let file = open.map_err(at("open", path))?;
         for _ in 0..LOCK_TRIES_MAX {
             match file.try_lock() {
@@ -186,14 +180,8 @@ pub(crate) fn create_dir(path: &Path) -> Result<(), FileError> {
 
 /// Makes the names in a directory durable.
 pub(crate) fn sync_dir(path: &Path) -> Result<(), FileError> {
-    let path = if path.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        path
-    };
-    File::open(path)
-        .and_then(|dir| dir.sync_all())
-        .map_err(at("sync", path))
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    File::open(path).and_then(|dir| dir.sync_all()).map_err(at("sync", path))
 }
 
 /// Replaces a file as one act: readers see the old bytes or the new, never a mixture, also after a

@@ -41,9 +41,7 @@ pub(crate) fn parse<T: for<'a> Deserialize<'a>>(
     let invalid = |why: String| at("read", path)(io::Error::new(io::ErrorKind::InvalidData, why));
     let Version { v } = serde_json::from_slice(bytes).map_err(|e| invalid(e.to_string()))?;
     if v > known {
-        return Err(invalid(format!(
-            "it has format {v}, this build knows up to {known}"
-        )));
+        return Err(invalid(format!("it has format {v}, this build knows up to {known}")));
     }
     serde_json::from_slice(bytes).map_err(|e| invalid(e.to_string()))
 }
@@ -62,10 +60,7 @@ pub fn read_lease(fleet: &FleetDir) -> Result<LeaseState, FileError> {
 
 fn write_lease(fleet: &FleetDir, lease: LeaseState) -> Result<(), FileError> {
     let path = fleet.lease();
-    let file = LeaseFile {
-        v: LEASE_FORMAT,
-        lease,
-    };
+    let file = LeaseFile { v: LEASE_FORMAT, lease };
     let mut bytes =
         serde_json::to_vec_pretty(&file).map_err(|e| at("write", &path)(io::Error::other(e)))?;
     bytes.push(b'\n');
@@ -123,9 +118,8 @@ impl FileStorage {
     /// under way.
     fn open(&mut self) -> Result<(Journal, History), ReadError> {
         let path = self.dir.journal();
-        let file = (self.open)(&path).map_err(|e| ReadError::Unavailable {
-            source: at("open", &path)(e).into(),
-        })?;
+        let file = (self.open)(&path)
+            .map_err(|e| ReadError::Unavailable { source: at("open", &path)(e).into() })?;
         Journal::open(file)
     }
 

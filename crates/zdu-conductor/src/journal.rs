@@ -130,17 +130,9 @@ impl Journal {
         if let Some(torn) = scan.torn {
             file.truncate(scan.good_bytes).map_err(unavailable)?;
             file.sync().map_err(unavailable)?;
-            repaired = Some(Repaired {
-                bytes: torn.bytes,
-                why: torn.why,
-            });
+            repaired = Some(Repaired { bytes: torn.bytes, why: torn.why });
         }
-        let journal = Self {
-            file,
-            chain: scan.chain,
-            bytes: scan.good_bytes,
-            poisoned: None,
-        };
+        let journal = Self { file, chain: scan.chain, bytes: scan.good_bytes, poisoned: None };
         let records = scan.records;
         Ok((journal, History { records, repaired }))
     }
@@ -161,16 +153,11 @@ impl Journal {
         if let Some(why) = &self.poisoned {
             return Err(AppendError::Poisoned { why: why.clone() });
         }
-        let (line, next) = self
-            .chain
-            .encode(records)
-            .map_err(|why| AppendError::Refused { expected, why })?;
+        let (line, next) =
+            self.chain.encode(records).map_err(|why| AppendError::Refused { expected, why })?;
         if let Err(source) = self.write_line(&line) {
             self.poisoned = Some(source.to_string());
-            return Err(AppendError::Unwritable {
-                expected,
-                source: source.into(),
-            });
+            return Err(AppendError::Unwritable { expected, source: source.into() });
         }
         self.chain = next;
         self.bytes += line.len() as u64;
@@ -215,8 +202,7 @@ fn write_all(file: &mut dyn JournalFile, mut bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// [`ReadError`].
 pub fn read_only(path: &Path) -> Result<crate::chain::Scan, ReadError> {
-    let bytes = std::fs::read(path).map_err(|e| ReadError::Unavailable {
-        source: at("read", path)(e).into(),
-    })?;
+    let bytes = std::fs::read(path)
+        .map_err(|e| ReadError::Unavailable { source: at("read", path)(e).into() })?;
     scan(&bytes)
 }

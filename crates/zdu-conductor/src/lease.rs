@@ -76,11 +76,7 @@ impl LeaseState {
     /// [`Lost`] when another epoch is there, or none.
     pub fn renew(&mut self, lease: &Lease, now: Timestamp) -> Result<Lease, Lost> {
         self.check(lease.epoch)?;
-        let renewed = Lease {
-            renewed_at: now,
-            expires: now.after(lease.ttl),
-            ..lease.clone()
-        };
+        let renewed = Lease { renewed_at: now, expires: now.after(lease.ttl), ..lease.clone() };
         self.held = Some(renewed.clone());
         Ok(renewed)
     }
@@ -120,11 +116,7 @@ mod tests {
 
     fn claim(pid: u32, now: u64, force: Option<&str>) -> Claim {
         Claim {
-            owner: Owner {
-                user: "op".into(),
-                host: "a".into(),
-                pid,
-            },
+            owner: Owner { user: "op".into(), host: "a".into(), pid },
             now: Timestamp(now),
             ttl: Millis(30),
             force: force.map(str::to_owned),
@@ -144,13 +136,7 @@ mod tests {
         let mut state = LeaseState::default();
         take(&mut state, &claim(1, 100, None)).expect("free");
         let refused = take(&mut state, &claim(2, 129, None)).expect_err("held");
-        let LeaseError::Held {
-            owner,
-            since,
-            expires,
-            ..
-        } = refused
-        else {
+        let LeaseError::Held { owner, since, expires, .. } = refused else {
             panic!("{refused:?}");
         };
         assert_eq!((owner.pid, since.0, expires.0), (1, 100, 130));
@@ -176,10 +162,7 @@ mod tests {
         let refused = take(&mut state, &claim(2, 101, Some(" "))).expect_err("no reason");
         assert!(matches!(refused, LeaseError::NoReason));
         let new = take(&mut state, &claim(2, 101, Some("host a burned"))).expect("forced");
-        assert_eq!(
-            new.takeover.and_then(|t| t.forced).as_deref(),
-            Some("host a burned")
-        );
+        assert_eq!(new.takeover.and_then(|t| t.forced).as_deref(), Some("host a burned"));
     }
 
     #[test]
@@ -194,9 +177,7 @@ mod tests {
     #[test]
     fn an_epoch_the_journal_has_seen_is_never_given_out_again() {
         let mut state = LeaseState::default();
-        let lease = state
-            .take(&claim(1, 0, None), &rollout(), Epoch(7))
-            .expect("free");
+        let lease = state.take(&claim(1, 0, None), &rollout(), Epoch(7)).expect("free");
         assert_eq!(lease.epoch, Epoch(8));
     }
 

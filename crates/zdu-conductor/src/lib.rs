@@ -17,6 +17,9 @@ pub mod memory;
 pub mod plan_file;
 pub mod refused;
 pub mod requests;
+mod rollout;
 pub mod storage;
 pub mod turn;
 pub mod verify;
+
+pub use zdu_engine::{Illegal, Input, Refusal, Rollout, WakeReason};

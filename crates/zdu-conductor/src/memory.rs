@@ -27,10 +27,7 @@ impl MemoryStorage {
     /// An empty store for this rollout.
     #[must_use]
     pub fn new(rollout: RolloutId) -> Self {
-        Self {
-            rollout,
-            shared: Arc::default(),
-        }
+        Self { rollout, shared: Arc::default() }
     }
 
     /// Everything that is durable.
@@ -65,10 +62,7 @@ impl Storage for MemoryStorage {
     fn read(&mut self, from: Seq) -> Result<History, ReadError> {
         let mut records = self.records();
         records.retain(|record| record.seq >= from);
-        Ok(History {
-            records,
-            repaired: None,
-        })
+        Ok(History { records, repaired: None })
     }
 
     fn take_lease(&mut self, claim: &Claim) -> Result<Lease, LeaseError> {

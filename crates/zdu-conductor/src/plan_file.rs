@@ -115,11 +115,7 @@ struct Format {
 /// [`PlanFileError::File`].
 pub fn write_plan(path: &Path, plan: &Plan) -> Result<Digest, PlanFileError> {
     let digest = plan_digest(plan);
-    let file = PlanFileOut {
-        format: PLAN_FORMAT,
-        digest: &digest,
-        plan,
-    };
+    let file = PlanFileOut { format: PLAN_FORMAT, digest: &digest, plan };
     let mut bytes =
         serde_json::to_vec_pretty(&file).map_err(|e| at("write", path)(io::Error::other(e)))?;
     bytes.push(b'\n');
@@ -134,10 +130,7 @@ pub fn write_plan(path: &Path, plan: &Plan) -> Result<Digest, PlanFileError> {
 pub fn read_plan(path: &Path) -> Result<(Plan, Digest), PlanFileError> {
     let missing = || at("read", path)(io::ErrorKind::NotFound.into());
     let bytes = read(path)?.ok_or_else(missing)?;
-    let not_a_plan = |source| PlanFileError::NotAPlan {
-        path: path.to_owned(),
-        source,
-    };
+    let not_a_plan = |source| PlanFileError::NotAPlan { path: path.to_owned(), source };
     // The format is looked at alone first: the rest of a newer file may not be readable at all.
     let Format { format: found } = serde_json::from_slice(&bytes).map_err(not_a_plan)?;
     let (path, known) = (path.to_owned(), PLAN_FORMAT);
@@ -150,11 +143,7 @@ pub fn read_plan(path: &Path) -> Result<(Plan, Digest), PlanFileError> {
     let file: PlanFile = serde_json::from_slice(&bytes).map_err(not_a_plan)?;
     let found = plan_digest(&file.plan);
     if found != file.digest {
-        return Err(PlanFileError::Altered {
-            path,
-            stated: file.digest,
-            found,
-        });
+        return Err(PlanFileError::Altered { path, stated: file.digest, found });
     }
     Ok((file.plan, found))
 }

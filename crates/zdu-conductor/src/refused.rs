@@ -132,11 +132,7 @@ impl RefusedReleases {
         let path = self.0.refused();
         match read(&path)? {
             Some(bytes) => parse(&path, &bytes, REFUSED_FORMAT),
-            None => Ok(RefusedFile {
-                v: REFUSED_FORMAT,
-                refused: Vec::new(),
-                cleared: Vec::new(),
-            }),
+            None => Ok(RefusedFile { v: REFUSED_FORMAT, refused: Vec::new(), cleared: Vec::new() }),
         }
     }
 

@@ -59,11 +59,7 @@ pub struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     pub(crate) fn new(expected: Seq, epoch: Epoch, records: &'a [Record]) -> Self {
-        Self {
-            expected,
-            epoch,
-            records,
-        }
+        Self { expected, epoch, records }
     }
 
     /// The last number the journal must have for this batch to follow.
@@ -88,10 +84,7 @@ impl<'a> Batch<'a> {
     #[must_use]
     pub fn durable(self) -> Receipt {
         let last = self.records.last().map_or(self.expected, |last| last.seq);
-        Receipt {
-            through: last,
-            epoch: self.epoch,
-        }
+        Receipt { through: last, epoch: self.epoch }
     }
 }
 

@@ -88,11 +88,7 @@ pub struct Released {
 
 impl Released {
     fn new(receipt: &Receipt, effect: Effect) -> Self {
-        Self {
-            effect,
-            through: receipt.through(),
-            epoch: receipt.epoch(),
-        }
+        Self { effect, through: receipt.through(), epoch: receipt.epoch() }
     }
 
     /// What to do.
@@ -284,21 +280,10 @@ impl<M: Machine, S: Storage> Conductor<M, S> {
         >,
     ) -> Result<Opened<M, S>, OpenError<M::Illegal>> {
         let lease = storage.take_lease(claim).map_err(OpenError::Lease)?;
-        let mut conductor = Self {
-            machine,
-            storage,
-            lease,
-            last: Seq(0),
-            receipt: None,
-            stopped: false,
-        };
+        let mut conductor =
+            Self { machine, storage, lease, last: Seq(0), receipt: None, stopped: false };
         match begin(&mut conductor) {
-            Ok((history, repaired, turn)) => Ok(Opened {
-                conductor,
-                history,
-                repaired,
-                turn,
-            }),
+            Ok((history, repaired, turn)) => Ok(Opened { conductor, history, repaired, turn }),
             Err(error) => {
                 // So that the next try need not wait for it to expire. If this fails too, it
                 // does expire, and the first error is the one to be told.
@@ -318,10 +303,7 @@ impl<M: Machine, S: Storage> Conductor<M, S> {
                 None => format!("{owner}, from {from} whose lease expired"),
             };
         }
-        Event::ControllerStarted {
-            epoch: self.lease.epoch,
-            owner,
-        }
+        Event::ControllerStarted { epoch: self.lease.epoch, owner }
     }
 
     fn first_turn(
@@ -379,11 +361,7 @@ impl<M: Machine, S: Storage> Conductor<M, S> {
         now: Timestamp,
         first: M::Input,
     ) -> Result<Turn<M::Reason>, TurnError<M::Illegal>> {
-        let mut turn = Turn {
-            records: Vec::new(),
-            effects: Vec::new(),
-            wake: None,
-        };
+        let mut turn = Turn { records: Vec::new(), effects: Vec::new(), wake: None };
         let mut input = first;
         for round in 0..ROUNDS_MAX {
             let decision = self.machine.decide(now, &input);
@@ -394,8 +372,7 @@ impl<M: Machine, S: Storage> Conductor<M, S> {
             let receipt = self.receipt.as_ref();
             let receipt = receipt.expect("a controller's own start is durable before any round");
             let effects = decision.effects.into_iter();
-            turn.effects
-                .extend(effects.map(|effect| Released::new(receipt, effect)));
+            turn.effects.extend(effects.map(|effect| Released::new(receipt, effect)));
             let before = turn.wake.take().filter(|wake| wake.at > now);
             turn.wake = earlier(before, decision.wake);
             // The first input may say nothing by itself and still let time pass.
@@ -416,12 +393,7 @@ impl<M: Machine, S: Storage> Conductor<M, S> {
         let numbers = self.last.0.saturating_add(1)..;
         let records: Vec<Record> = numbers
             .zip(events)
-            .map(|(seq, event)| Record {
-                seq: Seq(seq),
-                at: now,
-                epoch: self.lease.epoch,
-                event,
-            })
+            .map(|(seq, event)| Record { seq: Seq(seq), at: now, epoch: self.lease.epoch, event })
             .collect();
         let batch = Batch::new(self.last, self.lease.epoch, &records);
         self.receipt = Some(self.storage.append(batch)?);

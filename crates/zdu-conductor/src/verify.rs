@@ -50,9 +50,8 @@ pub enum VerifyError {
 /// # Errors
 /// [`VerifyError`].
 pub fn verify(path: &Path, plan: Option<&Digest>) -> Result<VerifyReport, VerifyError> {
-    let bytes = std::fs::read(path).map_err(|e| ReadError::Unavailable {
-        source: at("read", path)(e).into(),
-    })?;
+    let bytes = std::fs::read(path)
+        .map_err(|e| ReadError::Unavailable { source: at("read", path)(e).into() })?;
     verify_bytes(&bytes, plan)
 }
 
@@ -71,10 +70,7 @@ pub fn verify_bytes(bytes: &[u8], plan: Option<&Digest>) -> Result<VerifyReport,
     if let Some(plan) = plan
         && plan != bound
     {
-        let why = Why::Plan {
-            expected: plan.short().to_owned(),
-            found: bound.short().to_owned(),
-        };
+        let why = Why::Plan { expected: plan.short().to_owned(), found: bound.short().to_owned() };
         return Err(ReadError::Altered { line: 1, why }.into());
     }
     Ok(VerifyReport {

@@ -56,24 +56,11 @@ fn a_plan_that_was_edited_or_is_newer_is_refused_by_name() {
     write_plan(&path, &plan("2")).expect("written");
     edit(&path, "\"failures_allowed\": 0", "\"failures_allowed\": 9");
     let altered = read_plan(&path).expect_err("edited");
-    assert!(
-        matches!(altered, PlanFileError::Altered { .. }),
-        "{altered:?}"
-    );
+    assert!(matches!(altered, PlanFileError::Altered { .. }), "{altered:?}");
     assert!(altered.hint().contains("make it again"));
     edit(&path, "{\n  \"format\": 1,", "{\n  \"format\": 2,");
     let newer = read_plan(&path).expect_err("newer");
-    assert!(
-        matches!(
-            newer,
-            PlanFileError::Newer {
-                found: 2,
-                known: 1,
-                ..
-            }
-        ),
-        "{newer:?}"
-    );
+    assert!(matches!(newer, PlanFileError::Newer { found: 2, known: 1, .. }), "{newer:?}");
     std::fs::write(&path, "fleet: {}").expect("written");
     let other = read_plan(&path).expect_err("no plan");
     assert!(matches!(other, PlanFileError::NotAPlan { .. }), "{other:?}");
@@ -89,12 +76,7 @@ fn refusal(release: &str, reason: &str) -> Refusal {
 }
 
 fn clearing(release: &str, reason: &str) -> Clearing {
-    Clearing {
-        release: release.into(),
-        by: "op".into(),
-        reason: reason.into(),
-        at: Timestamp(2),
-    }
+    Clearing { release: release.into(), by: "op".into(), reason: reason.into(), at: Timestamp(2) }
 }
 
 #[test]
@@ -103,39 +85,19 @@ fn a_refused_release_stays_refused_until_it_is_cleared_with_a_reason() {
     let fleet = StateDir::new(dir.path()).fleet(&FleetName::new("edge").expect("valid"));
     let releases = RefusedReleases::new(fleet.clone());
     assert_eq!(releases.refused().expect("none yet"), []);
-    releases
-        .refuse(refusal("7.7", "APPLY failed"))
-        .expect("kept");
+    releases.refuse(refusal("7.7", "APPLY failed")).expect("kept");
     releases.refuse(refusal("7.7", "again")).expect("kept once");
     releases.refuse(refusal("7.8", "slow")).expect("kept");
-    let found = releases
-        .refusal_of("7.7")
-        .expect("readable")
-        .expect("refused");
+    let found = releases.refusal_of("7.7").expect("readable").expect("refused");
     assert_eq!(found.reason, "APPLY failed");
     let refused = releases.clear(clearing("7.7", " "));
-    assert!(
-        matches!(refused, Err(ClearError::NoReason { .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(ClearError::NoReason { .. })), "{refused:?}");
     releases.clear(clearing("7.7", "patched")).expect("cleared");
     let refused = releases.clear(clearing("7.7", "patched"));
-    assert!(
-        matches!(refused, Err(ClearError::NotRefused { .. })),
-        "{refused:?}"
-    );
-    assert_eq!(
-        RefusedReleases::new(fleet.clone())
-            .refused()
-            .expect("readable")
-            .len(),
-        1
-    );
+    assert!(matches!(refused, Err(ClearError::NotRefused { .. })), "{refused:?}");
+    assert_eq!(RefusedReleases::new(fleet.clone()).refused().expect("readable").len(), 1);
     let text = std::fs::read_to_string(fleet.refused()).expect("there");
-    assert!(
-        text.contains("patched"),
-        "who cleared it and why is kept: {text}"
-    );
+    assert!(text.contains("patched"), "who cleared it and why is kept: {text}");
 }
 
 #[test]
@@ -146,27 +108,18 @@ fn requests_come_in_order_and_stay_until_they_are_done() {
     assert!(requests.pending().expect("nothing yet").pending.is_empty());
     let asked = [Request::Hold, Request::Approve(StepNo(4)), Request::Resume];
     for request in asked.clone() {
-        requests
-            .submit(request, "op", "why", Timestamp(5))
-            .expect("left");
+        requests.submit(request, "op", "why", Timestamp(5)).expect("left");
     }
     std::fs::write(rollout.requests().join("00000000000000000002.json"), "{").expect("broken");
     let inbox = requests.pending().expect("readable");
-    let found: Vec<_> = inbox
-        .pending
-        .iter()
-        .map(|p| (p.number, p.request.clone()))
-        .collect();
+    let found: Vec<_> = inbox.pending.iter().map(|p| (p.number, p.request.clone())).collect();
     assert_eq!(found, [(1, Request::Hold), (3, Request::Resume)]);
     assert_eq!(inbox.unreadable.len(), 1);
     requests.done(1).expect("removed");
     requests.done(1).expect("removed twice is fine");
     let left = Requests::new(&rollout).pending().expect("readable").pending;
     assert_eq!(left.len(), 1);
-    assert_eq!(
-        (left[0].by.as_str(), left[0].reason.as_str()),
-        ("op", "why")
-    );
+    assert_eq!((left[0].by.as_str(), left[0].reason.as_str()), ("op", "why"));
 }
 
 #[test]
@@ -178,9 +131,7 @@ fn two_processes_that_ask_at_once_both_are_heard() {
             scope.spawn(|| {
                 for _ in 0..5 {
                     let requests = Requests::new(&rollout);
-                    requests
-                        .submit(Request::Hold, "op", "", Timestamp(5))
-                        .expect("left");
+                    requests.submit(Request::Hold, "op", "", Timestamp(5)).expect("left");
                 }
             });
         }

@@ -7,11 +7,7 @@ use serde_json::{Map, Value};
 
 /// Reports everything in `tree` that the schema does not allow.
 pub(crate) fn check(tree: &Tree, root: &Value, findings: &mut Findings) {
-    let mut checker = Checker {
-        root,
-        findings,
-        path: Vec::new(),
-    };
+    let mut checker = Checker { root, findings, path: Vec::new() };
     checker.value(tree, root);
 }
 
@@ -191,8 +187,7 @@ impl<'a> Checker<'a> {
                 self.findings.error_hint(place, message, hint);
             }
             (None, Some(_)) => {
-                self.findings
-                    .error(place, format!("`{name}` takes no value"));
+                self.findings.error(place, format!("`{name}` takes no value"));
             }
         }
     }
@@ -271,11 +266,7 @@ fn options(schema: &Value) -> Vec<(&str, Option<&Value>)> {
     for option in list("oneOf").into_iter().flatten() {
         match option.get("properties").and_then(Value::as_object) {
             Some(properties) => {
-                all.extend(
-                    properties
-                        .iter()
-                        .map(|(name, value)| (name.as_str(), Some(value))),
-                );
+                all.extend(properties.iter().map(|(name, value)| (name.as_str(), Some(value))));
             }
             None => all.extend(options(option)),
         }

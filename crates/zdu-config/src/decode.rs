@@ -44,10 +44,7 @@ impl core::error::Error for Failure {}
 
 impl de::Error for Failure {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self {
-            message: message.to_string(),
-            place: None,
-        }
+        Self { message: message.to_string(), place: None }
     }
 }
 
@@ -161,10 +158,7 @@ struct Reader<'t>(&'t Tree);
 impl Reader<'_> {
     fn wrong<T>(self, expected: &str) -> Result<T, Failure> {
         let message = format!("expected {expected}, found {}", self.0.kind.name());
-        Err(Failure {
-            message,
-            place: Some(self.0.place),
-        })
+        Err(Failure { message, place: Some(self.0.place) })
     }
 }
 
@@ -194,10 +188,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
             Kind::Null => visitor.visit_unit(),
             Kind::Scalar { text, quoted: _ } => visitor.visit_str(text),
             Kind::List(items) => visitor.visit_seq(Items(items.iter())),
-            Kind::Map(entries) => visitor.visit_map(Pairs {
-                entries: entries.iter(),
-                value: None,
-            }),
+            Kind::Map(entries) => visitor.visit_map(Pairs { entries: entries.iter(), value: None }),
         }
         .map_err(|failure: Failure| failure.at(place))
     }
@@ -238,22 +229,14 @@ impl<'de> Deserializer<'de> for Reader<'_> {
     ) -> Result<V::Value, Failure> {
         let place = self.0.place;
         let variant = match &self.0.kind {
-            Kind::Scalar { text, quoted: _ } => Variant {
-                name: text,
-                value: None,
-            },
+            Kind::Scalar { text, quoted: _ } => Variant { name: text, value: None },
             Kind::Map(entries) => match entries.as_slice() {
-                [(key, tree)] => Variant {
-                    name: &key.text,
-                    value: Some(tree),
-                },
+                [(key, tree)] => Variant { name: &key.text, value: Some(tree) },
                 _ => return self.wrong("a map with exactly one key"),
             },
             Kind::Null | Kind::List(_) => return self.wrong("a name or a map with one key"),
         };
-        visitor
-            .visit_enum(variant)
-            .map_err(|failure: Failure| failure.at(place))
+        visitor.visit_enum(variant).map_err(|failure: Failure| failure.at(place))
     }
 
     forward_to_deserialize_any! {
@@ -346,25 +329,10 @@ enum Inner<'t> {
 
 impl<'t> Placed<'t> {
     fn new(place: Place, inner: Inner<'t>) -> Self {
-        let Place {
-            source,
-            line,
-            column,
-            start,
-            len,
-        } = place;
+        let Place { source, line, column, start, len } = place;
         let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-        let numbers = vec![
-            wide(source),
-            line.into(),
-            column.into(),
-            wide(start),
-            wide(len),
-        ];
-        Self {
-            numbers: numbers.into_iter(),
-            inner: Some(inner),
-        }
+        let numbers = vec![wide(source), line.into(), column.into(), wide(start), wide(len)];
+        Self { numbers: numbers.into_iter(), inner: Some(inner) }
     }
 }
 

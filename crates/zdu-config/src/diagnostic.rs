@@ -36,16 +36,7 @@ pub struct Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            file,
-            line,
-            column,
-            span: _,
-            message,
-            hint,
-            severity,
-            conceal: _,
-        } = self;
+        let Self { file, line, column, span: _, message, hint, severity, conceal: _ } = self;
         let word = match severity {
             Severity::Error => "",
             Severity::Warning => "warning: ",
@@ -169,15 +160,10 @@ impl Findings {
         all.sort_by_key(|d| (order(d), d.line, d.column));
         all.dedup();
         // An excerpt shows whole lines: what must not be shown for one finding is hidden for all.
-        let hidden: Vec<(String, u32)> = all
-            .iter()
-            .filter(|d| d.conceal)
-            .map(|d| (d.file.clone(), d.line))
-            .collect();
+        let hidden: Vec<(String, u32)> =
+            all.iter().filter(|d| d.conceal).map(|d| (d.file.clone(), d.line)).collect();
         for d in &mut all {
-            d.conceal = hidden
-                .iter()
-                .any(|(file, line)| *file == d.file && *line == d.line);
+            d.conceal = hidden.iter().any(|(file, line)| *file == d.file && *line == d.line);
         }
         all
     }
@@ -239,10 +225,7 @@ mod tests {
     fn a_near_name_is_suggested_and_a_far_one_lists_what_is_known() {
         let known = ["balancers", "groups", "hosts"];
         assert_eq!(suggest("grops", known, "keys"), "did you mean `groups`?");
-        assert_eq!(
-            suggest("zzz", known, "keys"),
-            "keys: balancers, groups, hosts"
-        );
+        assert_eq!(suggest("zzz", known, "keys"), "keys: balancers, groups, hosts");
         assert_eq!(suggest("x", [], "roles"), "there are no roles");
     }
 }

@@ -39,16 +39,10 @@ pub(crate) fn convert(
     procedure: Option<&Procedure>,
     findings: &mut Findings,
 ) -> Option<Fleet> {
-    let front: Vec<Front> = raw
-        .front
-        .iter()
-        .filter_map(|f| front(f, findings))
-        .collect();
+    let front: Vec<Front> = raw.front.iter().filter_map(|f| front(f, findings)).collect();
     let fleet_name = match &raw.fleet.name {
         Some(at) => name(at, |t| FleetName::new(t), findings),
-        None => FleetName::new(stem)
-            .or_else(|_| FleetName::new(FALLBACK_NAME))
-            .ok(),
+        None => FleetName::new(stem).or_else(|_| FleetName::new(FALLBACK_NAME)).ok(),
     };
     let mut converter = Converter {
         raw: &raw.fleet,
@@ -61,13 +55,7 @@ pub(crate) fn convert(
     converter.hosts();
     let groups = converter.groups();
     let balancers = converter.balancers(&groups);
-    Some(Fleet {
-        name: fleet_name?,
-        groups,
-        balancers,
-        hosts: converter.hosts,
-        front,
-    })
+    Some(Fleet { name: fleet_name?, groups, balancers, hosts: converter.hosts, front })
 }
 
 fn front(raw: &raw::Front, findings: &mut Findings) -> Option<Front> {
@@ -104,10 +92,7 @@ impl Converter<'_> {
             let Some(found) = name(key, |t| NodeName::new(t), self.findings) else {
                 continue;
             };
-            let address = host
-                .address
-                .as_ref()
-                .map_or(found.as_str(), Written::written);
+            let address = host.address.as_ref().map_or(found.as_str(), Written::written);
             let reach = reach(&host.ssh, &self.raw.ssh, address, host.local);
             self.hosts.insert(found, reach);
         }
@@ -122,23 +107,12 @@ impl Converter<'_> {
             }
             self.budget(raw);
             if let Some(name) = name(key, |t| GroupName::new(t), self.findings) {
-                all.push(Group {
-                    name,
-                    min_available: raw.min_available.value,
-                    nodes,
-                });
+                all.push(Group { name, min_available: raw.min_available.value, nodes });
             }
         }
-        if self
-            .raw
-            .groups
-            .0
-            .iter()
-            .all(|(_, group)| group.nodes.0.is_empty())
-        {
+        if self.raw.groups.0.iter().all(|(_, group)| group.nodes.0.is_empty()) {
             let place = self.raw.groups.0.first().map(|(key, _)| key.place);
-            self.findings
-                .error(place.unwrap_or_default(), "the fleet has no node");
+            self.findings.error(place.unwrap_or_default(), "the fleet has no node");
         }
         all
     }
@@ -168,20 +142,10 @@ impl Converter<'_> {
             self.findings.error_hint(key.place, message, hint);
         }
         let found = name(key, |t| NodeName::new(t), self.findings);
-        let address = raw
-            .address
-            .as_ref()
-            .map_or(key.value.as_str(), Written::written);
-        let zone = raw
-            .zone
-            .as_ref()
-            .and_then(|at| name(at, |t| ZoneName::new(t), self.findings));
+        let address = raw.address.as_ref().map_or(key.value.as_str(), Written::written);
+        let zone = raw.zone.as_ref().and_then(|at| name(at, |t| ZoneName::new(t), self.findings));
         let roles = raw.roles.iter().filter_map(|at| self.role(at)).collect();
-        let members = raw
-            .members
-            .iter()
-            .filter_map(|at| self.member(key, at))
-            .collect();
+        let members = raw.members.iter().filter_map(|at| self.member(key, at)).collect();
         Some(Node {
             name: found?,
             address: address.to_owned(),
@@ -206,12 +170,7 @@ impl Converter<'_> {
     }
 
     fn member(&mut self, node: &At<String>, at: &At<String>) -> Option<Member> {
-        let known = self
-            .raw
-            .balancers
-            .0
-            .iter()
-            .map(|(key, _)| key.value.as_str());
+        let known = self.raw.balancers.0.iter().map(|(key, _)| key.value.as_str());
         let found = member(at, known, self.findings)?;
         if let Some((other, first)) = self.members.get(&found) {
             let message = format!("the member `{found}` is given twice");
@@ -248,11 +207,7 @@ impl Converter<'_> {
     }
 
     fn hook(&mut self, key: &At<String>, hook: &raw::Hook) {
-        let raw::Hook {
-            enable,
-            disable,
-            state,
-        } = hook;
+        let raw::Hook { enable, disable, state } = hook;
         for (what, argv) in [("enable", enable), ("disable", disable), ("state", state)] {
             if argv.is_empty() {
                 let message = format!("the hook's `{what}` is empty");
@@ -315,29 +270,19 @@ impl Converter<'_> {
         let via = raw.via.as_ref().and_then(|via| self.via(via, groups));
         if let (Some(Some(Socket::Tcp(_))), Some(at)) = (&socket, &raw.via) {
             let message = "`via` is for unix sockets; a TCP socket is reached from here";
-            self.findings
-                .error_hint(at.place, message, "leave `via` out");
+            self.findings.error_hint(at.place, message, "leave `via` out");
         }
         let name = match (&raw.name, &via) {
             (Some(at), _) => name(at, |t| InstanceName::new(t), self.findings),
             (None, Some(via)) => InstanceName::new(via.as_str()).ok(),
             (None, None) => InstanceName::new((index + 1).to_string()).ok(),
         };
-        Some(Instance {
-            name: name?,
-            socket: socket.flatten(),
-            via,
-        })
+        Some(Instance { name: name?, socket: socket.flatten(), via })
     }
 
     /// The host of an instance: declared, a node, or a host name reached as nodes are.
     fn via(&mut self, at: &At<raw::Word>, groups: &[Group]) -> Option<NodeName> {
-        let found = name_at(
-            at.value.written(),
-            at.place,
-            |t| NodeName::new(t),
-            self.findings,
-        )?;
+        let found = name_at(at.value.written(), at.place, |t| NodeName::new(t), self.findings)?;
         if !self.hosts.contains_key(&found) {
             let mut nodes = groups.iter().flat_map(|group| &group.nodes);
             let reach = match nodes.find(|node| node.name == found) {
@@ -358,12 +303,7 @@ pub(crate) fn check_vars(
     findings: &mut Findings,
 ) {
     let declared: BTreeSet<&str> = procedure.vars.keys().map(|name| name.as_str()).collect();
-    let given: BTreeSet<&str> = raw
-        .vars
-        .0
-        .iter()
-        .map(|(key, _)| key.value.as_str())
-        .collect();
+    let given: BTreeSet<&str> = raw.vars.0.iter().map(|(key, _)| key.value.as_str()).collect();
     for (key, value) in &raw.vars {
         let secret = |name: &SecretName| name.as_str() == key.value;
         if procedure.secrets.keys().any(secret) {
@@ -385,12 +325,7 @@ pub(crate) fn check_vars(
             findings.warn(value.place, message, hint);
         }
     }
-    let nodes = || {
-        raw.fleet
-            .groups
-            .into_iter()
-            .flat_map(|(_, group)| &group.nodes)
-    };
+    let nodes = || raw.fleet.groups.into_iter().flat_map(|(_, group)| &group.nodes);
     for (name, decl) in &procedure.vars {
         let name = name.as_str();
         if decl.default.is_some() || given.contains(name) {

@@ -28,10 +28,7 @@ pub use template::{NodeScope, Scope, TemplateError, Templates};
 /// The procedures that come with zdu: name and text.
 #[must_use]
 pub fn builtin_procedures() -> &'static [(&'static str, &'static str)] {
-    &[(
-        "axway-apigateway",
-        include_str!("../../../procedures/axway-apigateway.yaml"),
-    )]
+    &[("axway-apigateway", include_str!("../../../procedures/axway-apigateway.yaml"))]
 }
 
 /// The configuration of the three-node reference topology of the Axway upgrade guide.

@@ -28,9 +28,7 @@ pub trait Files {
 /// Files in memory, by path.
 impl Files for BTreeMap<String, Vec<u8>> {
     fn read(&self, path: &str) -> Result<Vec<u8>, String> {
-        self.get(path)
-            .cloned()
-            .ok_or_else(|| "no such file".to_owned())
+        self.get(path).cloned().ok_or_else(|| "no such file".to_owned())
     }
 }
 
@@ -83,10 +81,7 @@ pub fn load(path: &str, files: &dyn Files) -> Result<Config, Vec<Diagnostic>> {
     let failed = findings.failed();
     let found = findings.finish();
     match config {
-        Some(config) if !failed => Ok(Config {
-            warnings: found,
-            ..config
-        }),
+        Some(config) if !failed => Ok(Config { warnings: found, ..config }),
         _ => Err(found),
     }
 }
@@ -140,10 +135,7 @@ fn load_into(path: &str, files: &dyn Files, findings: &mut Findings) -> Option<C
         fleet: fleet?,
         procedure: procedure?.clone(),
         procedure_source,
-        release: Release {
-            from: from.0,
-            to: to.0,
-        },
+        release: Release { from: from.0, to: to.0 },
         vars,
         secrets,
         policy,
@@ -184,10 +176,8 @@ fn find_procedure(
 ) -> (String, Option<Procedure>) {
     let wanted = raw.procedure.value.as_str();
     let place = raw.procedure.place;
-    let is_path = wanted.contains('/')
-        || [".yaml", ".yml", ".json"]
-            .iter()
-            .any(|end| wanted.ends_with(end));
+    let is_path =
+        wanted.contains('/') || [".yaml", ".yml", ".json"].iter().any(|end| wanted.ends_with(end));
     if is_path {
         let file = beside(path, wanted);
         let procedure = match files.read(&file) {
@@ -239,16 +229,8 @@ fn secrets(
             all.insert(name, source);
         }
     }
-    let given = |name: &SecretName| {
-        raw.secrets
-            .0
-            .iter()
-            .any(|(key, _)| key.value == name.as_str())
-    };
-    for (name, why) in procedure
-        .into_iter()
-        .flat_map(|procedure| &procedure.secrets)
-    {
+    let given = |name: &SecretName| raw.secrets.0.iter().any(|(key, _)| key.value == name.as_str());
+    for (name, why) in procedure.into_iter().flat_map(|procedure| &procedure.secrets) {
         if !given(name) {
             let place = raw.secrets.0.first().map_or(place, |(key, _)| key.place);
             let message = format!("the secret `{name}` is missing in `secrets`");

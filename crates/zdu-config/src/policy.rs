@@ -58,10 +58,7 @@ pub(crate) fn convert(
 ) -> Policy {
     let wave = match &raw.wave {
         None => WAVE.to_vec(),
-        Some(sizes) => sizes
-            .iter()
-            .filter_map(|at| wave_size(at, findings))
-            .collect(),
+        Some(sizes) => sizes.iter().filter_map(|at| wave_size(at, findings)).collect(),
     };
     let wave = if wave.is_empty() { WAVE.to_vec() } else { wave };
     let mut at_least_one = |at: Option<&crate::decode::At<u32>>, default: u32| {
@@ -84,10 +81,7 @@ pub(crate) fn convert(
             Some(raw::DrainExpiry::Proceed) => DrainExpiry::Proceed,
             Some(raw::DrainExpiry::Kill) => DrainExpiry::Kill,
         },
-        certify: CertifyPolicy {
-            samples,
-            interval: span(&raw.certify.interval, CERTIFY_INTERVAL),
-        },
+        certify: CertifyPolicy { samples, interval: span(&raw.certify.interval, CERTIFY_INTERVAL) },
         ready_deadline: span(&raw.ready_deadline, READY_DEADLINE),
         serving_deadline: span(&raw.serving_deadline, SERVING_DEADLINE),
         capacity_deadline: span(&raw.capacity_deadline, CAPACITY_DEADLINE),
@@ -96,22 +90,12 @@ pub(crate) fn convert(
         failures_allowed: raw.failures_allowed.unwrap_or(FAILURES_ALLOWED),
         on_failure: Vec::new(),
         cross_point_of_no_return: raw.cross_point_of_no_return,
-        accept_no_undo: raw
-            .accept_no_undo
-            .iter()
-            .map(|at| at.value.clone())
-            .collect(),
+        accept_no_undo: raw.accept_no_undo.iter().map(|at| at.value.clone()).collect(),
         secrets,
     };
     // Without a procedure the phases are not known; that error has been reported already.
-    let rules = phases
-        .into_iter()
-        .flat_map(|phases| raw.on_failure.iter().map(move |raw| (raw, phases)));
-    let on_failure = rules
-        .filter_map(|(raw, phases)| rule(raw, phases, findings))
-        .collect();
-    Policy {
-        on_failure,
-        ..policy
-    }
+    let rules =
+        phases.into_iter().flat_map(|phases| raw.on_failure.iter().map(move |raw| (raw, phases)));
+    let on_failure = rules.filter_map(|(raw, phases)| rule(raw, phases, findings)).collect();
+    Policy { on_failure, ..policy }
 }

@@ -46,18 +46,8 @@ pub(crate) fn convert(raw: &raw::Procedure, findings: &mut Findings) -> Option<P
     };
     let scan = Scan {
         vars: texts(&raw.vars.0),
-        secrets: raw
-            .secrets
-            .0
-            .iter()
-            .map(|(key, _)| key.value.clone())
-            .collect(),
-        roles: raw
-            .roles
-            .0
-            .iter()
-            .map(|(key, _)| key.value.clone())
-            .collect(),
+        secrets: raw.secrets.0.iter().map(|(key, _)| key.value.clone()).collect(),
+        roles: raw.roles.0.iter().map(|(key, _)| key.value.clone()).collect(),
         captures: captures(raw),
         findings,
     };
@@ -92,16 +82,10 @@ impl Converter<'_> {
         });
         let secrets = secrets.collect();
         let roles = self.role_decls(raw);
-        let preflight = raw
-            .preflight
-            .iter()
-            .filter_map(|check| self.check(check))
-            .collect();
+        let preflight = raw.preflight.iter().filter_map(|check| self.check(check)).collect();
         let stages: Vec<Stage> = raw.stages.iter().filter_map(|s| self.stage(s)).collect();
         let rules = raw.on_failure.iter();
-        let rules = rules
-            .filter_map(|r| rule(r, &self.phases, self.scan.findings))
-            .collect();
+        let rules = rules.filter_map(|r| rule(r, &self.phases, self.scan.findings)).collect();
         Some(Procedure {
             name: proc_name?,
             summary: raw.summary.clone(),
@@ -128,10 +112,7 @@ impl Converter<'_> {
                 self.scan.findings.error(at.place, message);
                 continue;
             }
-            all.push(Phase {
-                name: found,
-                exit: *exit,
-            });
+            all.push(Phase { name: found, exit: *exit });
         }
         self.phases = all.iter().map(|phase| phase.name.clone()).collect();
         all
@@ -153,18 +134,11 @@ impl Converter<'_> {
     fn role_decls(&mut self, raw: &raw::Procedure) -> BTreeMap<RoleName, RoleDecl> {
         let mut all = BTreeMap::new();
         for (key, role) in &raw.roles {
-            let lookup = role
-                .lookup
-                .as_ref()
-                .and_then(|probe| self.scan.probe(probe));
+            let lookup = role.lookup.as_ref().and_then(|probe| self.scan.probe(probe));
             let among = role.among.as_ref().and_then(|at| self.role(at));
             if let Some(key) = name(key, |t| RoleName::new(t), self.scan.findings) {
-                let decl = RoleDecl {
-                    help: role.help.clone(),
-                    lookup,
-                    among,
-                    exactly: role.exactly,
-                };
+                let decl =
+                    RoleDecl { help: role.help.clone(), lookup, among, exactly: role.exactly };
                 all.insert(key, decl);
             }
         }
@@ -205,10 +179,7 @@ impl Converter<'_> {
             let hint = "they name the columns in which drain and return to traffic are shown";
             self.scan.findings.error_hint(raw.name.place, message, hint);
         }
-        let standing = Standing {
-            over: raw.over,
-            undo_of: None,
-        };
+        let standing = Standing { over: raw.over, undo_of: None };
         let stage = Stage {
             name: name(&raw.name, |t| StageName::new(t), self.scan.findings)?,
             over: match raw.over {
@@ -222,21 +193,9 @@ impl Converter<'_> {
             parallel: raw.parallel,
             drain_phase: self.phase(raw.drain_phase.as_ref()),
             return_phase: self.phase(raw.return_phase.as_ref()),
-            ready: raw
-                .ready
-                .iter()
-                .filter_map(|p| self.scan.probe(p))
-                .collect(),
-            ready_old: raw
-                .ready_old
-                .iter()
-                .filter_map(|p| self.scan.probe(p))
-                .collect(),
-            steps: raw
-                .steps
-                .iter()
-                .filter_map(|s| self.step(s, standing))
-                .collect(),
+            ready: raw.ready.iter().filter_map(|p| self.scan.probe(p)).collect(),
+            ready_old: raw.ready_old.iter().filter_map(|p| self.scan.probe(p)).collect(),
+            steps: raw.steps.iter().filter_map(|s| self.step(s, standing)).collect(),
         };
         Some(stage)
     }
@@ -279,9 +238,8 @@ impl Converter<'_> {
 
     fn step_id(&mut self, at: &At<String>) -> Option<StepKey> {
         // The names of the acts zdu adds to a plan.
-        const TAKEN: [&str; 8] = [
-            "guard", "drain", "certify", "ready", "undrain", "serving", "soak", "front",
-        ];
+        const TAKEN: [&str; 8] =
+            ["guard", "drain", "certify", "ready", "undrain", "serving", "soak", "front"];
         if TAKEN.contains(&at.value.as_str()) {
             let message = format!("`{}` is the name of an act zdu adds itself", at.value);
             self.scan.findings.error(at.place, message);
@@ -367,11 +325,7 @@ impl Converter<'_> {
         if found.len() == 1 {
             return found.pop().flatten();
         }
-        let number = if found.is_empty() {
-            "no action"
-        } else {
-            "more than one action"
-        };
+        let number = if found.is_empty() { "no action" } else { "more than one action" };
         let message = format!("the step `{}` has {number}", shown(&raw.id.value));
         let hint = "exactly one of: run, shell, http, upload, backup, wait, manual";
         self.scan.findings.error_hint(raw.id.place, message, hint);
@@ -400,10 +354,7 @@ impl Converter<'_> {
             }
             let json = written.json.as_ref().map(|json| {
                 self.scan.pointer(&json.pointer);
-                JsonIs {
-                    pointer: json.pointer.value.clone(),
-                    equals: json.equals.0.clone(),
-                }
+                JsonIs { pointer: json.pointer.value.clone(), equals: json.equals.0.clone() }
             });
             let rule = Rule {
                 exit: written.exit.clone(),
@@ -415,23 +366,15 @@ impl Converter<'_> {
             if rule.exit.is_empty() && rule.status.is_empty() && !rule.reads_output() {
                 let message = "this rule has no condition and never fits";
                 let hint = "give `exit`, `status`, `output` or `json`";
-                self.scan
-                    .findings
-                    .error_hint(written.class.place, message, hint);
+                self.scan.findings.error_hint(written.class.place, message, hint);
             }
             rules.push(rule);
         }
         let again = raw.again.as_ref().and_then(|again| {
             let pause = span(&again.pause, self.scan.findings)?;
-            Some(AgainLimit {
-                pause,
-                max: again.max,
-            })
+            Some(AgainLimit { pause, max: again.max })
         });
-        Contract {
-            rules,
-            again: again.unwrap_or_default(),
-        }
+        Contract { rules, again: again.unwrap_or_default() }
     }
 
     fn disruptive(&mut self, raw: &raw::Step, standing: Standing) -> bool {
@@ -502,14 +445,8 @@ impl Converter<'_> {
             }
             return Vec::new();
         }
-        let inner = Standing {
-            undo_of: Some(disruptive),
-            ..standing
-        };
-        raw.undo
-            .iter()
-            .filter_map(|step| self.step(step, inner))
-            .collect()
+        let inner = Standing { undo_of: Some(disruptive), ..standing };
+        raw.undo.iter().filter_map(|step| self.step(step, inner)).collect()
     }
 
     fn rollback(&mut self, raw: &raw::Step, standing: Standing) -> RollbackClass {

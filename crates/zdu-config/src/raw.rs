@@ -46,10 +46,7 @@ pub(crate) struct Document {
     pub(crate) policy: Policy,
     /// More files, relative to this one, merged into it; a key given twice is an error.
     #[serde(default)]
-    #[expect(
-        dead_code,
-        reason = "includes are merged before; here the key is only known"
-    )]
+    #[expect(dead_code, reason = "includes are merged before; here the key is only known")]
     pub(crate) include: Vec<String>,
 }
 

@@ -77,8 +77,7 @@ impl Scan<'_> {
         let text = &at.value;
         if text.contains("{{") {
             let hint = "a condition is an expression: leave out the braces";
-            self.findings
-                .error_hint(at.place, "braces in a condition", hint);
+            self.findings.error_hint(at.place, "braces in a condition", hint);
         } else {
             match environment().compile_expression(text) {
                 Ok(expression) => {
@@ -156,10 +155,9 @@ impl Scan<'_> {
                     }
                     (dotted.clone(), suggest(name, known, "of a node"))
                 }
-                ("release", Some(name)) if !["from", "to"].contains(&name) => (
-                    dotted.clone(),
-                    suggest(name, ["from", "to"], "of a release"),
-                ),
+                ("release", Some(name)) if !["from", "to"].contains(&name) => {
+                    (dotted.clone(), suggest(name, ["from", "to"], "of a release"))
+                }
                 ("fleet", Some(name)) if name != "name" => {
                     (dotted.clone(), suggest(name, ["name"], "of a fleet"))
                 }
@@ -200,8 +198,7 @@ impl Scan<'_> {
                 let text = error.to_string();
                 let reason = text.lines().last().unwrap_or_default();
                 let reason = reason.trim_start_matches("error: ");
-                self.findings
-                    .error(place, format!("this is not a regular expression: {reason}"));
+                self.findings.error(place, format!("this is not a regular expression: {reason}"));
                 None
             }
         }
@@ -233,10 +230,7 @@ impl Scan<'_> {
             (None, false) => {
                 let slot = Slot::Closed("an argument");
                 let argv = raw.argv.iter().map(|arg| self.template(arg, slot));
-                RunTemplate {
-                    argv: argv.collect(),
-                    ..RunTemplate::default()
-                }
+                RunTemplate { argv: argv.collect(), ..RunTemplate::default() }
             }
             (Some(_), false) | (None, true) => {
                 let message = "a command needs either `argv` or `shell`";
@@ -247,25 +241,14 @@ impl Scan<'_> {
         };
         let mut env = BTreeMap::new();
         for (key, value) in &raw.env {
-            env.insert(
-                key.value.clone(),
-                self.template(value, Slot::Closed("the environment")),
-            );
+            env.insert(key.value.clone(), self.template(value, Slot::Closed("the environment")));
         }
         let mut closed =
             |at: Option<&At<String>>, what| at.map(|at| self.template(at, Slot::Closed(what)));
-        let (cwd, user) = (
-            closed(raw.cwd.as_ref(), "a directory"),
-            closed(raw.user.as_ref(), "a user name"),
-        );
+        let (cwd, user) =
+            (closed(raw.cwd.as_ref(), "a directory"), closed(raw.user.as_ref(), "a user name"));
         let stdin = raw.stdin.as_ref().map(|at| self.template(at, Slot::Secret));
-        Some(RunTemplate {
-            cwd,
-            env,
-            stdin,
-            user,
-            ..base
-        })
+        Some(RunTemplate { cwd, env, stdin, user, ..base })
     }
 
     /// An HTTP request.

@@ -114,9 +114,7 @@ impl Templates {
             defaults: procedure.vars.iter().filter_map(default).collect(),
             secrets: secrets.collect(),
         };
-        Self {
-            inner: Arc::new(inner),
-        }
+        Self { inner: Arc::new(inner) }
     }
 
     /// Renders a text; secrets and captured values stay open places.
@@ -149,9 +147,7 @@ impl Templates {
         let expression = self.inner.env.compile_expression(source);
         let expression = expression.map_err(|error| bad(source, &error))?;
         let context = context(&self.inner, scope, source)?;
-        let value = expression
-            .eval(context)
-            .map_err(|error| bad(source, &error))?;
+        let value = expression.eval(context).map_err(|error| bad(source, &error))?;
         if value.is_undefined() {
             let message = "an undefined value".to_owned();
             let template = source.clone();
@@ -161,9 +157,7 @@ impl Templates {
             None => Ok(value.is_true()),
             Some("true") => Ok(true),
             Some("false" | "") => Ok(false),
-            Some(_) => Err(TemplateError::NotACondition {
-                template: source.clone(),
-            }),
+            Some(_) => Err(TemplateError::NotACondition { template: source.clone() }),
         }
     }
 }
@@ -173,12 +167,7 @@ pub(crate) fn environment() -> Environment<'static> {
     let mut env = Environment::new();
     env.set_undefined_behavior(UndefinedBehavior::Strict);
     // What is given on standard input often needs its last newline.
-    env.set_syntax(
-        SyntaxConfig::builder()
-            .keep_trailing_newline(true)
-            .build()
-            .unwrap_or_default(),
-    );
+    env.set_syntax(SyntaxConfig::builder().keep_trailing_newline(true).build().unwrap_or_default());
     env
 }
 
@@ -225,10 +214,7 @@ pub(crate) fn open_places(source: &str) -> Result<Vec<OpenPlace>, TemplateError>
 impl TemplateError {
     /// An open place in another use than to stand alone.
     pub(crate) fn used(name: &str, source: &str) -> Self {
-        Self::OpenPlaceUsed {
-            name: name.to_owned(),
-            template: source.to_owned(),
-        }
+        Self::OpenPlaceUsed { name: name.to_owned(), template: source.to_owned() }
     }
 }
 
@@ -250,10 +236,7 @@ pub(crate) fn explain(error: &minijinja::Error) -> String {
 }
 
 fn bad(source: &str, error: &minijinja::Error) -> TemplateError {
-    TemplateError::Bad {
-        template: source.to_owned(),
-        message: explain(error),
-    }
+    TemplateError::Bad { template: source.to_owned(), message: explain(error) }
 }
 
 /// Takes the markers out of rendered text.
@@ -287,14 +270,8 @@ fn split(rendered: &str, source: &str) -> Result<Text, TemplateError> {
 
 fn context(inner: &Arc<Inner>, scope: &Scope, source: &str) -> Result<Value, TemplateError> {
     let own = scope.node.iter().chain(&scope.nodes);
-    let values = scope
-        .vars
-        .values()
-        .chain(own.flat_map(|node| node.vars.values()));
-    if values
-        .chain([source].map(|_| &scope.fleet))
-        .any(|text| text.contains([OPEN, CLOSE]))
-    {
+    let values = scope.vars.values().chain(own.flat_map(|node| node.vars.values()));
+    if values.chain([source].map(|_| &scope.fleet)).any(|text| text.contains([OPEN, CLOSE])) {
         return Err(TemplateError::Marker);
     }
     let vars = Vars {
@@ -321,13 +298,7 @@ impl fmt::Debug for Vars {
 
 impl Vars {
     fn context(self: Arc<Self>) -> Value {
-        let Scope {
-            vars: _,
-            node,
-            nodes,
-            release,
-            fleet,
-        } = &*self.scope;
+        let Scope { vars: _, node, nodes, release, fleet } = &*self.scope;
         let nodes: Vec<Value> = nodes.iter().map(node_value).collect();
         let mut all: BTreeMap<&'static str, Value> = BTreeMap::new();
         if let Some(node) = node {
@@ -338,29 +309,19 @@ impl Vars {
         all.insert("fleet", map([("name", fleet)]));
         all.insert("nodes", Value::from(nodes));
         let scope = Arc::clone(&self.scope);
-        all.insert(
-            "role",
-            Value::from_function(move |role: String| bearers(&scope, &role)),
-        );
+        all.insert("role", Value::from_function(move |role: String| bearers(&scope, &role)));
         let known = self.inner.secrets.clone();
         all.insert(
             "secret",
             Value::from_function(move |name: String| open(SECRET, &name, Some(&known))),
         );
-        all.insert(
-            "capture",
-            Value::from_function(move |name: String| open(CAPTURE, &name, None)),
-        );
+        all.insert("capture", Value::from_function(move |name: String| open(CAPTURE, &name, None)));
         all.insert("vars", Value::from_dyn_object(self));
         Value::from(all)
     }
 
     fn lookup(self: &Arc<Self>, name: &str) -> Option<Result<String, minijinja::Error>> {
-        let own = self
-            .scope
-            .node
-            .as_ref()
-            .and_then(|node| node.vars.get(name));
+        let own = self.scope.node.as_ref().and_then(|node| node.vars.get(name));
         if let Some(given) = own.or_else(|| self.scope.vars.get(name)) {
             return Some(Ok(given.clone()));
         }
@@ -368,23 +329,13 @@ impl Vars {
         if !default.contains('{') {
             return Some(Ok(default.clone()));
         }
-        let lock = || {
-            self.resolving
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        };
+        let lock = || self.resolving.lock().unwrap_or_else(PoisonError::into_inner);
         if lock().iter().any(|open| open == name) {
             let message = format!("the default of `vars.{name}` needs itself");
-            return Some(Err(minijinja::Error::new(
-                ErrorKind::InvalidOperation,
-                message,
-            )));
+            return Some(Err(minijinja::Error::new(ErrorKind::InvalidOperation, message)));
         }
         lock().push(name.to_owned());
-        let rendered = self
-            .inner
-            .env
-            .render_str(default, Arc::clone(self).context());
+        let rendered = self.inner.env.render_str(default, Arc::clone(self).context());
         lock().pop();
         Some(rendered.map_err(|error| {
             let message = format!("{} in the default of `vars.{name}`", explain(&error));
@@ -403,31 +354,14 @@ impl Object for Vars {
 }
 
 fn map<'a>(entries: impl IntoIterator<Item = (&'a str, &'a String)>) -> Value {
-    let pairs = entries
-        .into_iter()
-        .map(|(k, v)| (k.to_owned(), Value::from(v.as_str())));
+    let pairs = entries.into_iter().map(|(k, v)| (k.to_owned(), Value::from(v.as_str())));
     Value::from(pairs.collect::<BTreeMap<String, Value>>())
 }
 
 fn node_value(node: &NodeScope) -> Value {
-    let NodeScope {
-        name,
-        address,
-        zone,
-        group,
-        roles,
-        vars,
-    } = node;
-    let roles: Vec<Value> = roles
-        .iter()
-        .map(|role| Value::from(role.as_str()))
-        .collect();
-    let texts = [
-        ("name", name),
-        ("address", address),
-        ("zone", zone),
-        ("group", group),
-    ];
+    let NodeScope { name, address, zone, group, roles, vars } = node;
+    let roles: Vec<Value> = roles.iter().map(|role| Value::from(role.as_str())).collect();
+    let texts = [("name", name), ("address", address), ("zone", zone), ("group", group)];
     let mut all: BTreeMap<&'static str, Value> = BTreeMap::new();
     all.extend(texts.map(|(key, text)| (key, Value::from(text.as_str()))));
     all.insert("roles", Value::from(roles));
@@ -437,14 +371,7 @@ fn node_value(node: &NodeScope) -> Value {
 
 fn bearers(scope: &Scope, role: &str) -> Value {
     let bear = |node: &&NodeScope| node.roles.contains(role);
-    Value::from(
-        scope
-            .nodes
-            .iter()
-            .filter(bear)
-            .map(node_value)
-            .collect::<Vec<_>>(),
-    )
+    Value::from(scope.nodes.iter().filter(bear).map(node_value).collect::<Vec<_>>())
 }
 
 fn open(
@@ -472,16 +399,10 @@ mod tests {
             ..NodeScope::default()
         };
         Scope {
-            vars: BTreeMap::from([
-                ("own".into(), "general".into()),
-                ("on".into(), "false".into()),
-            ]),
+            vars: BTreeMap::from([("own".into(), "general".into()), ("on".into(), "false".into())]),
             node: Some(node("b", &[])),
             nodes: vec![node("a", &["anm"]), node("b", &[])],
-            release: Release {
-                from: "1".into(),
-                to: "2".into(),
-            },
+            release: Release { from: "1".into(), to: "2".into() },
             fleet: "f".into(),
         }
     }
@@ -505,33 +426,23 @@ mod tests {
             ("b", "{{ vars.a }}"),
         ];
         let text = templates(&defaults).text(&Template(source.into()), &scope());
-        text.map(|text| text.to_string())
-            .map_err(|error| error.to_string())
+        text.map(|text| text.to_string()).map_err(|error| error.to_string())
     }
 
     #[test]
     fn defaults_may_use_roles_and_each_other_and_node_variables_go_first() {
-        assert_eq!(
-            render("{{ vars.url }}/{{ node.name }}"),
-            Ok("http://a.example/b".into())
-        );
+        assert_eq!(render("{{ vars.url }}/{{ node.name }}"), Ok("http://a.example/b".into()));
         assert_eq!(render("{{ vars.own }}"), Ok("of b".into()));
-        assert_eq!(
-            render("{{ nodes | length }} {{ release.to }}\n"),
-            Ok("2 2\n".into())
-        );
+        assert_eq!(render("{{ nodes | length }} {{ release.to }}\n"), Ok("2 2\n".into()));
     }
 
     #[test]
     fn a_circle_of_defaults_and_an_unknown_name_are_errors() {
         let circle = render("{{ vars.a }}").expect_err("a circle");
         assert!(circle.contains("needs itself"), "{circle}");
-        for unknown in [
-            "{{ vars.nope }}",
-            "{{ nope }}",
-            "{{ node.vars.nope }}",
-            "{{ role('x')[0].name }}",
-        ] {
+        for unknown in
+            ["{{ vars.nope }}", "{{ nope }}", "{{ node.vars.nope }}", "{{ role('x')[0].name }}"]
+        {
             assert!(render(unknown).is_err(), "{unknown}");
         }
         assert!(render("{{ node.vars.nope | default('d') }}").is_ok());
@@ -555,9 +466,7 @@ mod tests {
     #[test]
     fn a_value_with_marker_characters_is_refused() {
         let mut scope = scope();
-        scope
-            .vars
-            .insert("x".into(), "\u{E000}sS:pw\u{E001}".into());
+        scope.vars.insert("x".into(), "\u{E000}sS:pw\u{E001}".into());
         let found = templates(&[]).text(&Template("{{ vars.x }}".into()), &scope);
         assert_eq!(found, Err(TemplateError::Marker));
     }

@@ -73,15 +73,8 @@ pub(crate) fn read(bytes: &[u8], source: usize, findings: &mut Findings) -> Opti
     }
     let composer = Composer::new(text, source);
     match composer.run(findings) {
-        Some(Tree {
-            kind: Kind::Null, ..
-        }) => {
-            let place = Place {
-                source,
-                line: 1,
-                column: 1,
-                ..Place::default()
-            };
+        Some(Tree { kind: Kind::Null, .. }) => {
+            let place = Place { source, line: 1, column: 1, ..Place::default() };
             findings.error_hint(place, "the file is empty", "`zdu init` writes a first one");
             None
         }
@@ -114,10 +107,7 @@ struct Open {
 
 enum Fill {
     List(Vec<Tree>),
-    Map {
-        entries: Vec<(Key, Tree)>,
-        key: Option<Key>,
-    },
+    Map { entries: Vec<(Key, Tree)>, key: Option<Key> },
 }
 
 struct Composer<'a> {
@@ -131,14 +121,7 @@ struct Composer<'a> {
 
 impl<'a> Composer<'a> {
     fn new(text: &'a str, source: usize) -> Self {
-        Self {
-            text,
-            source,
-            stack: Vec::new(),
-            anchors: BTreeMap::new(),
-            root: None,
-            values: 0,
-        }
+        Self { text, source, stack: Vec::new(), anchors: BTreeMap::new(), root: None, values: 0 }
     }
 
     fn run(mut self, findings: &mut Findings) -> Option<Tree> {
@@ -154,10 +137,7 @@ impl<'a> Composer<'a> {
                 return None;
             }
         }
-        let nothing = Tree {
-            place: Place::default(),
-            kind: Kind::Null,
-        };
+        let nothing = Tree { place: Place::default(), kind: Kind::Null };
         Some(self.root.unwrap_or(nothing))
     }
 
@@ -213,11 +193,7 @@ impl<'a> Composer<'a> {
             findings.error(place, format!("nested deeper than {DEPTH_MAX} levels"));
             return false;
         }
-        self.stack.push(Open {
-            place,
-            anchor,
-            fill,
-        });
+        self.stack.push(Open { place, anchor, fill });
         true
     }
 
@@ -284,12 +260,7 @@ impl<'a> Composer<'a> {
         };
         match self.tab_near(mark.line()) {
             Some(line) => {
-                let place = Place {
-                    line: number(line),
-                    column: 1,
-                    len: 1,
-                    ..place
-                };
+                let place = Place { line: number(line), column: 1, len: 1, ..place };
                 let start = line_start(self.text, line);
                 let place = Place { start, ..place };
                 findings.error_hint(
@@ -319,20 +290,14 @@ impl<'a> Composer<'a> {
 }
 
 fn line_start(text: &str, line: usize) -> usize {
-    text.split_inclusive('\n')
-        .take(line - 1)
-        .map(str::len)
-        .sum()
+    text.split_inclusive('\n').take(line - 1).map(str::len).sum()
 }
 
 fn scalar(text: &str, style: ScalarStyle) -> Kind {
     let plain = style == ScalarStyle::Plain;
     match text {
         "" | "~" | "null" | "Null" | "NULL" if plain => Kind::Null,
-        text => Kind::Scalar {
-            text: text.to_owned(),
-            quoted: !plain,
-        },
+        text => Kind::Scalar { text: text.to_owned(), quoted: !plain },
     }
 }
 
@@ -340,10 +305,7 @@ fn key_of(tree: Tree) -> Result<Key, Place> {
     let place = tree.place;
     match tree.kind {
         Kind::Scalar { text, quoted: _ } => Ok(Key { text, place }),
-        Kind::Null => Ok(Key {
-            text: String::new(),
-            place,
-        }),
+        Kind::Null => Ok(Key { text: String::new(), place }),
         Kind::List(_) | Kind::Map(_) => Err(place),
     }
 }
@@ -363,11 +325,7 @@ fn insert(entries: &mut Vec<(Key, Tree)>, key: Key, tree: Tree, findings: &mut F
 /// A text of the user as messages show it: one line, not too long.
 pub(crate) fn shown(text: &str) -> String {
     const LONG: usize = 60;
-    let mut line: String = text
-        .chars()
-        .take(LONG)
-        .flat_map(char::escape_debug)
-        .collect();
+    let mut line: String = text.chars().take(LONG).flat_map(char::escape_debug).collect();
     if text.chars().nth(LONG).is_some() {
         line.push('…');
     }

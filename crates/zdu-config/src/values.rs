@@ -83,9 +83,7 @@ fn parse_span(text: &str) -> Option<Millis> {
         let digits = rest.find(|c: char| !c.is_ascii_digit())?;
         let number: u64 = rest[..digits].parse().ok()?;
         rest = &rest[digits..];
-        let unit = rest
-            .find(|c: char| c.is_ascii_digit())
-            .unwrap_or(rest.len());
+        let unit = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
         let factor = match &rest[..unit] {
             "ms" => 1,
             "s" => 1_000,
@@ -109,11 +107,7 @@ pub(crate) fn wave_size(at: &At<raw::Word>, findings: &mut Findings) -> Option<W
             .ok()
             .filter(|share| (1..=100).contains(share))
             .map(WaveSize::Percent),
-        None => text
-            .parse::<u32>()
-            .ok()
-            .filter(|n| *n > 0)
-            .map(WaveSize::Count),
+        None => text.parse::<u32>().ok().filter(|n| *n > 0).map(WaveSize::Count),
     };
     if size.is_none() {
         let message = format!("`{}` is not a wave size", shown(text));
@@ -138,10 +132,7 @@ pub(crate) fn member<'a>(
     };
     if let Some(bad) = [backend, server].iter().find(|part| !is_backend_word(part)) {
         // The words travel into line-based runtime interfaces, where a blank or `;` ends one.
-        let message = format!(
-            "`{}` in a member is not a backend or server name",
-            shown(bad)
-        );
+        let message = format!("`{}` in a member is not a backend or server name", shown(bad));
         let hint = "letters, digits, `-`, `_`, `.` and `:` are allowed";
         findings.error_hint(at.place, message, hint);
         return None;
@@ -209,9 +200,7 @@ pub(crate) fn secret_source(
 
 fn is_env_name(text: &str) -> bool {
     let mut chars = text.chars();
-    chars
-        .next()
-        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+    chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
@@ -275,10 +264,9 @@ pub(crate) fn rule(
         Some(at) => Some(phase(at, phases, findings)?),
     };
     let action = match &raw.action {
-        raw::RuleAction::Retry(raw::Retry { max, pause }) => FailureAction::Retry {
-            max: *max,
-            pause: span(pause, findings)?,
-        },
+        raw::RuleAction::Retry(raw::Retry { max, pause }) => {
+            FailureAction::Retry { max: *max, pause: span(pause, findings)? }
+        }
         raw::RuleAction::RollbackNode => FailureAction::RollbackNode,
         raw::RuleAction::RollbackWave => FailureAction::RollbackWave,
         raw::RuleAction::RollbackRollout => FailureAction::RollbackRollout,
@@ -306,16 +294,7 @@ mod tests {
             let span = parse_span(text).expect(text);
             assert_eq!(span.to_string(), text);
         }
-        for text in [
-            "",
-            "5",
-            "s",
-            "5 m",
-            "-1s",
-            "5x",
-            "99999999999999999999s",
-            "1.5s",
-        ] {
+        for text in ["", "5", "s", "5 m", "-1s", "5x", "99999999999999999999s", "1.5s"] {
             assert_eq!(parse_span(text), None, "{text:?}");
         }
     }

@@ -38,11 +38,7 @@ fn scope(config: &Config, node: &str) -> Scope {
         })
         .collect();
     Scope {
-        vars: config
-            .vars
-            .iter()
-            .map(|(k, v)| (k.to_string(), v.clone()))
-            .collect(),
+        vars: config.vars.iter().map(|(k, v)| (k.to_string(), v.clone())).collect(),
         node: nodes.iter().find(|n| n.name == node).cloned(),
         nodes,
         release: config.release.clone(),
@@ -86,10 +82,7 @@ fn the_axway_undo_newest_first_is_stop_new_start_old_clean() {
         "clean-export",
     ];
     assert_eq!(undo, expected);
-    let apply = steps
-        .iter()
-        .find(|step| step.id.as_str() == "apply")
-        .expect("apply");
+    let apply = steps.iter().find(|step| step.id.as_str() == "apply").expect("apply");
     assert!(apply.disruptive && matches!(apply.unknown, UnknownRule::Observe { .. }));
     assert!(!steps[0].disruptive);
 }
@@ -100,28 +93,16 @@ fn every_text_of_the_axway_steps_renders_for_every_node() {
     let templates = Templates::new(&config.procedure);
     for node in ["node-a", "node-b", "node-c"] {
         let scope = scope(&config, node);
-        let steps = config
-            .procedure
-            .stages
-            .iter()
-            .flat_map(|stage| &stage.steps);
+        let steps = config.procedure.stages.iter().flat_map(|stage| &stage.steps);
         for step in steps.clone().chain(steps.flat_map(|step| &step.undo)) {
             let Action::Run(run) = &step.action else {
                 continue;
             };
-            let texts = run
-                .argv
-                .iter()
-                .chain(run.env.values())
-                .chain(&run.cwd)
-                .chain(&run.stdin);
+            let texts = run.argv.iter().chain(run.env.values()).chain(&run.cwd).chain(&run.stdin);
             for template in texts {
                 let text = templates.text(template, &scope).expect("it renders");
                 let open: BTreeSet<_> = text.secrets().map(ToString::to_string).collect();
-                assert!(
-                    open.is_empty() || Some(template) == run.stdin.as_ref(),
-                    "{text}"
-                );
+                assert!(open.is_empty() || Some(template) == run.stdin.as_ref(), "{text}");
             }
         }
     }
@@ -143,9 +124,7 @@ fn every_template_of_the_axway_probes_and_steps_renders() {
     let written = serde_json::to_value(&config.procedure).expect("plain data");
     let mut all = Vec::new();
     strings(&written, &mut all);
-    let all = all
-        .into_iter()
-        .filter(|text| text.contains("{{") || text.contains("{%"));
+    let all = all.into_iter().filter(|text| text.contains("{{") || text.contains("{%"));
     let mut count = 0;
     for text in all {
         let rendered = templates.text(&Template(text.into()), &scope(&config, "node-b"));
@@ -164,30 +143,16 @@ fn the_axway_apply_asks_the_first_manager_and_gives_its_secrets_in_the_order_of_
     let host = |scope: &Scope| templates.text(&anm, scope).expect("renders").to_string();
     assert_eq!(host(&scope), "10.0.0.1");
     scope.nodes[2].roles.insert("first_anm".into());
-    scope.nodes[2]
-        .vars
-        .insert("host_name".into(), "node-c.example".into());
+    scope.nodes[2].vars.insert("host_name".into(), "node-c.example".into());
     assert_eq!(host(&scope), "node-c.example");
 
-    let steps = config
-        .procedure
-        .stages
-        .iter()
-        .flat_map(|stage| &stage.steps);
-    let apply = steps
-        .clone()
-        .find(|step| step.id.as_str() == "apply")
-        .expect("apply");
-    let Action::Run(run) = &apply.action else {
-        panic!("apply is a command")
-    };
+    let steps = config.procedure.stages.iter().flat_map(|stage| &stage.steps);
+    let apply = steps.clone().find(|step| step.id.as_str() == "apply").expect("apply");
+    let Action::Run(run) = &apply.action else { panic!("apply is a command") };
     let stdin = run.stdin.as_ref().expect("secrets");
     let text = templates.text(stdin, &scope).expect("renders");
     let newline = |piece: &Piece| matches!(piece, Piece::Literal(text) if text == "\n");
-    assert_eq!(
-        text.to_string(),
-        "<secret domain_passphrase>\n<secret anm_password>\n"
-    );
+    assert_eq!(text.to_string(), "<secret domain_passphrase>\n<secret anm_password>\n");
     assert!(newline(&text.0[1]) && newline(&text.0[3]));
 }
 
@@ -215,32 +180,16 @@ fn a_topology_becomes_a_configuration_that_loads() {
     assert_eq!(nodes.len(), 2, "{text}");
     assert_eq!(nodes[0].name.as_str(), "gw-a");
     assert_eq!(nodes[0].vars["group"], "Quick: \"Start\"");
-    assert_eq!(
-        nodes[0]
-            .roles
-            .iter()
-            .map(|r| r.as_str())
-            .collect::<Vec<_>>(),
-        ["anm"]
-    );
+    assert_eq!(nodes[0].roles.iter().map(|r| r.as_str()).collect::<Vec<_>>(), ["anm"]);
     assert!(nodes[1].roles.is_empty());
     assert_eq!(config.release.from, "7.5.3");
-    assert!(
-        text.contains("instance \"Three\" also runs on host \"b.example\""),
-        "{text}"
-    );
+    assert!(text.contains("instance \"Three\" also runs on host \"b.example\""), "{text}");
 }
 
 #[test]
 fn what_is_no_topology_is_refused_with_the_reason() {
-    assert!(matches!(
-        axway::from_topology("{"),
-        Err(ImportError::NotJson(_))
-    ));
-    assert_eq!(
-        axway::from_topology("{}"),
-        Err(ImportError::Missing("hosts"))
-    );
+    assert!(matches!(axway::from_topology("{"), Err(ImportError::NotJson(_))));
+    assert_eq!(axway::from_topology("{}"), Err(ImportError::Missing("hosts")));
     let empty = r#"{"hosts":[],"groups":[]}"#;
     assert_eq!(axway::from_topology(empty), Err(ImportError::NoInstance));
 }
@@ -248,11 +197,9 @@ fn what_is_no_topology_is_refused_with_the_reason() {
 #[test]
 fn the_schemas_know_the_keys_of_the_examples() {
     let config = schema();
-    for pointer in [
-        "/properties/fleet",
-        "/$defs/Node/properties/members",
-        "/$defs/Policy/properties/wave",
-    ] {
+    for pointer in
+        ["/properties/fleet", "/$defs/Node/properties/members", "/$defs/Policy/properties/wave"]
+    {
         assert!(config.pointer(pointer).is_some(), "{pointer} in {config:#}");
     }
     assert_eq!(config["additionalProperties"], false);

@@ -69,13 +69,7 @@ fn a_good_configuration_loads_and_keeps_order_and_numbers_as_written() {
     assert_eq!(config.fleet.name.as_str(), "zdu");
     let names: Vec<_> = config.fleet.nodes().map(|n| n.name.to_string()).collect();
     assert_eq!(names, ["a", "b"]);
-    assert!(
-        config
-            .fleet
-            .hosts
-            .keys()
-            .any(|host| host.as_str() == "lb-a")
-    );
+    assert!(config.fleet.hosts.keys().any(|host| host.as_str() == "lb-a"));
     assert!(config.warnings.is_empty());
     assert_eq!(config.procedure_source, "simple.yaml");
 }
@@ -101,21 +95,13 @@ fn a_place_that_may_hold_a_secret_is_marked_and_never_quoted() {
     ];
     for secrets in written {
         let text = GOOD.replace("secrets: { anm_password: env:PW }", &secrets);
-        let text = text.replacen(
-            "vars: { dir: /opt }\n",
-            "",
-            usize::from(secrets.contains("vars")),
-        );
+        let text =
+            text.replacen("vars: { dir: /opt }\n", "", usize::from(secrets.contains("vars")));
         let list = load("zdu.yaml", &files(text.as_bytes(), &[])).expect_err("it is wrong");
-        assert!(
-            list.iter().all(|d| !d.to_string().contains("hunter2")),
-            "{list:?}"
-        );
+        assert!(list.iter().all(|d| !d.to_string().contains("hunter2")), "{list:?}");
         let line = |d: &zdu_config::Diagnostic| {
             let line = usize::try_from(d.line).expect("a line") - 1;
-            text.lines()
-                .nth(line)
-                .is_some_and(|line| line.contains("hunter2"))
+            text.lines().nth(line).is_some_and(|line| line.contains("hunter2"))
         };
         let shown: Vec<_> = list.iter().filter(|d| line(d) && !d.conceal).collect();
         assert!(shown.is_empty(), "{shown:?}");

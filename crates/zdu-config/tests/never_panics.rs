@@ -12,10 +12,7 @@ fn check(bytes: &[u8]) {
         assert!(!found.is_empty());
         for finding in found {
             assert!(finding.line >= 1 && finding.column >= 1, "{finding}");
-            assert!(
-                finding.span.end <= bytes.len() || finding.file != "z.yaml",
-                "{finding}"
-            );
+            assert!(finding.span.end <= bytes.len() || finding.file != "z.yaml", "{finding}");
         }
     }
     // Only that they end matters; what they say has tests of its own.

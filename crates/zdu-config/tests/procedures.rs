@@ -42,10 +42,7 @@ fn defaults_of_a_step_are_those_of_its_stage() {
     let step = &procedure.stages[0].steps[0];
     assert!(step.disruptive && step.undo[0].disruptive);
     assert_eq!(step.undo[0].phase.as_str(), "ROLLBACK");
-    assert_eq!(
-        step.undo[0].unknown,
-        zdu_model::procedure::UnknownRule::Rerun
-    );
+    assert_eq!(step.undo[0].unknown, zdu_model::procedure::UnknownRule::Rerun);
 }
 
 /// Tests of one mistake each: what is found, and all that is said about it.

@@ -11,7 +11,7 @@ use zdu_model::contract::Class;
 use zdu_model::effect::Effect;
 use zdu_model::event::{Event, HoldCause, Inquiry, Request};
 use zdu_model::fleet::Member;
-use zdu_model::ids::{Attempt, Digest, Epoch, InstanceName, NodeName, RolloutId, StepNo};
+use zdu_model::ids::{Attempt, InstanceName, NodeName, StepNo};
 use zdu_model::plan::Work;
 use zdu_model::report::{End, Report};
 use zdu_model::time::Timestamp;
@@ -20,22 +20,8 @@ use zdu_model::verdict::Verdict;
 /// What can happen to a rollout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
-    /// The rollout begins.
-    Begin {
-        /// Its id.
-        rollout: RolloutId,
-        /// Digest of its plan.
-        plan: Digest,
-        /// Who began it.
-        by: String,
-    },
-    /// A controller took the lease and read the journal to its end.
-    Recovered {
-        /// The epoch it got.
-        epoch: Epoch,
-        /// Who it is.
-        owner: String,
-    },
+    /// A controller took the lease and read the journal to its end; both facts are recorded.
+    Recovered,
     /// Nothing in particular: time passed, or a turn goes on.
     Advance,
     /// A driver answered.
@@ -137,8 +123,7 @@ impl Rollout {
     #[must_use]
     pub fn decide(&self, now: Timestamp, input: &Input) -> Decision {
         let mut decision = match input {
-            Input::Begin { rollout, plan, by } => self.begins(rollout, plan, by),
-            Input::Recovered { epoch, owner } => self.recovered(*epoch, owner),
+            Input::Recovered => self.recovered(),
             Input::Advance => self.advance(now),
             Input::Report { step, attempt, report } => self.reported(*step, *attempt, report),
             Input::Request { request, by, reason } => self.asked(request, by, reason),
@@ -212,24 +197,10 @@ impl Rollout {
             && matches!(self.plan.step(step).work, Work::Manual { .. })
     }
 
-    fn begins(&self, rollout: &RolloutId, plan: &Digest, by: &str) -> Decision {
-        if self.started {
-            return Decision::nothing();
-        }
-        Decision::events(vec![Event::RolloutStarted {
-            rollout: rollout.clone(),
-            plan: plan.clone(),
-            fleet: self.plan.fleet.name.clone(),
-            procedure: self.plan.procedure.clone(),
-            release: self.plan.release.clone(),
-            by: by.into(),
-        }])
-    }
-
     /// A new controller: every begun attempt without an end is unknown until it is found out, and
     /// every node that is out is held out again.
-    fn recovered(&self, epoch: Epoch, owner: &str) -> Decision {
-        let mut events = vec![Event::ControllerStarted { epoch, owner: owner.into() }];
+    fn recovered(&self) -> Decision {
+        let mut events = vec![];
         let mut effects: Vec<Effect> = vec![];
         if self.ended.is_none() {
             for node in &self.out {

@@ -265,9 +265,15 @@ impl World {
             queue: VecDeque::new(),
             least_serving: usize::MAX,
         };
-        let rollout = RolloutId::new("r1").expect("a name");
-        let plan = Digest("d".into());
-        world.input(&Input::Begin { rollout, plan, by: "test".into() });
+        let plan = world.rollout.plan().clone();
+        world.record(vec![Event::RolloutStarted {
+            rollout: RolloutId::new("r1").expect("a name"),
+            plan: Digest("d".into()),
+            fleet: plan.fleet.name.clone(),
+            procedure: plan.procedure.clone(),
+            release: plan.release.clone(),
+            by: "test".into(),
+        }]);
         world.recover();
         world
     }
@@ -282,7 +288,8 @@ impl World {
 
     pub fn recover(&mut self) {
         let (epoch, owner) = (self.epoch, "test".into());
-        self.input(&Input::Recovered { epoch, owner });
+        self.record(vec![Event::ControllerStarted { epoch, owner }]);
+        self.input(&Input::Recovered);
     }
 
     /// A controller dies: its effects and its memory are gone, the records are all there is.
@@ -307,14 +314,18 @@ impl World {
 
     pub fn input(&mut self, input: &Input) {
         let decision = self.rollout.decide(self.now, input);
-        for event in decision.events {
+        self.record(decision.events);
+        self.queue.extend(decision.effects);
+        assert_eq!(self.replay(), self.rollout, "replay is not live");
+    }
+
+    fn record(&mut self, events: Vec<Event>) {
+        for event in events {
             let seq = Seq(self.records.len() as u64 + 1);
             let record = Record { seq, at: self.now, epoch: self.epoch, event };
             self.rollout.evolve(&record).expect("our own event is legal");
             self.records.push(record);
         }
-        self.queue.extend(decision.effects);
-        assert_eq!(self.replay(), self.rollout, "replay is not live");
     }
 
     /// One turn; false when nothing is left to do but wait for a wake that does not exist.

@@ -314,7 +314,7 @@ fn the_markdown_report_tells_the_same_and_no_word_of_a_node_becomes_markup() {
         "## Node node-a (draining)\n",
         "drain certificate after 3s: 3 quiet samples, 0 connections on the node, 0 sessions cut, \
          0 left; cancelled by a drift at 2026-01-31T09:00:20.000Z\n",
-        "  - lb-a: edge/gateway/node-a MAINT, 0 sessions, 0 queued\n",
+        "  - edge/lb-a: edge/gateway/node-a MAINT, 0 sessions, 0 queued\n",
         "edge/gateway/node-a on lb-a was UP \\| reloaded; put back at once\n",
         "    ERROR: a localhost Cassandra server has been specified.\n",
         "## Outcomes nobody knew\n",

@@ -53,13 +53,7 @@ fn a_journal_cut_at_any_byte_resumes_to_the_same_end() {
         for mut after in worlds(&read.records) {
             std::fs::write(&path, part).expect("cut");
             let opened = resume(STEPS, storage(&state)).expect("a cut is repaired");
-            assert_eq!(
-                opened
-                    .repaired
-                    .as_ref()
-                    .map_or(0, |repaired| repaired.bytes),
-                torn
-            );
+            assert_eq!(opened.repaired.as_ref().map_or(0, |repaired| repaired.bytes), torn);
             assert_eq!(finish(opened, &mut after), machine, "cut at {cut}");
             assert_eq!(after, world, "cut at {cut}: a step was done twice or never");
             verify(&path, Some(&plan())).expect("the resumed journal is whole");
@@ -72,12 +66,7 @@ fn garbage_in_place_of_the_last_line_is_cut_off_and_told() {
     let (bytes, _, _) = uncut();
     let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
     let (last, before) = lines.split_last().expect("lines");
-    for garbage in [
-        vec![0u8; last.len()],
-        b"{}\n".to_vec(),
-        vec![b'\n'],
-        vec![0xff; 4096],
-    ] {
+    for garbage in [vec![0u8; last.len()], b"{}\n".to_vec(), vec![b'\n'], vec![0xff; 4096]] {
         let bytes = [before.concat(), garbage.clone()].concat();
         let read = scan(&bytes).expect("only the end is torn");
         assert_eq!(read.torn.map(|torn| torn.bytes), Some(garbage.len() as u64));
@@ -99,10 +88,7 @@ fn no_changed_byte_is_taken_silently() {
             match verify_bytes(&changed, Some(&plan())) {
                 Err(VerifyError::Read(ReadError::Altered { .. } | ReadError::Newer { .. })) => {}
                 Ok(report) => {
-                    assert!(
-                        report.torn.is_some(),
-                        "byte {place} ^ {flip} was not noticed"
-                    );
+                    assert!(report.torn.is_some(), "byte {place} ^ {flip} was not noticed");
                     assert!(place > before_last, "byte {place} ^ {flip} passed as torn");
                     assert_ne!(report.head, whole.head);
                 }
@@ -137,35 +123,19 @@ fn a_line_removed_repeated_or_swapped_breaks_the_chain() {
 fn a_recomputed_line_is_betrayed_by_the_next_and_another_plan_by_the_first() {
     let (bytes, _, _) = uncut();
     let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
-    let mut text: Vec<String> = lines
-        .iter()
-        .map(|l| String::from_utf8_lossy(l).into_owned())
-        .collect();
+    let mut text: Vec<String> =
+        lines.iter().map(|l| String::from_utf8_lossy(l).into_owned()).collect();
     let (_, rest) = text[1].split_at(24);
     let rest = rest.trim_end().replace("\"at\":10", "\"at\":11");
-    text[1] = format!(
-        "{{\"v\":1,\"crc\":\"{:08x}\",{rest}\n",
-        crc32fast::hash(rest.as_bytes())
-    );
-    assert_ne!(
-        text[1].as_bytes(),
-        lines[1],
-        "the forgery changes something"
-    );
+    text[1] = format!("{{\"v\":1,\"crc\":\"{:08x}\",{rest}\n", crc32fast::hash(rest.as_bytes()));
+    assert_ne!(text[1].as_bytes(), lines[1], "the forgery changes something");
     let found = scan(text.concat().as_bytes());
-    let Err(ReadError::Altered {
-        line: 3,
-        why: Why::Chain,
-    }) = found
-    else {
+    let Err(ReadError::Altered { line: 3, why: Why::Chain }) = found else {
         panic!("{found:?}");
     };
     let other = zdu_model::ids::Digest("cd".repeat(32));
     let found = verify_bytes(&bytes, Some(&other));
-    let Err(VerifyError::Read(ReadError::Altered {
-        line: 1,
-        why: Why::Plan { .. },
-    })) = found
+    let Err(VerifyError::Read(ReadError::Altered { line: 1, why: Why::Plan { .. } })) = found
     else {
         panic!("{found:?}");
     };
@@ -179,12 +149,7 @@ fn a_newer_journal_is_refused_and_left_as_it_is() {
     std::fs::create_dir_all(path.parent().expect("in a directory")).expect("made");
     std::fs::write(&path, &newer).expect("written");
     let refused = resume(STEPS, storage(&state)).err();
-    let Some(OpenError::Read(ReadError::Newer {
-        line: 1,
-        found: 2,
-        known: 1,
-    })) = refused
-    else {
+    let Some(OpenError::Read(ReadError::Newer { line: 1, found: 2, known: 1 })) = refused else {
         panic!("{refused:?}");
     };
     assert_eq!(std::fs::read(&path).expect("there"), newer.as_bytes());

@@ -80,8 +80,7 @@ impl JournalFile for Fake {
         if disk.stiff {
             return Err(io::Error::other("input/output error"));
         }
-        disk.bytes
-            .truncate(usize::try_from(bytes).map_err(io::Error::other)?);
+        disk.bytes.truncate(usize::try_from(bytes).map_err(io::Error::other)?);
         Ok(())
     }
 
@@ -101,11 +100,7 @@ fn fail_and_resume(disk: Fake, machine: &Toy, uncut: &World, what: &str) {
     let (_dir, state, _) = state();
     let mut world = World::default();
     match open_new(STEPS, on_disk(&state, &disk)) {
-        Ok(Opened {
-            mut conductor,
-            turn,
-            ..
-        }) => {
+        Ok(Opened { mut conductor, turn, .. }) => {
             let failed = drive(&mut conductor, turn.effects, &mut world).expect_err(what);
             let unwritable = matches!(failed, TurnError::Append(AppendError::Unwritable { .. }));
             assert!(unwritable, "{what}: {failed:?}");
@@ -114,16 +109,10 @@ fn fail_and_resume(disk: Fake, machine: &Toy, uncut: &World, what: &str) {
                 let durable = begun.iter().any(
                     |r| matches!(r.event, Event::StepStarted { step: begun, .. } if begun == *step),
                 );
-                assert!(
-                    durable,
-                    "{what}: step {step} was released before it was durable"
-                );
+                assert!(durable, "{what}: step {step} was released before it was durable");
             }
             let again = conductor.turn(Timestamp(21), crate::toy::Input::Advance);
-            assert!(
-                matches!(again, Err(TurnError::Stopped)),
-                "{what}: {again:?}"
-            );
+            assert!(matches!(again, Err(TurnError::Stopped)), "{what}: {again:?}");
         }
         Err(OpenError::Turn(_)) => {}
         Err(other) => panic!("{what}: {other:?}"),
@@ -150,12 +139,7 @@ fn a_disk_that_is_full_at_any_byte_releases_nothing_and_resumes_when_there_is_ro
                 let mut disk = disk.disk();
                 (disk.room, disk.stiff) = (Some(room), stiff);
             }
-            fail_and_resume(
-                disk,
-                &machine,
-                &world,
-                &format!("room for {room}, stiff {stiff}"),
-            );
+            fail_and_resume(disk, &machine, &world, &format!("room for {room}, stiff {stiff}"));
         }
     }
 }
@@ -171,12 +155,7 @@ fn a_sync_that_fails_is_not_tried_again_and_releases_nothing() {
                 let mut disk = disk.disk();
                 (disk.syncs_left, disk.stiff) = (Some(good), stiff);
             }
-            fail_and_resume(
-                disk,
-                &machine,
-                &world,
-                &format!("{good} syncs, stiff {stiff}"),
-            );
+            fail_and_resume(disk, &machine, &world, &format!("{good} syncs, stiff {stiff}"));
         }
     }
 }
@@ -185,12 +164,8 @@ fn a_sync_that_fails_is_not_tried_again_and_releases_nothing() {
 fn a_poisoned_journal_takes_nothing_until_it_is_opened_anew() {
     let disk = Fake::default();
     let (mut journal, _) = Journal::open(Box::new(disk.clone())).expect("empty");
-    let record = Record {
-        seq: Seq(1),
-        at: Timestamp(1),
-        epoch: Epoch(1),
-        event: crate::toy::started(),
-    };
+    let record =
+        Record { seq: Seq(1), at: Timestamp(1), epoch: Epoch(1), event: crate::toy::started() };
     disk.disk().syncs_left = Some(0);
     let failed = journal.append(from_ref(&record)).expect_err("sync fails");
     assert!(matches!(failed, AppendError::Unwritable { .. }));

@@ -47,11 +47,7 @@ pub(crate) struct Illegal(String);
 
 impl Toy {
     pub(crate) fn new(steps: usize) -> Self {
-        Self {
-            steps: vec![Step::Waiting; steps],
-            ended: false,
-            restless: false,
-        }
+        Self { steps: vec![Step::Waiting; steps], ended: false, restless: false }
     }
 
     fn advance_from(&self) -> (Vec<Event>, Vec<Effect>) {
@@ -98,19 +94,11 @@ impl Toy {
         let mut events = vec![Event::StepEnded {
             step,
             attempt,
-            class: if *end == End::Done {
-                Class::Succeeded
-            } else {
-                Class::Failed
-            },
+            class: if *end == End::Done { Class::Succeeded } else { Class::Failed },
             report: Report::bare(end.clone()),
         }];
         if *end != End::Done {
-            events.push(Event::StepScheduled {
-                step,
-                at: now,
-                cause: ScheduleCause::NeverBegan,
-            });
+            events.push(Event::StepScheduled { step, at: now, cause: ScheduleCause::NeverBegan });
         }
         events
     }
@@ -123,13 +111,9 @@ impl Machine for Toy {
 
     fn decide(&self, now: Timestamp, input: &Input) -> Decision<&'static str> {
         let (events, effects) = match input {
-            Input::Advance if self.restless => (
-                vec![Event::StepStarted {
-                    step: StepNo(0),
-                    attempt: 1,
-                }],
-                vec![],
-            ),
+            Input::Advance if self.restless => {
+                (vec![Event::StepStarted { step: StepNo(0), attempt: 1 }], vec![])
+            }
             Input::Advance => self.advance_from(),
             Input::Recovered => self.recover(),
             Input::Report(step, attempt, end) => {
@@ -137,21 +121,11 @@ impl Machine for Toy {
             }
         };
         let at = now.after(Millis(100));
-        let wake = (!self.ended).then_some(Wake {
-            at,
-            reason: "deadline",
-        });
-        Decision {
-            events,
-            effects,
-            wake,
-        }
+        let wake = (!self.ended).then_some(Wake { at, reason: "deadline" });
+        Decision { events, effects, wake }
     }
 
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "whatever the toy does not know is illegal"
-    )]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "whatever the toy does not know is illegal")]
     fn evolve(&mut self, record: &Record) -> Result<(), Illegal> {
         let illegal = || Illegal(format!("{record:?}"));
         if self.restless {
@@ -176,12 +150,7 @@ impl Machine for Toy {
             Event::StepUnknown { step, attempt, .. } => {
                 self.steps[index(*step)] = Step::Unknown(*attempt);
             }
-            Event::StepEnded {
-                step,
-                attempt,
-                class,
-                ..
-            } => {
+            Event::StepEnded { step, attempt, class, .. } => {
                 let state = &mut self.steps[index(*step)];
                 if !matches!(state, Step::Running(a) | Step::Unknown(a) if a == attempt) {
                     return Err(illegal());
@@ -244,11 +213,7 @@ pub(crate) fn drive<S: Storage>(
 
 pub(crate) fn claim(pid: u32, now: u64, force: Option<&str>) -> Claim {
     Claim {
-        owner: Owner {
-            user: "op".into(),
-            host: "a".into(),
-            pid,
-        },
+        owner: Owner { user: "op".into(), host: "a".into(), pid },
         now: Timestamp(now),
         ttl: Millis(3_000),
         force: force.map(str::to_owned),
@@ -273,10 +238,7 @@ pub(crate) fn started() -> Event {
         plan: plan(),
         fleet: fleet(),
         procedure: ProcedureName::new("toy").expect("valid"),
-        release: Release {
-            from: "1".into(),
-            to: "2".into(),
-        },
+        release: Release { from: "1".into(), to: "2".into() },
         by: "op \"quoted\" {\"v\":1".into(),
     }
 }
@@ -312,11 +274,7 @@ pub(crate) fn storage(state: &StateDir) -> FileStorage {
 }
 
 pub(crate) fn finish<S: Storage>(opened: Opened<Toy, S>, world: &mut World) -> Toy {
-    let Opened {
-        mut conductor,
-        turn,
-        ..
-    } = opened;
+    let Opened { mut conductor, turn, .. } = opened;
     drive(&mut conductor, turn.effects, world).expect("nothing fails");
     let machine = conductor.machine().clone();
     conductor.close().expect("ours");

@@ -42,21 +42,13 @@ pub fn from_topology(json: &str) -> Result<String, ImportError> {
 
 fn read(document: &Value) -> Result<Topology, ImportError> {
     let list = |value: &Value, key| value.get(key).and_then(Value::as_array).cloned();
-    let text = |value: &Value, key| {
-        value
-            .get(key)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
+    let text =
+        |value: &Value, key| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let hosts = list(document, "hosts").ok_or(ImportError::Missing("hosts"))?;
     let groups = list(document, "groups").ok_or(ImportError::Missing("groups"))?;
     let mut topology = Topology {
         version: text(document, "productVersion"),
-        hosts: hosts
-            .iter()
-            .map(|host| (text(host, "id"), text(host, "name")))
-            .collect(),
+        hosts: hosts.iter().map(|host| (text(host, "id"), text(host, "name"))).collect(),
         anms: BTreeSet::new(),
         groups: Vec::new(),
     };
@@ -71,10 +63,7 @@ fn read(document: &Value) -> Result<Topology, ImportError> {
                         topology.anms.insert(host);
                     }
                 }
-                "gateway" => instances.push(Instance {
-                    name: text(&service, "name"),
-                    host,
-                }),
+                "gateway" => instances.push(Instance { name: text(&service, "name"), host }),
                 _ => {}
             }
         }
@@ -96,64 +85,32 @@ macro_rules! line {
 }
 
 fn write(topology: &Topology, out: &mut String) {
-    line!(
-        out,
-        "# Made from the topology of an Axway domain. Lines marked `change` hold what a"
-    );
-    line!(
-        out,
-        "# topology does not tell; `zdu check` reads the file and names what is wrong."
-    );
+    line!(out, "# Made from the topology of an Axway domain. Lines marked `change` hold what a");
+    line!(out, "# topology does not tell; `zdu check` reads the file and names what is wrong.");
     line!(out, "fleet:");
-    line!(
-        out,
-        "  ssh: {{ user: axway }}  # change: the login user on the nodes"
-    );
+    line!(out, "  ssh: {{ user: axway }}  # change: the login user on the nodes");
     line!(out, "  balancers:");
-    line!(
-        out,
-        "    edge:  # change: the balancer before the gateways, every instance of it"
-    );
+    line!(out, "    edge:  # change: the balancer before the gateways, every instance of it");
     line!(out, "      driver: haproxy");
-    line!(
-        out,
-        "      instances: [{{ socket: \"unix:/run/haproxy/admin.sock\", via: lb-a }}]"
-    );
+    line!(out, "      instances: [{{ socket: \"unix:/run/haproxy/admin.sock\", via: lb-a }}]");
     line!(out, "  groups:");
     let mut seen = Seen::default();
     for (group, instances) in &topology.groups {
         write_group(topology, group, instances, &mut seen, out);
     }
     line!(out, "");
-    line!(
-        out,
-        "# The first Admin Node Manager (the one with the key of the domain) is looked up."
-    );
+    line!(out, "# The first Admin Node Manager (the one with the key of the domain) is looked up.");
     line!(out, "procedure: axway-apigateway");
-    let version = if topology.version.is_empty() {
-        "7.5.3"
-    } else {
-        &topology.version
-    };
-    line!(
-        out,
-        "release: {{ from: {}, to: \"7.7\" }}  # change: `to`",
-        scalar(version)
-    );
+    let version = if topology.version.is_empty() { "7.5.3" } else { &topology.version };
+    line!(out, "release: {{ from: {}, to: \"7.7\" }}  # change: `to`", scalar(version));
     line!(out, "vars:");
     line!(out, "  old_install_dir: /opt/Axway-old  # change");
     line!(out, "  new_install_dir: /opt/Axway-7.7  # change");
-    line!(
-        out,
-        "  no_cassandra: \"true\"  # change: or `cass_host: HOST`, not localhost"
-    );
+    line!(out, "  no_cassandra: \"true\"  # change: or `cass_host: HOST`, not localhost");
     line!(out, "secrets:");
     line!(out, "  anm_password: \"env:ANM_PASSWORD\"");
     line!(out, "  domain_passphrase: \"env:DOMAIN_PASSPHRASE\"");
-    line!(
-        out,
-        "front: []  # change: [{{ http: \"https://api.example.com/healthcheck\" }}]"
-    );
+    line!(out, "front: []  # change: [{{ http: \"https://api.example.com/healthcheck\" }}]");
 }
 
 /// Names already used, since names must be unique and differ from what the topology has.
@@ -184,9 +141,8 @@ fn write_group(
     seen: &mut Seen,
     out: &mut String,
 ) {
-    let (new, more): (Vec<&Instance>, Vec<&Instance>) = instances
-        .iter()
-        .partition(|instance| seen.hosts.insert(instance.host.clone()));
+    let (new, more): (Vec<&Instance>, Vec<&Instance>) =
+        instances.iter().partition(|instance| seen.hosts.insert(instance.host.clone()));
     for instance in more {
         let host = topology.hosts.get(&instance.host).unwrap_or(&instance.host);
         let (name, host) = (scalar(&instance.name), scalar(host));
@@ -210,26 +166,13 @@ fn write_group(
     for instance in new {
         let host = topology.hosts.get(&instance.host).unwrap_or(&instance.host);
         let node = seen.fresh("node", host);
-        let roles = if topology.anms.contains(&instance.host) {
-            "anm"
-        } else {
-            ""
-        };
+        let roles = if topology.anms.contains(&instance.host) { "anm" } else { "" };
         line!(out, "        {}:", scalar(&node));
         line!(out, "          address: {}", scalar(host));
         line!(out, "          roles: [{roles}]");
-        line!(
-            out,
-            "          members: []  # change: [edge/BACKEND/SERVER]"
-        );
-        line!(
-            out,
-            "          service_ports: [8080]  # change: the traffic ports"
-        );
+        line!(out, "          members: []  # change: [edge/BACKEND/SERVER]");
+        line!(out, "          service_ports: [8080]  # change: the traffic ports");
         let (instance, group, host) = (scalar(&instance.name), scalar(group), scalar(host));
-        line!(
-            out,
-            "          vars: {{ instance: {instance}, group: {group}, host_name: {host} }}"
-        );
+        line!(out, "          vars: {{ instance: {instance}, group: {group}, host_name: {host} }}");
     }
 }

@@ -31,21 +31,9 @@ fn scalar(text: &str) -> String {
 /// A name made from any text, by the grammar of names.
 fn name_from(text: &str) -> String {
     let kept = |c: char| {
-        if c.is_ascii_alphanumeric() || "-_.".contains(c) {
-            c
-        } else {
-            '-'
-        }
+        if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }
     };
-    let name: String = text
-        .chars()
-        .map(kept)
-        .take(zdu_model::ids::NAME_BYTES_MAX)
-        .collect();
+    let name: String = text.chars().map(kept).take(zdu_model::ids::NAME_BYTES_MAX).collect();
     let name = name.trim_start_matches(['-', '.']).to_owned();
-    if name.is_empty() {
-        "x".to_owned()
-    } else {
-        name
-    }
+    if name.is_empty() { "x".to_owned() } else { name }
 }
