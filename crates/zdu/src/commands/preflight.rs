@@ -1,0 +1,14 @@
+//! `zdu preflight`: is the fleet fit?
+
+use crate::cli::PreflightArgs;
+use crate::context::Context;
+use crate::failure::Failure;
+use zdu_model::verdict::exit;
+
+/// Answers the command.
+///
+/// # Errors
+/// Always, until it is built.
+pub(crate) fn run(_args: &PreflightArgs, _context: &Context) -> Result<u8, Failure> {
+    Err(Failure::new(exit::FATAL_ERROR, "run `zdu preflight`: not here yet"))
+}
