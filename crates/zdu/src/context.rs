@@ -73,6 +73,12 @@ impl Context {
         jiff::Zoned::now().offset()
     }
 
+    /// Who asks, as the journal keeps it: user and host.
+    #[must_use]
+    pub fn by(&self) -> String {
+        format!("{}@{}", user(), host())
+    }
+
     /// Who this process is: user, host and process id.
     #[must_use]
     pub fn owner(&self) -> Owner {

@@ -18,6 +18,7 @@ use zdu_config::{Diagnostic, Severity};
 use zdu_model::ids::BadName;
 use zdu_model::verdict::exit;
 use zdu_plan::Refusals;
+use zdu_runtime::RuntimeError;
 use zdu_view::lines::Tone;
 
 /// Every exit code and what it means, as `zdu --help` lists them.
@@ -82,6 +83,11 @@ impl Failure {
     /// A failure of which everything was already said.
     pub fn said(exit: u8) -> Self {
         Self::new(exit, "")
+    }
+
+    /// zdu could not do its own job.
+    pub fn fatal(doing: &str, error: &(dyn Error + 'static)) -> Self {
+        Self::new(exit::FATAL_ERROR, doing).cause(error)
     }
 
     /// From an error and everything below it.
@@ -313,6 +319,19 @@ impl<I: Error + 'static> From<OpenError<I>> for Failure {
             OpenError::Illegal { .. } => Self::of(exit::DATA, &error)
                 .hint("the journal does not fit its plan or this version of zdu: `zdu verify`"),
             OpenError::Exists { .. } | OpenError::FirstEvent => defect(&error),
+        }
+    }
+}
+
+impl From<RuntimeError> for Failure {
+    fn from(error: RuntimeError) -> Self {
+        match error {
+            RuntimeError::Journal(error) => error.into(),
+            RuntimeError::Lease(error) => error.into(),
+            RuntimeError::Fenced { .. } => Self::of(exit::LEASE_LOST, &error)
+                .hint("another controller drives this fleet: `zdu status`"),
+            RuntimeError::Defect(_) => defect(&error),
+            RuntimeError::Signals(_) => Self::of(exit::FATAL_ERROR, &error),
         }
     }
 }

@@ -9,4 +9,6 @@ pub mod commands;
 pub mod context;
 mod excerpt;
 pub mod failure;
+pub mod prepare;
 pub mod printer;
+pub mod rollout;

@@ -83,6 +83,22 @@ impl Printer {
         drop_broken(std::io::stderr().lock(), format!("{text}\n").as_bytes());
     }
 
+    /// Text for people without a newline of its own: a question, the live view.
+    pub fn raw(&self, text: &str) {
+        drop_broken(std::io::stderr().lock(), text.as_bytes());
+    }
+
+    /// The width of the live view; none where no terminal can show one.
+    #[must_use]
+    pub fn live_width(&self) -> Option<usize> {
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        if self.quiet || self.json || dumb || !std::io::stderr().is_terminal() {
+            return None;
+        }
+        let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok()?;
+        Some(usize::from(size.ws_col).max(40))
+    }
+
     /// How standard output is coloured.
     #[must_use]
     pub fn out_palette(&self) -> Palette {
