@@ -15,7 +15,7 @@ use zdu_view::live::{Room, live};
 use zdu_view::log;
 
 /// Folds records into a view, shows it, and keeps the rollout's log.
-pub struct Screen {
+pub(super) struct Screen {
     view: RolloutView,
     lines: Lines,
     logs: Arc<Logs>,
@@ -32,14 +32,14 @@ const LIVE_LINES_MAX: usize = 12;
 impl Screen {
     /// A screen for one rollout.
     #[must_use]
-    pub fn new(plan: Arc<Plan>, logs: Arc<Logs>, printer: Printer, offset: Offset) -> Self {
+    pub(super) fn new(plan: Arc<Plan>, logs: Arc<Logs>, printer: Printer, offset: Offset) -> Self {
         let lines = Lines { offset, palette: printer.err_palette() };
         let room = printer.live_width().map(|width| Room { width, lines: LIVE_LINES_MAX });
         Self { view: RolloutView::new(plan), lines, logs, printer, room, drawn: 0 }
     }
 
     /// Folds what was journaled before this controller.
-    pub fn replay(&mut self, history: &[Record]) {
+    pub(super) fn replay(&mut self, history: &[Record]) {
         for record in history {
             self.view.apply(record);
         }
@@ -47,12 +47,12 @@ impl Screen {
 
     /// The view.
     #[must_use]
-    pub fn view(&self) -> &RolloutView {
+    pub(super) fn view(&self) -> &RolloutView {
         &self.view
     }
 
     /// Removes the live view, so that what follows stands below the lines.
-    pub fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         self.erase();
         self.room = None;
     }

@@ -2,6 +2,8 @@
 
 use crate::failure::Failure;
 use serde::{Deserialize, Serialize};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use zdu_conductor::directory::RolloutDir;
 
 /// What was given at the start.
@@ -15,7 +17,12 @@ impl Settings {
     pub(super) fn write(&self, directory: &RolloutDir) -> Result<(), Failure> {
         let text = serde_json::to_string(self)
             .map_err(|error| Failure::fatal("keep the rollout's settings", &error))?;
-        std::fs::write(directory.path().join("settings.json"), text)
+        let path = directory.path().join("settings.json");
+        let mut options = std::fs::OpenOptions::new();
+        options.create(true).truncate(true).write(true).mode(0o600);
+        options
+            .open(path)
+            .and_then(|mut file| file.write_all(text.as_bytes()))
             .map_err(|error| Failure::fatal("keep the rollout's settings", &error))
     }
 
