@@ -70,6 +70,7 @@ impl Traffic {
 
     /// Lets running requests end, and counts them too.
     pub(crate) async fn stop(mut self) -> TrafficReport {
+        self.recorder.stop();
         self.stop.send_replace(true);
         // Each client's wait is bounded by the patience of one request.
         while self.clients.join_next().await.is_some() {}

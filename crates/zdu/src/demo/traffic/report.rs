@@ -111,7 +111,8 @@ pub(crate) struct TrafficReport {
     pub(crate) failures: Vec<Failure>,
     /// Who answered, by node, then release.
     pub(crate) served: Vec<Served>,
-    /// The longest span without a success, milliseconds: between two, or after the last.
+    /// The longest span without a success, milliseconds: between two, or from the last
+    /// to the stop.
     pub(crate) longest_gap_ms: u64,
     /// When that span began, milliseconds since the start of the traffic.
     pub(crate) longest_gap_at_ms: u64,
@@ -177,6 +178,8 @@ struct Tally {
     served: BTreeMap<(String, String), Served>,
     last_success_ms: Option<u64>,
     longest_gap: (u64, u64),
+    /// From here on silence is wanted.
+    stopped_ms: Option<u64>,
     quick_us: Vec<u32>,
     slow_us: Vec<u32>,
 }
@@ -209,6 +212,15 @@ impl Recorder {
         }
     }
 
+    /// No request begins from now on; what is still running is counted, the silence is not.
+    pub(super) fn stop(&self) {
+        let mut tally = self.tally();
+        let at_ms = ms(self.begun.elapsed());
+        // Traffic that ends in an outage has its gap at the end.
+        tally.gap_until(at_ms);
+        tally.stopped_ms = Some(at_ms);
+    }
+
     pub(super) fn so_far(&self) -> (u64, u64) {
         let tally = self.tally();
         (tally.answered(), tally.failures.len() as u64)
@@ -217,8 +229,6 @@ impl Recorder {
     pub(super) fn report(&self) -> TrafficReport {
         let mut tally = self.tally();
         let duration_ms = ms(self.begun.elapsed());
-        // Traffic that ends in an outage has its gap at the end.
-        tally.gap_until(duration_ms);
         let (answered, failed) = (tally.answered(), tally.failures.len() as u64);
         TrafficReport {
             started_unix_ms: self.started_unix_ms,
@@ -263,9 +273,11 @@ impl Tally {
     }
 
     fn gap_until(&mut self, at_ms: u64) {
+        // Before the first success there is no gap between two.
         let since = self.last_success_ms.unwrap_or(at_ms);
-        if at_ms - since > self.longest_gap.0 {
-            self.longest_gap = (at_ms - since, since);
+        let gap_ms = at_ms.saturating_sub(since);
+        if self.stopped_ms.is_none() && gap_ms > self.longest_gap.0 {
+            self.longest_gap = (gap_ms, since);
         }
     }
 }
@@ -311,8 +323,16 @@ mod tests {
         assert_eq!(tally.longest_gap, (70, 410));
         tally.gap_until(700);
         assert_eq!(tally.longest_gap, (210, 490));
+        tally.stopped_ms = Some(700);
+        tally.success(
+            ClientKind::Slow,
+            Duration::from_millis(1500),
+            answered("node-a", "7.7"),
+            1900,
+        );
+        assert_eq!(tally.longest_gap, (210, 490));
         let served = tally.served.values().next().unwrap();
-        assert_eq!((served.answers, served.first_at_ms, served.last_at_ms), (4, 400, 490));
+        assert_eq!((served.answers, served.first_at_ms, served.last_at_ms), (5, 400, 1900));
     }
 
     #[test]
