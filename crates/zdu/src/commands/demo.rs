@@ -6,9 +6,9 @@
 use crate::cli::{DemoArgs, Global};
 use crate::context::Context;
 use crate::demo::balancer::{Balancer, BalancerSpec};
+use crate::demo::directory;
 use crate::demo::fleet::{BACKEND, CHECK_PATH, DemoFleet, FailAt, lay_out};
 use crate::demo::traffic::{Traffic, TrafficReport};
-use crate::demo::directory;
 use crate::failure::Failure;
 use crate::prepare;
 use crate::rollout::{self, Ways, socket_directory};

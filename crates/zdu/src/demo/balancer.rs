@@ -12,7 +12,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -144,7 +144,8 @@ impl Balancer {
     }
 
     /// The runtime API's socket.
-    pub(crate) fn socket(&self) -> &Path {
+    #[cfg(test)]
+    pub(crate) fn socket(&self) -> &std::path::Path {
         &self.socket
     }
 

@@ -213,6 +213,7 @@ fn demo_node(
 
 impl DemoFleet {
     /// The nodes: node-a, node-b, node-c.
+    #[cfg(test)]
     pub(crate) fn nodes(&self) -> &[DemoNode] {
         &self.nodes
     }

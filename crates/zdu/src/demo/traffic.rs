@@ -77,7 +77,8 @@ impl Traffic {
         self.recorder.report()
     }
 
-    /// Requests answered and failed up to now, for a live view.
+    /// Requests answered and failed up to now.
+    #[cfg(test)]
     pub(crate) fn so_far(&self) -> (u64, u64) {
         self.recorder.so_far()
     }

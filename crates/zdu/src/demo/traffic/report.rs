@@ -221,6 +221,7 @@ impl Recorder {
         tally.stopped_ms = Some(at_ms);
     }
 
+    #[cfg(test)]
     pub(super) fn so_far(&self) -> (u64, u64) {
         let tally = self.tally();
         (tally.answered(), tally.failures.len() as u64)
