@@ -7,6 +7,7 @@ use crate::excerpt;
 use crate::printer::Printer;
 use serde_json::json;
 use std::error::Error;
+use std::fmt::Display;
 use zdu_conductor::directory::FileError;
 use zdu_conductor::plan_file::PlanFileError;
 use zdu_conductor::refused::ClearError;
@@ -91,6 +92,11 @@ impl Failure {
         failure
     }
 
+    /// zdu could not do its own job, and why.
+    pub fn fatal(what: impl Into<String>, why: &dyn Display) -> Self {
+        Self { causes: vec![why.to_string()], ..Self::new(exit::FATAL_ERROR, what) }
+    }
+
     /// With a cause, and everything below it.
     pub fn cause(mut self, error: &(dyn Error + 'static)) -> Self {
         self.causes.extend(chain(Some(error)));
@@ -119,7 +125,7 @@ impl Failure {
         for hint in hints {
             printer.say(&format!("hint: {hint}"));
         }
-        if printer.is_json() && !(what.is_empty() && diagnostics.is_empty()) {
+        if printer.wants_json() && !(what.is_empty() && diagnostics.is_empty()) {
             printer.json_line(&json!({ "error": self.to_json() }));
         }
     }

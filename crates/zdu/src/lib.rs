@@ -9,4 +9,5 @@ pub mod commands;
 pub mod context;
 mod excerpt;
 pub mod failure;
+pub mod prepare;
 pub mod printer;

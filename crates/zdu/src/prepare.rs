@@ -144,11 +144,7 @@ pub async fn observe(
 }
 
 /// The same for a plan that was made before: nodes and balancers, without the procedure's checks.
-pub async fn observe_fleet(
-    fleet: &Fleet,
-    access: &Arc<Access>,
-    directory: &Path,
-) -> Vec<Finding> {
+pub async fn observe_fleet(fleet: &Fleet, access: &Arc<Access>, directory: &Path) -> Vec<Finding> {
     let mut findings = reach(fleet, access).await;
     findings.extend(balancers(fleet, access, directory).await.1);
     findings

@@ -32,7 +32,7 @@ impl Printer {
 
     /// Whether the answer is JSON.
     #[must_use]
-    pub fn is_json(&self) -> bool {
+    pub fn wants_json(&self) -> bool {
         self.json
     }
 
