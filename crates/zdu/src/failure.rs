@@ -109,6 +109,14 @@ impl Failure {
         self
     }
 
+    /// What failed and why, in one line.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let all: Vec<&str> =
+            std::iter::once(&self.what).chain(&self.causes).map(String::as_str).collect();
+        all.join(": ")
+    }
+
     /// Says it on standard error; with `--json` also as the answer on standard output.
     pub fn report(&self, printer: &Printer) {
         let Self { exit: _, what, causes, hints, diagnostics } = self;

@@ -11,3 +11,4 @@ mod excerpt;
 pub mod failure;
 pub mod prepare;
 pub mod printer;
+pub mod rollouts;

@@ -52,6 +52,17 @@ impl Printer {
         self.data(&format!("{text}\n"));
     }
 
+    /// What a node printed. On a terminal it must not move the cursor or colour the screen.
+    pub fn raw(&self, text: &str) {
+        if std::io::stdout().is_terminal() {
+            let shown =
+                |c: char| if c.is_control() && !"\n\t".contains(c) { '\u{fffd}' } else { c };
+            self.data(&text.chars().map(shown).collect::<String>());
+        } else {
+            self.data(text);
+        }
+    }
+
     /// Data, as indented JSON.
     pub fn json(&self, value: &impl Serialize) {
         if let Ok(text) = serde_json::to_string_pretty(value) {
