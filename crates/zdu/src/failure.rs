@@ -8,6 +8,7 @@ use crate::printer::Printer;
 use serde_json::json;
 use std::error::Error;
 use std::fmt::Display;
+use std::path::Path;
 use zdu_conductor::directory::FileError;
 use zdu_conductor::plan_file::PlanFileError;
 use zdu_conductor::refused::ClearError;
@@ -185,7 +186,10 @@ impl From<Vec<Diagnostic>> for Failure {
         let plural = if errors == 1 { "" } else { "s" };
         let file = diagnostics.first().map_or("-", |d| d.file.as_str());
         let what = format!("use {file}: {errors} error{plural}");
-        Self { diagnostics, ..Self::new(exit::CONFIG, what) }
+        // Not wrong, but not there.
+        let missing = !file.starts_with("builtin:") && !Path::new(file).exists();
+        let exit = if missing { exit::NO_INPUT } else { exit::CONFIG };
+        Self { diagnostics, ..Self::new(exit, what) }
     }
 }
 

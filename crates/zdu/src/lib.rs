@@ -12,3 +12,4 @@ pub mod failure;
 pub mod prepare;
 pub mod printer;
 pub mod rollouts;
+pub mod zdupgrade;

@@ -28,11 +28,13 @@ pub(crate) fn run(args: &VerifyArgs, context: &Context) -> Result<u8, Failure> {
     if let Some((plan, _)) = &plan {
         replay(&journal, plan)?;
     }
-    tell(&report, plan.is_some(), context);
-    match &report.torn {
-        Some(torn) if !is_cut(torn) => Err(damaged(torn)),
-        Some(_) | None => Ok(exit::SUCCESS),
+    if let Some(torn) = &report.torn
+        && !is_cut(torn)
+    {
+        return Err(damaged(torn));
     }
+    tell(&report, plan.is_some(), context);
+    Ok(exit::SUCCESS)
 }
 
 /// The journal, and the plan it must be bound to when one is known.
