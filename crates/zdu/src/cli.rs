@@ -181,8 +181,8 @@ pub struct PlanArgs {
 /// Arguments of `zdu run`.
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
-    /// The configuration [default: zdu.yaml]
-    #[arg(short, long, value_name = "FILE", conflicts_with = "plan")]
+    /// The configuration [default: zdu.yaml]; with --plan: the plan must still fit it
+    #[arg(short, long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Run exactly this plan, as it was reviewed
     #[arg(long, value_name = "FILE")]

@@ -67,6 +67,12 @@ impl Context {
         Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }
 
+    /// The offset times are shown in: this machine's, as it is now.
+    #[must_use]
+    pub fn offset(&self) -> Offset {
+        jiff::Zoned::now().offset()
+    }
+
     /// Who this process is: user, host and process id.
     #[must_use]
     pub fn owner(&self) -> Owner {
@@ -78,12 +84,6 @@ impl Context {
     pub fn by(&self) -> String {
         format!("{}@{}", user(), host())
     }
-}
-
-/// The offset times are shown in: this machine's, as it is now.
-#[must_use]
-pub fn offset() -> Offset {
-    jiff::Zoned::now().offset()
 }
 
 fn default_state_dir() -> Option<PathBuf> {

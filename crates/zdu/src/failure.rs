@@ -7,7 +7,6 @@ use crate::excerpt;
 use crate::printer::Printer;
 use serde_json::json;
 use std::error::Error;
-use std::fmt::Display;
 use std::path::Path;
 use zdu_conductor::directory::FileError;
 use zdu_conductor::plan_file::PlanFileError;
@@ -20,6 +19,7 @@ use zdu_config::{Diagnostic, Severity};
 use zdu_model::ids::BadName;
 use zdu_model::verdict::exit;
 use zdu_plan::Refusals;
+use zdu_runtime::RuntimeError;
 use zdu_view::lines::Tone;
 
 /// Every exit code and what it means, as `zdu --help` lists them.
@@ -86,16 +86,16 @@ impl Failure {
         Self::new(exit, "")
     }
 
+    /// zdu could not do its own job.
+    pub fn fatal(doing: &str, error: &(dyn Error + 'static)) -> Self {
+        Self::new(exit::FATAL_ERROR, doing).cause(error)
+    }
+
     /// From an error and everything below it.
     pub fn of(exit: u8, error: &(dyn Error + 'static)) -> Self {
         let mut failure = Self::new(exit, error.to_string());
         failure.causes = chain(error.source());
         failure
-    }
-
-    /// zdu could not do its own job, and why.
-    pub fn fatal(what: impl Into<String>, why: &dyn Display) -> Self {
-        Self { causes: vec![why.to_string()], ..Self::new(exit::FATAL_ERROR, what) }
     }
 
     /// With a cause, and everything below it.
@@ -134,7 +134,7 @@ impl Failure {
         for hint in hints {
             printer.say(&format!("hint: {hint}"));
         }
-        if printer.wants_json() && !(what.is_empty() && diagnostics.is_empty()) {
+        if printer.is_json() && !(what.is_empty() && diagnostics.is_empty()) {
             printer.json_line(&json!({ "error": self.to_json() }));
         }
     }
@@ -331,6 +331,19 @@ impl<I: Error + 'static> From<OpenError<I>> for Failure {
             OpenError::Illegal { .. } => Self::of(exit::DATA, &error)
                 .hint("the journal does not fit its plan or this version of zdu: `zdu verify`"),
             OpenError::Exists { .. } | OpenError::FirstEvent => defect(&error),
+        }
+    }
+}
+
+impl From<RuntimeError> for Failure {
+    fn from(error: RuntimeError) -> Self {
+        match error {
+            RuntimeError::Journal(error) => error.into(),
+            RuntimeError::Lease(error) => error.into(),
+            RuntimeError::Fenced { .. } => Self::of(exit::LEASE_LOST, &error)
+                .hint("another controller drives this fleet: `zdu status`"),
+            RuntimeError::Defect(_) => defect(&error),
+            RuntimeError::Signals(_) => Self::of(exit::FATAL_ERROR, &error),
         }
     }
 }

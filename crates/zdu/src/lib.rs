@@ -11,5 +11,6 @@ mod excerpt;
 pub mod failure;
 pub mod prepare;
 pub mod printer;
+pub mod rollout;
 pub mod rollouts;
 pub mod zdupgrade;

@@ -32,7 +32,7 @@ impl Printer {
 
     /// Whether the answer is JSON.
     #[must_use]
-    pub fn wants_json(&self) -> bool {
+    pub fn is_json(&self) -> bool {
         self.json
     }
 
@@ -53,7 +53,7 @@ impl Printer {
     }
 
     /// What a node printed. On a terminal it must not move the cursor or colour the screen.
-    pub fn raw(&self, text: &str) {
+    pub fn node_output(&self, text: &str) {
         if std::io::stdout().is_terminal() {
             let shown =
                 |c: char| if c.is_control() && !"\n\t".contains(c) { '\u{fffd}' } else { c };
@@ -92,6 +92,22 @@ impl Printer {
     /// A line for people that is always said.
     pub fn say(&self, text: &str) {
         drop_broken(std::io::stderr().lock(), format!("{text}\n").as_bytes());
+    }
+
+    /// Text for people without a newline of its own: a question, the live view.
+    pub fn raw(&self, text: &str) {
+        drop_broken(std::io::stderr().lock(), text.as_bytes());
+    }
+
+    /// The width of the live view; none where no terminal can show one.
+    #[must_use]
+    pub fn live_width(&self) -> Option<usize> {
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        if self.quiet || self.json || dumb || !std::io::stderr().is_terminal() {
+            return None;
+        }
+        let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok()?;
+        Some(usize::from(size.ws_col).max(40))
     }
 
     /// How standard output is coloured.

@@ -1,6 +1,5 @@
-//! Which rollout is meant, and reading one back from its directory.
+//! Reading a rollout back from its directory, for the commands that only look.
 
-use crate::cli::RolloutArg;
 use crate::context::Context;
 use crate::failure::Failure;
 use std::sync::Arc;
@@ -11,13 +10,8 @@ use zdu_conductor::journal;
 use zdu_conductor::plan_file::read_plan;
 use zdu_model::event::Record;
 use zdu_model::ids::{Digest, RolloutId};
-use zdu_model::time::Timestamp;
-use zdu_model::verdict::exit;
 use zdu_view::fold::RolloutView;
 use zdu_view::status::Lease;
-
-/// How many rollouts a hint names; an operator's machine may have kept hundreds.
-const NAMED_MAX: usize = 10;
 
 /// A rollout as its directory tells it.
 #[derive(Debug)]
@@ -38,77 +32,6 @@ pub struct Kept {
     pub view: RolloutView,
     /// The lease, when a controller has it for this rollout.
     pub lease: Option<Lease>,
-}
-
-impl Kept {
-    /// When it was started; zero before the first record.
-    #[must_use]
-    pub fn started(&self) -> Timestamp {
-        self.records.first().map_or(Timestamp(0), |record| record.at)
-    }
-}
-
-/// The rollout that is meant: an id, the beginning of one, `last`, or the only one there is.
-///
-/// # Errors
-/// When none is meant, or more than one; the hint names those there are.
-pub fn find(context: &Context, given: &RolloutArg) -> Result<RolloutId, Failure> {
-    let known = context.state.rollouts()?;
-    let Some(given) = given.id.as_deref() else {
-        return match known.as_slice() {
-            [] => Err(none(context)),
-            [only] => Ok(only.clone()),
-            [..] => {
-                let what = format!("choose a rollout: there are {}", known.len());
-                Err(Failure::new(exit::USAGE, what).hint(listed(&known)))
-            }
-        };
-    };
-    if known.is_empty() {
-        return Err(none(context));
-    }
-    if given == "last" {
-        let newest = known.iter().max_by_key(|id| (started(context, id), (*id).clone()));
-        return newest.cloned().ok_or_else(|| none(context));
-    }
-    if let Some(exact) = known.iter().find(|id| id.as_str() == given) {
-        return Ok(exact.clone());
-    }
-    let fits: Vec<RolloutId> =
-        known.iter().filter(|id| id.as_str().starts_with(given)).cloned().collect();
-    match fits.as_slice() {
-        [only] => Ok(only.clone()),
-        [] => {
-            let what = format!("find the rollout {given:?}: there is none");
-            Err(Failure::new(exit::NO_INPUT, what).hint(listed(&known)))
-        }
-        [..] => {
-            let what = format!("find the rollout {given:?}: {} begin so", fits.len());
-            Err(Failure::new(exit::USAGE, what).hint(listed(&fits)))
-        }
-    }
-}
-
-fn none(context: &Context) -> Failure {
-    let path = context.state_path().display();
-    Failure::new(exit::NO_INPUT, format!("find a rollout: there is none in {path}"))
-        .hint("`zdu run` starts one; rollouts kept elsewhere are named by `--state-dir DIR`")
-}
-
-fn listed(ids: &[RolloutId]) -> String {
-    let names: Vec<&str> = ids.iter().rev().take(NAMED_MAX).map(RolloutId::as_str).collect();
-    let more = match ids.len().saturating_sub(NAMED_MAX) {
-        0 => String::new(),
-        more => format!(" and {more} more: `zdu status`"),
-    };
-    format!("rollouts: {}{more}", names.join(", "))
-}
-
-/// When a rollout was started; one that cannot be read is older than every other.
-fn started(context: &Context, id: &RolloutId) -> Timestamp {
-    let scan = journal::read_only(&context.state.rollout(id).journal()).ok();
-    let first = scan.as_ref().and_then(|scan| scan.records.first());
-    first.map_or(Timestamp(0), |record| record.at)
 }
 
 /// Reads a rollout back, without changing anything.

@@ -5,14 +5,14 @@
 
 use crate::cli::Global;
 use crate::commands::misread;
-use crate::context::{Context, offset};
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::printer::Printer;
+use crate::rollout::by_age;
 use crate::rollouts;
 use clap::Parser;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -54,15 +54,6 @@ The logs are written to `logs` in the current directory: `logs/zdu-<timestamp>.l
 `logs/<node>/zdu-<timestamp>.log` for each node. Everything else about the upgrade is answered by
 `zdu status`, `zdu log`, `zdu report` and `zdu verify`.";
 
-/// How an upgrade ended that could be begun.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ended {
-    /// The rollout that ran.
-    pub rollout: RolloutId,
-    /// How it ended, as `zdu run` would exit.
-    pub exit: u8,
-}
-
 /// Answers the command line and gives the exit code.
 #[must_use]
 pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -96,17 +87,17 @@ fn answer(args: &Args) -> Result<u8, Failure> {
     let context = Context::new(&Global::default())?;
     let logs = Logs::new(&context)?;
     logs.say(&context, "zdupgrade begins");
+    let before = by_age(&context)?;
     let ended = configured(args).and_then(|config| upgrade(&context, config));
-    match ended {
-        Ok(ended) => {
-            logs.keep(&context, &ended)?;
-            Ok(ended.exit)
-        }
-        Err(failure) => {
-            logs.say(&context, &format!("zdupgrade failed: {}", failure.sentence()));
-            Err(failure)
-        }
+    // Also an upgrade that failed left its logs, if it came so far as to be a rollout.
+    let begun = by_age(&context)?.into_iter().rev().find(|id| !before.contains(id));
+    if let Some(rollout) = &begun {
+        logs.keep(&context, rollout)?;
     }
+    if let Err(failure) = &ended {
+        logs.say(&context, &format!("zdupgrade failed: {}", failure.sentence()));
+    }
+    ended
 }
 
 /// The configuration, with the two directories of the command line over its own.
@@ -133,10 +124,10 @@ fn configured(args: &Args) -> Result<Config, Failure> {
     Ok(config)
 }
 
-/// Runs the upgrade to its end.
+/// Runs the upgrade to its end; the runner prints the summary table.
 ///
 /// THE ONE PLACE TO JOIN: becomes `crate::rollout::run_axway(context, config)`.
-fn upgrade(_context: &Context, _config: Config) -> Result<Ended, Failure> {
+fn upgrade(_context: &Context, _config: Config) -> Result<u8, Failure> {
     Err(Failure::new(exit::FATAL_ERROR, "run the upgrade: not here yet"))
 }
 
@@ -151,7 +142,7 @@ impl Logs {
     fn new(context: &Context) -> Result<Self, Failure> {
         let directory = PathBuf::from("logs");
         make(&directory)?;
-        let stamp: String = moment(context.now(), offset())
+        let stamp: String = moment(context.now(), context.offset())
             .chars()
             .take("2026-01-31T09:00:00".len())
             .map(|c| if c == ':' { '-' } else { c })
@@ -165,7 +156,7 @@ impl Logs {
 
     /// A line of the upgrade's own log.
     fn say(&self, context: &Context, text: &str) {
-        let line = format!("{} {text}\n", moment(context.now(), offset()));
+        let line = format!("{} {text}\n", moment(context.now(), context.offset()));
         self.append(context, &self.main(), line.as_bytes());
     }
 
@@ -177,9 +168,9 @@ impl Logs {
         }
     }
 
-    /// Copies what the rollout logged, and says the summary table here and there.
-    fn keep(&self, context: &Context, ended: &Ended) -> Result<(), Failure> {
-        let kept = rollouts::read(context, &ended.rollout)?;
+    /// Copies what the rollout logged, with the summary table as the last word.
+    fn keep(&self, context: &Context, rollout: &RolloutId) -> Result<(), Failure> {
+        let kept = rollouts::read(context, rollout)?;
         let from = kept.directory.path().join("logs");
         for node in kept.view.plan().fleet.nodes() {
             if let Ok(bytes) = std::fs::read(from.join(format!("{}.log", node.name))) {
@@ -191,13 +182,9 @@ impl Logs {
         if let Ok(bytes) = std::fs::read(from.join("rollout.log")) {
             self.append(context, &self.main(), &bytes);
         }
-        let table = summary_table(&kept.view);
-        let mut last = String::new();
-        let _infallible = writeln!(last, "rollout {}\n{table}", ended.rollout);
+        let last = format!("rollout {rollout}\n{}", summary_table(&kept.view));
         self.append(context, &self.main(), last.as_bytes());
-        context.printer.data(&table);
         context.printer.note(&format!("logs: {}", self.main().display()));
-        context.printer.note(&format!("more: zdu report {}", ended.rollout));
         Ok(())
     }
 }
@@ -205,7 +192,7 @@ impl Logs {
 fn make(path: &Path) -> Result<(), Failure> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|error| {
-        Failure::fatal(format!("create {}", path.display()), &error)
+        Failure::fatal(&format!("create {}", path.display()), &error)
             .hint("stand in a directory this user may write to: `logs` is made there")
     })
 }

@@ -40,7 +40,7 @@ pub(crate) fn run(args: &CheckArgs, context: &Context) -> Result<u8, Failure> {
     for warning in &report.warnings {
         printer.warn(&warning.to_string());
     }
-    if printer.wants_json() {
+    if printer.is_json() {
         let found: Vec<_> = prepared.config.warnings.iter().map(diagnostic_json).collect();
         let warnings: Vec<String> = report.warnings.iter().map(ToString::to_string).collect();
         printer.json(&json!({

@@ -1,14 +1,15 @@
-//! `zdu hold`: lets a rollout stand still.
+//! `zdu hold`: finishes the nodes in flight and stands still.
 
 use crate::cli::RequestArgs;
+use crate::commands::request::ask;
 use crate::context::Context;
 use crate::failure::Failure;
-use zdu_model::verdict::exit;
+use zdu_model::event::Request;
 
 /// Answers the command.
 ///
 /// # Errors
-/// Always, until it is built.
-pub(crate) fn run(_args: &RequestArgs, _context: &Context) -> Result<u8, Failure> {
-    Err(Failure::new(exit::FATAL_ERROR, "run `zdu hold`: not here yet"))
+/// When the rollout is not known, or zdu cannot do its own job.
+pub(crate) fn run(args: &RequestArgs, context: &Context) -> Result<u8, Failure> {
+    ask(args, context, Request::Hold)
 }

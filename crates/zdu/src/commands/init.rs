@@ -40,7 +40,7 @@ pub(crate) fn run(args: &InitArgs, context: &Context) -> Result<u8, Failure> {
     }
     write(args, &text)?;
     let file = args.output.display();
-    if context.printer.wants_json() {
+    if context.printer.is_json() {
         context.printer.json(&json!({ "written": file.to_string() }));
     }
     context.printer.note(&format!("wrote {file}: change what is marked in it, then"));
@@ -71,10 +71,12 @@ fn write(args: &InitArgs, text: &str) -> Result<(), Failure> {
         options.create_new(true)
     };
     let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
-    written.map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => exists(path),
-        _ => Failure::fatal(format!("write {}", path.display()), &error)
-            .hint("choose a file this user may write: `--output FILE`"),
+    written.map_err(|error| {
+        if error.kind() == ErrorKind::AlreadyExists {
+            return exists(path);
+        }
+        Failure::fatal(&format!("write {}", path.display()), &error)
+            .hint("choose a file this user may write: `--output FILE`")
     })
 }
 

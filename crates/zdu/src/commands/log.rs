@@ -1,8 +1,9 @@
 //! `zdu log`: what happened, from the journal; or one node's log, as it was written.
 
 use crate::cli::LogArgs;
-use crate::context::{Context, offset};
+use crate::context::Context;
 use crate::failure::Failure;
+use crate::rollout::find;
 use crate::rollouts::{self, Kept};
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -14,19 +15,19 @@ use zdu_view::lines::Lines;
 /// Prints the log.
 pub(crate) fn run(args: &LogArgs, context: &Context) -> Result<u8, Failure> {
     let LogArgs { rollout, node } = args;
-    let id = rollouts::find(context, rollout)?;
+    let id = find(context, rollout.id.as_deref())?;
     let kept = rollouts::read(context, &id)?;
     if let Some(node) = node {
         return node_log(node, &kept, context);
     }
-    if context.printer.wants_json() {
+    if context.printer.is_json() {
         for record in &kept.records {
             context.printer.json_line(record);
         }
     } else {
         // Folded anew: a line tells what was known when it happened, not what came later.
         let mut view = RolloutView::new(Arc::new(kept.view.plan().clone()));
-        let lines = Lines { offset: offset(), palette: context.printer.out_palette() };
+        let lines = Lines { offset: context.offset(), palette: context.printer.out_palette() };
         for record in &kept.records {
             view.apply(record);
             for line in lines.of(&view, record) {
@@ -56,7 +57,7 @@ fn node_log(name: &str, kept: &Kept, context: &Context) -> Result<u8, Failure> {
     let path = kept.directory.path().join("logs").join(format!("{node}.log"));
     match std::fs::read(&path) {
         Ok(bytes) => {
-            context.printer.raw(&String::from_utf8_lossy(&bytes));
+            context.printer.node_output(&String::from_utf8_lossy(&bytes));
             Ok(exit::SUCCESS)
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -64,7 +65,7 @@ fn node_log(name: &str, kept: &Kept, context: &Context) -> Result<u8, Failure> {
             let hint = format!("`zdu status {}` says where the rollout stands", kept.id);
             Err(Failure::new(exit::NO_INPUT, what).hint(hint))
         }
-        Err(error) => Err(Failure::fatal(format!("read {}", path.display()), &error)),
+        Err(error) => Err(Failure::fatal(&format!("read {}", path.display()), &error)),
     }
 }
 

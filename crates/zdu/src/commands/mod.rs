@@ -12,6 +12,7 @@ mod plan;
 mod preflight;
 mod procedures;
 mod report;
+mod request;
 mod resume;
 mod rollback;
 mod run;

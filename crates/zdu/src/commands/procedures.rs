@@ -21,7 +21,7 @@ fn list(context: &Context) -> Result<u8, Failure> {
         let procedure = parse_procedure(text, &format!("builtin:{name}"))?;
         all.push((name, procedure));
     }
-    if context.printer.wants_json() {
+    if context.printer.is_json() {
         let rows = all.iter().map(|(name, procedure)| {
             json!({ "name": name, "summary": procedure.summary, "source": procedure.source })
         });
@@ -43,7 +43,7 @@ fn print(name: &str, context: &Context) -> Result<u8, Failure> {
         let hint = format!("built in: {}", names.join(", "));
         return Err(Failure::new(exit::NO_INPUT, what).hint(hint));
     };
-    if context.printer.wants_json() {
+    if context.printer.is_json() {
         context.printer.json(&parse_procedure(text, &format!("builtin:{known}"))?);
     } else {
         context.printer.data(text);

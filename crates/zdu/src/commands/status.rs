@@ -1,11 +1,14 @@
 //! `zdu status`: all rollouts, or where one stands.
 
-use crate::cli::{RolloutArg, StatusArgs};
-use crate::context::{Context, offset};
+use crate::cli::StatusArgs;
+use crate::context::Context;
 use crate::failure::Failure;
+use crate::rollout::{by_age, find};
 use crate::rollouts::{self, Kept};
+use jiff::tz::Offset;
 use serde::Serialize;
 use zdu_model::ids::RolloutId;
+use zdu_model::time::Timestamp;
 use zdu_model::verdict::exit;
 use zdu_view::moment::moment;
 use zdu_view::status::{status, status_text};
@@ -31,23 +34,23 @@ pub(crate) fn run(args: &StatusArgs, context: &Context) -> Result<u8, Failure> {
     let Some(id) = &args.id else {
         return list(context);
     };
-    let id = rollouts::find(context, &RolloutArg { id: Some(id.clone()) })?;
+    let id = find(context, Some(id))?;
     let kept = rollouts::read(context, &id)?;
     let now = context.now();
-    if context.printer.wants_json() {
+    if context.printer.is_json() {
         context.printer.json(&status(&kept.view, kept.lease.as_ref(), now));
     } else {
-        context.printer.data(&status_text(&kept.view, kept.lease.as_ref(), now, offset()));
+        context.printer.data(&status_text(&kept.view, kept.lease.as_ref(), now, context.offset()));
     }
     Ok(exit::SUCCESS)
 }
 
 fn list(context: &Context) -> Result<u8, Failure> {
-    let ids = context.state.rollouts()?;
+    let ids = by_age(context)?;
     let mut rows: Vec<Row> = ids.iter().map(|id| row(context, id)).collect();
     // The newest last: where a person looks.
     rows.sort_by(|a, b| (a.since, &a.rollout).cmp(&(b.since, &b.rollout)));
-    if context.printer.wants_json() {
+    if context.printer.is_json() {
         context.printer.json(&rows);
         return Ok(exit::SUCCESS);
     }
@@ -56,7 +59,7 @@ fn list(context: &Context) -> Result<u8, Failure> {
         context.printer.note(&format!("there is no rollout in {path}"));
         return Ok(exit::SUCCESS);
     }
-    for line in table(&rows) {
+    for line in table(&rows, context.offset()) {
         context.printer.line(&line);
     }
     for row in &rows {
@@ -99,7 +102,7 @@ fn row_of(context: &Context, kept: &Kept) -> Row {
     }
 }
 
-fn table(rows: &[Row]) -> Vec<String> {
+fn table(rows: &[Row], offset: Offset) -> Vec<String> {
     let head = ["ID", "FLEET", "PROCEDURE", "RELEASE", "STATE", "SINCE"].map(str::to_owned);
     let cells = rows.iter().map(|row| {
         let Row { rollout, fleet, procedure, release, status, since, driven, problem: _ } = row;
@@ -108,7 +111,7 @@ fn table(rows: &[Row]) -> Vec<String> {
             ("RUNNING", false) => "RUNNING (driven by nobody)".to_owned(),
             (status, _) => status.to_owned(),
         };
-        let since = since.map_or("-".into(), |at| moment(zdu_model::time::Timestamp(at), offset()));
+        let since = since.map_or("-".into(), |at| moment(Timestamp(at), offset));
         [rollout.clone(), fleet.clone(), procedure.clone(), release.clone(), state, since]
     });
     let all: Vec<[String; 6]> = std::iter::once(head).chain(cells).collect();

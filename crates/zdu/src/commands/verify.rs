@@ -1,9 +1,9 @@
 //! `zdu verify`: is a journal whole, unaltered, bound to its plan, and a possible history of it?
 
 use crate::cli::VerifyArgs;
-use crate::context::{Context, offset};
+use crate::context::Context;
 use crate::failure::Failure;
-use crate::rollouts;
+use crate::rollout::find;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,7 +43,7 @@ fn files(args: &VerifyArgs, context: &Context) -> Result<(PathBuf, Option<PathBu
     let (journal, beside) = match journal {
         Some(journal) => (journal.clone(), journal.with_file_name("plan.json")),
         None => {
-            let directory = context.state.rollout(&rollouts::find(context, rollout)?);
+            let directory = context.state.rollout(&find(context, rollout.id.as_deref())?);
             (directory.journal(), directory.plan())
         }
     };
@@ -81,7 +81,7 @@ fn damaged(torn: &Torn) -> Failure {
 fn tell(report: &VerifyReport, bound: bool, context: &Context) {
     let VerifyReport { records, lines, first, last, epoch, plan, head, torn } = report;
     let printer = &context.printer;
-    if printer.wants_json() {
+    if printer.is_json() {
         let torn = torn.as_ref().map(
             |torn| json!({ "line": torn.line, "bytes": torn.bytes, "why": torn.why.to_string() }),
         );
@@ -91,7 +91,7 @@ fn tell(report: &VerifyReport, bound: bool, context: &Context) {
         }));
         return;
     }
-    let (from, to) = (moment(*first, offset()), moment(*last, offset()));
+    let (from, to) = (moment(*first, context.offset()), moment(*last, context.offset()));
     printer.line(&format!("records  {records} in {lines} appends, {from} to {to}"));
     printer.line(&format!("epoch    {}", epoch.0));
     printer.line(&format!("plan     {plan}"));

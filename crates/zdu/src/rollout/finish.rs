@@ -93,7 +93,7 @@ pub(super) fn tell(
     logs: &Path,
     now: Timestamp,
 ) -> Result<(), Failure> {
-    let head = verify(&directory.journal(), None).ok().and_then(|verified| verified.head);
+    let head = verify(&directory.journal(), None).ok().map(|verified| verified.head);
     let told = report(view, now, head.as_ref());
     let json = serde_json::to_string_pretty(&told)
         .map_err(|error| Failure::fatal("write the report", &error))?;
@@ -111,8 +111,8 @@ pub(super) fn tell(
             context.printer.say(&format!("{name} cannot be written: {error}"));
         }
     }
-    if context.printer.wants_json() {
-        context.printer.data(&json);
+    if context.printer.is_json() {
+        context.printer.line(&json);
     } else {
         context.printer.data(&summary_table(view));
     }

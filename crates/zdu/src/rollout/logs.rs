@@ -13,7 +13,7 @@ use zdu_model::report::Report;
 use zdu_view::{describe, log};
 
 /// The logs of one rollout, in its `logs` directory.
-pub struct Logs {
+pub(super) struct Logs {
     plan: Arc<Plan>,
     directory: PathBuf,
     /// One writer at a time: lines of two steps must not mix inside a line.
@@ -25,19 +25,19 @@ impl Logs {
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn new(plan: Arc<Plan>, directory: PathBuf) -> std::io::Result<Self> {
+    pub(super) fn new(plan: Arc<Plan>, directory: PathBuf) -> std::io::Result<Self> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
         Ok(Self { plan, directory, writing: Mutex::new(()) })
     }
 
     /// Where they are.
     #[must_use]
-    pub fn directory(&self) -> &Path {
+    pub(super) fn directory(&self) -> &Path {
         &self.directory
     }
 
     /// Appends to the rollout's own log.
-    pub fn rollout(&self, text: &str) {
+    pub(super) fn rollout(&self, text: &str) {
         self.append("rollout.log", text);
     }
 

@@ -1,14 +1,19 @@
 //! Running a rollout: a new one from a plan, or one that exists, to its end or its hold.
 
+mod find;
 mod finish;
 mod logs;
 mod screen;
+mod settings;
+
+pub use find::{by_age, find};
 
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::prepare;
 use logs::Logs;
 use screen::Screen;
+use settings::Settings;
 use std::io::Read as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -59,6 +64,7 @@ pub fn start(context: &Context, plan: Plan, ways: &Ways) -> Result<u8, Failure> 
     let directory = context.state.rollout(&id);
     make_directory(directory.path())?;
     write_plan(&directory.plan(), &plan)?;
+    Settings { node_base: ways.node_base.clone() }.write(&directory)?;
     let session = Session { context, id, directory, ways: ways.clone() };
     block_on(session.run(Arc::new(plan), Opening::New))
 }
@@ -76,7 +82,9 @@ pub fn reopen(
 ) -> Result<u8, Failure> {
     let directory = context.state.rollout(&id);
     let (plan, _digest) = read_plan(&directory.plan())?;
-    let session = Session { context, id, directory, ways: ways.clone() };
+    let Settings { node_base } = Settings::read(&directory)?;
+    let ways = Ways { node_base, ..ways.clone() };
+    let session = Session { context, id, directory, ways };
     let asked = (request, context.by(), reason.to_owned());
     block_on(session.run(Arc::new(plan), Opening::Existing(asked)))
 }
@@ -98,12 +106,14 @@ fn is_dead_here(context: &Context, owner: &zdu_conductor::storage::Owner) -> boo
     here && !Path::new("/proc").join(owner.pid.to_string()).exists()
 }
 
-fn block_on(
-    rolling: impl Future<Output = Result<u8, Failure>>,
-) -> Result<u8, Failure> {
+/// Runs something that waits, on a runtime of its own.
+///
+/// # Errors
+/// What it answers, or that no runtime could be started.
+pub fn block_on<T>(waiting: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::fatal("start the async runtime", &error))?;
-    let ended = runtime.block_on(rolling);
+    let ended = runtime.block_on(waiting);
     // Tasks that still wait on a dead node must not keep us.
     runtime.shutdown_background();
     ended
@@ -132,7 +142,8 @@ impl Session<'_> {
         let clock = Clock::not_before(known);
         let opened = self.open(&plan, &clock, &opening)?;
         let Opened { conductor, history, repaired, turn } = opened;
-        let mut screen = Screen::new(plan.clone(), logs.clone(), self.context.printer.clone());
+        let mut screen =
+            Screen::new(plan.clone(), logs.clone(), self.context.printer, self.context.offset());
         screen.replay(&history);
         if let Some(repaired) = &repaired {
             let text = format!(
@@ -207,9 +218,7 @@ impl Session<'_> {
                 Claim { owner: self.context.owner(), now: clock.now(), ttl: LEASE_TTL, force };
             let machine = Rollout::new(plan.clone());
             match opening {
-                Opening::New => {
-                    Conductor::open_new(machine, storage, &claim, self.started(plan))
-                }
+                Opening::New => Conductor::open_new(machine, storage, &claim, self.started(plan)),
                 Opening::Existing(_) => {
                     let digest = zdu_conductor::plan_file::plan_digest(plan);
                     Conductor::resume(machine, storage, &claim, &digest)
@@ -259,7 +268,8 @@ impl Session<'_> {
                 Ok(verdict.exit_code())
             }
             Ok(Driven::Interrupted) => {
-                Err(Failure::new(exit::INTERRUPTED, "left at once; steps on nodes run on").hint(&hint))
+                Err(Failure::new(exit::INTERRUPTED, "left at once; steps on nodes run on")
+                    .hint(&hint))
             }
             Err(error) => Err(Failure::from(error).hint(&hint)),
         }
@@ -325,11 +335,11 @@ fn random_word() -> Result<String, Failure> {
 
 /// The day and a word, so that ids sort by age and are short to type.
 fn new_id(context: &Context) -> Result<RolloutId, Failure> {
-    let day = zdu_view::moment::moment(context.now(), crate::context::offset());
+    let day = zdu_view::moment::moment(context.now(), context.offset());
     let day = day.get(..10).unwrap_or("rollout").to_owned();
     let word = random_word()?;
     let id = format!("{day}-{}", word.get(..4).unwrap_or(&word));
-    RolloutId::new(id).map_err(|error| Failure::fatal("name the rollout", &error))
+    RolloutId::new(id).map_err(Failure::from)
 }
 
 /// The fleet a plan belongs to.

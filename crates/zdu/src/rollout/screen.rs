@@ -2,6 +2,7 @@
 
 use crate::printer::Printer;
 use crate::rollout::logs::Logs;
+use jiff::tz::Offset;
 use std::sync::Arc;
 use zdu_drivers::Progress;
 use zdu_model::event::Record;
@@ -9,12 +10,12 @@ use zdu_model::plan::Plan;
 use zdu_model::time::Timestamp;
 use zdu_runtime::Watch;
 use zdu_view::fold::RolloutView;
-use zdu_view::lines::{Lines, Palette};
+use zdu_view::lines::Lines;
 use zdu_view::live::{Room, live};
 use zdu_view::log;
 
 /// Folds records into a view, shows it, and keeps the rollout's log.
-pub struct Screen {
+pub(super) struct Screen {
     view: RolloutView,
     lines: Lines,
     logs: Arc<Logs>,
@@ -31,15 +32,14 @@ const LIVE_LINES_MAX: usize = 12;
 impl Screen {
     /// A screen for one rollout.
     #[must_use]
-    pub fn new(plan: Arc<Plan>, logs: Arc<Logs>, printer: Printer) -> Self {
-        let palette = if printer.colour() { Palette::Ansi } else { Palette::Plain };
-        let lines = Lines { offset: crate::context::offset(), palette };
+    pub(super) fn new(plan: Arc<Plan>, logs: Arc<Logs>, printer: Printer, offset: Offset) -> Self {
+        let lines = Lines { offset, palette: printer.err_palette() };
         let room = printer.live_width().map(|width| Room { width, lines: LIVE_LINES_MAX });
         Self { view: RolloutView::new(plan), lines, logs, printer, room, drawn: 0 }
     }
 
     /// Folds what was journaled before this controller.
-    pub fn replay(&mut self, history: &[Record]) {
+    pub(super) fn replay(&mut self, history: &[Record]) {
         for record in history {
             self.view.apply(record);
         }
@@ -47,12 +47,12 @@ impl Screen {
 
     /// The view.
     #[must_use]
-    pub fn view(&self) -> &RolloutView {
+    pub(super) fn view(&self) -> &RolloutView {
         &self.view
     }
 
     /// Removes the live view, so that what follows stands below the lines.
-    pub fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         self.erase();
         self.room = None;
     }
@@ -82,7 +82,7 @@ impl Watch for Screen {
             self.view.apply(record);
             self.logs.rollout(&log::rollout_log(&self.view, record, self.lines.offset));
             for line in self.lines.of(&self.view, record) {
-                self.printer.say(&line);
+                self.printer.note(&line);
             }
         }
     }
