@@ -25,8 +25,8 @@ use zdu_model::verdict::Verdict;
 pub struct RolloutView {
     pub(crate) plan: Arc<Plan>,
     pub(crate) undo: BTreeSet<StepNo>,
-    /// Forward steps by subject and phase, in plan order.
-    pub(crate) columns: BTreeMap<(Subject, PhaseName), Vec<StepNo>>,
+    /// Forward steps by subject and phase, in plan order, each with its stage.
+    pub(crate) columns: BTreeMap<(Subject, PhaseName), Vec<(usize, StepNo)>>,
     pub(crate) steps: Vec<StepView>,
     pub(crate) active: BTreeSet<StepNo>,
     pub(crate) unwinding: BTreeMap<Subject, BTreeSet<StepNo>>,
@@ -41,10 +41,11 @@ impl RolloutView {
     #[must_use]
     pub fn new(plan: Arc<Plan>) -> Self {
         let undo = plan.undo_steps();
-        let mut columns: BTreeMap<(Subject, PhaseName), Vec<StepNo>> = BTreeMap::new();
-        for step in plan.steps.iter().filter(|step| !undo.contains(&step.no)) {
+        let mut columns: BTreeMap<(Subject, PhaseName), Vec<(usize, StepNo)>> = BTreeMap::new();
+        for (stage, no) in forward_steps(&plan) {
+            let step = plan.step(no);
             let key = (step.subject.clone(), step.phase.clone());
-            columns.entry(key).or_default().push(step.no);
+            columns.entry(key).or_default().push((stage, no));
         }
         let mut nodes = BTreeMap::new();
         for group in &plan.fleet.groups {
@@ -367,4 +368,16 @@ impl RolloutView {
         let index = usize::try_from(no.0).ok()?;
         (index < self.steps.len()).then_some(index)
     }
+}
+
+/// Forward steps with the index of their stage, in plan order.
+fn forward_steps(plan: &Plan) -> Vec<(usize, StepNo)> {
+    let mut steps = Vec::new();
+    for (stage, planned) in plan.stages.iter().enumerate() {
+        for wave in &planned.waves {
+            let lanes = wave.lanes.iter().flat_map(|lane| &lane.steps);
+            steps.extend(lanes.chain(&wave.gate).map(|no| (stage, *no)));
+        }
+    }
+    steps
 }

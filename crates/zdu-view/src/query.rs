@@ -5,6 +5,7 @@ use crate::fold::RolloutView;
 use crate::history::{EndingView, History, HoldView};
 use crate::node::NodeView;
 use crate::step::{StepState, StepView};
+use std::collections::BTreeSet;
 use zdu_model::ids::{Attempt, NodeName, PhaseName, RolloutId, Seq, StepNo};
 use zdu_model::plan::{Plan, PlannedStep, Subject};
 use zdu_model::time::{Millis, Timestamp};
@@ -129,8 +130,18 @@ impl RolloutView {
     pub fn cell(&self, subject: &Subject, phase: &PhaseName) -> PhaseCell {
         let mut steps: Vec<&StepView> = Vec::new();
         let key = (subject.clone(), phase.clone());
-        for no in self.columns.get(&key).into_iter().flatten() {
-            steps.extend(self.step(*no));
+        let column = self.columns.get(&key).map_or(&[][..], Vec::as_slice);
+        let begun: BTreeSet<usize> = column
+            .iter()
+            .filter(|(_, no)| self.step(*no).is_some_and(|step| step.attempt() > 0))
+            .map(|(stage, _)| *stage)
+            .collect();
+        for (stage, no) in column {
+            // A phase may have steps in a later stage too; until that stage is begun, what was
+            // done in the earlier one speaks for the phase.
+            if begun.is_empty() || begun.contains(stage) {
+                steps.extend(self.step(*no));
+            }
         }
         if *phase == self.plan.rollback_phase {
             for no in self.unwinding.get(subject).into_iter().flatten() {

@@ -7,6 +7,7 @@
 pub mod cli;
 pub mod commands;
 pub mod context;
+mod demo;
 mod excerpt;
 pub mod failure;
 pub mod prepare;

@@ -36,6 +36,12 @@ impl Printer {
         self.json
     }
 
+    /// What was asked about colour.
+    #[must_use]
+    pub fn colour_choice(&self) -> ColorChoice {
+        self.color
+    }
+
     /// Whether only failures are said.
     #[must_use]
     pub fn is_quiet(&self) -> bool {

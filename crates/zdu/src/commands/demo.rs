@@ -1,14 +1,147 @@
-//! `zdu demo`: a whole rollout on this machine.
+//! `zdu demo`: a whole rollout of the reference configuration on this machine, under traffic.
+//!
+//! The gateways are stand-ins of the vendor's product and the balancer is a small one of our own
+//! that speaks HAProxy's runtime commands; everything between them is what `zdu run` is.
 
-use crate::cli::DemoArgs;
+use crate::cli::{DemoArgs, Global};
 use crate::context::Context;
+use crate::demo::balancer::{Balancer, BalancerSpec};
+use crate::demo::directory;
+use crate::demo::fleet::{BACKEND, CHECK_PATH, DemoFleet, FailAt, lay_out};
+use crate::demo::traffic::{Traffic, TrafficReport};
 use crate::failure::Failure;
+use crate::prepare;
+use crate::rollout::{self, Ways, socket_directory};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use zdu_doubles::axway::Launcher;
 use zdu_model::verdict::exit;
+
+/// How long the balancer may take to see all gateways healthy before the demo begins.
+const SERVING_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Answers the command.
 ///
 /// # Errors
-/// Always, until it is built.
-pub(crate) fn run(_args: &DemoArgs, _context: &Context) -> Result<u8, Failure> {
-    Err(Failure::new(exit::FATAL_ERROR, "run `zdu demo`: not here yet"))
+/// When the demo could not be set up, or zdu could not do its own job.
+pub(crate) fn run(args: &DemoArgs, context: &Context) -> Result<u8, Failure> {
+    let DemoArgs { fail, dir, keep } = args;
+    let fail = fail.as_deref().map(str::parse::<FailAt>).transpose().map_err(|why| {
+        Failure::new(exit::USAGE, format!("demo: {why}")).hint("such as `--fail node-b:APPLY`")
+    })?;
+    let made = directory::make(dir.as_deref());
+    let dir = made.map_err(|error| Failure::fatal("make the demo's directory", &error))?;
+    let launcher = Launcher::this_program(&["double"])
+        .map_err(|error| Failure::fatal("find this program", &error))?;
+    let fleet = lay_out(&dir, &launcher).map_err(|error| Failure::fatal("lay out", &error))?;
+    if let Some(fail) = &fail {
+        fleet.plant(fail).map_err(|error| Failure::of(exit::USAGE, &error))?;
+    }
+    let stage = Stage::set(&dir, &fleet)?;
+    let ended = stage.play(context, &dir, &fleet);
+    let traffic = stage.strike();
+    let torn_down = fleet.tear_down();
+    torn_down.map_err(|error| Failure::fatal("end the demo's processes", &error))?;
+    if !*keep {
+        remove_installations(&dir);
+    }
+    let traffic = traffic?;
+    let exit = ended?;
+    tell(context, &dir, &traffic);
+    // A lost request is the one thing the demo must never hide behind a rollout that went well.
+    if exit == exit::SUCCESS && traffic.failed > 0 {
+        return Err(Failure::new(exit::FATAL_ERROR, "demo: requests were lost"));
+    }
+    Ok(exit)
+}
+
+/// The balancer and the clients, on a runtime of their own beside the rollout's.
+struct Stage {
+    runtime: tokio::runtime::Runtime,
+    balancer: Balancer,
+    traffic: Traffic,
+    socket: PathBuf,
+}
+
+impl Stage {
+    fn set(dir: &Path, fleet: &DemoFleet) -> Result<Self, Failure> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::fatal("start the async runtime", &error))?;
+        let socket = directory::socket_path(dir)
+            .map_err(|error| Failure::fatal("place the balancer's socket", &error))?;
+        let spec = BalancerSpec {
+            backend: BACKEND.into(),
+            servers: fleet.servers(),
+            check_path: CHECK_PATH.into(),
+            front: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            socket: socket.clone(),
+            api: None,
+        };
+        let balancer = runtime.block_on(Balancer::start(spec));
+        let balancer = balancer.map_err(|error| Failure::fatal("start the balancer", &error))?;
+        let serving = runtime.block_on(balancer.all_serve(SERVING_DEADLINE));
+        if let Err(missing) = serving {
+            let what = format!("demo: {} do not answer their health check", missing.join(", "));
+            return Err(Failure::new(exit::FATAL_ERROR, what));
+        }
+        let traffic = runtime.block_on(async { Traffic::start(balancer.front()) });
+        Ok(Self { runtime, balancer, traffic, socket })
+    }
+
+    fn play(&self, context: &Context, dir: &Path, fleet: &DemoFleet) -> Result<u8, Failure> {
+        let config = dir.join("zdu.yaml");
+        let text = fleet.configuration(self.balancer.front(), &self.socket);
+        std::fs::write(&config, text)
+            .map_err(|error| Failure::fatal("write the demo's zdu.yaml", &error))?;
+        let global = Global {
+            state_dir: Some(dir.join("state")),
+            json: context.printer.is_json(),
+            color: context.printer.colour_choice(),
+            quiet: context.printer.is_quiet(),
+        };
+        let inner = Context::new(&global)?;
+        inner.create_state_dir()?;
+        let mut prepared = prepare::load(&config.display().to_string())?;
+        let access = prepared.access()?;
+        let sockets = socket_directory()?;
+        let findings = rollout::block_on(async {
+            let findings = prepare::observe(&mut prepared, &access, sockets.as_ref()).await;
+            access.close().await;
+            findings
+        })?;
+        crate::commands::preflight::judge(context, &findings)?;
+        let plan = prepared.plan()?.plan;
+        let records = dir.join("records").display().to_string();
+        rollout::start(&inner, plan, &Ways { node_base: Some(records), ..Ways::default() })
+    }
+
+    /// Ends the clients and the balancer, in this order.
+    fn strike(self) -> Result<TrafficReport, Failure> {
+        let Self { runtime, balancer, traffic, socket } = self;
+        let report = runtime.block_on(traffic.stop());
+        drop(balancer);
+        runtime.shutdown_background();
+        let _removed = std::fs::remove_file(&socket);
+        Ok(report)
+    }
+}
+
+/// What a person may want to read stays: configuration, journal, report, logs.
+fn remove_installations(dir: &Path) {
+    for name in ["node-a", "node-b", "node-c", "records"] {
+        let _removed = std::fs::remove_dir_all(dir.join(name));
+    }
+}
+
+fn tell(context: &Context, dir: &Path, traffic: &TrafficReport) {
+    if context.printer.is_json() {
+        context.printer.json(traffic);
+    } else {
+        context.printer.line(&traffic.to_string());
+    }
+    context.printer.note(&format!("everything of this demo is in {}", dir.display()));
 }

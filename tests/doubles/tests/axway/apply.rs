@@ -102,7 +102,7 @@ fn with_secrets() -> Fleet {
 /// Exports and upgrades Node-A with the administrator on stdin, and stops its old processes.
 fn ready_to_apply() -> Fleet {
     let fleet = with_secrets();
-    let old = fleet.old_dir("Node-A");
+    let old = fleet.old_dir("Node-A").join("apigateway");
     let old = old.to_str().expect("UTF-8");
     let words = ["export", "--old_install_dir", old, "--anm_host", "Node-A"];
     fleet.sysupgrade("Node-A", &words, "root-2\nhunter-3\n").succeeded();

@@ -81,8 +81,9 @@ fn the_old_install_dir_is_required_and_must_be_the_old_installation_of_this_node
     fleet.sysupgrade("Node-A", &["export"], "").failed(100, "--old_install_dir is required");
     for (dir, text) in [
         (fleet.root().to_owned(), "is not an API Gateway installation"),
-        (fleet.new_dir("Node-A"), "is not the old installation of this host"),
-        (fleet.old_dir("Node-B"), "is not the old installation of this host"),
+        (fleet.old_dir("Node-A"), "is not an API Gateway installation"),
+        (fleet.new_dir("Node-A").join("apigateway"), "is not the old installation of this host"),
+        (fleet.old_dir("Node-B").join("apigateway"), "is not the old installation of this host"),
     ] {
         let dir = dir.to_str().expect("UTF-8").to_owned();
         let words = ["export", "--old_install_dir", &dir, "--anm_host", "Node-A"];

@@ -138,7 +138,7 @@ impl Fleet {
     }
 
     pub(crate) fn export(&self, node: &str, more: &[&str]) -> Ran {
-        let old = self.old_dir(node);
+        let old = self.old_dir(node).join("apigateway");
         let old = old.to_str().expect("UTF-8");
         self.sysupgrade(node, &[&["export", "--old_install_dir", old], more].concat(), "")
     }

@@ -20,8 +20,12 @@ pub(super) fn run(spec: &InstallSpec, words: &[String], console: &mut Console) -
     let Some(old_dir) = options.value("--old_install_dir") else {
         return Err("argument --old_install_dir is required".to_owned());
     };
-    let old = spec::load(Path::new(old_dir))
-        .map_err(|_| format!("{old_dir} is not an API Gateway installation."))?;
+    // The option names the `apigateway` directory inside the installation, as the vendor's own
+    // sample commands do.
+    let foreign = || format!("{old_dir} is not an API Gateway installation.");
+    let product = Path::new(old_dir);
+    let root = product.parent().filter(|_| product.file_name() == Some("apigateway".as_ref()));
+    let old = spec::load(root.ok_or_else(foreign)?).map_err(|_| foreign())?;
     if old.node != spec.node || old.version == spec.version {
         return Err(format!("{old_dir} is not the old installation of this host."));
     }
