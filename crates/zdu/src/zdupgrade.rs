@@ -119,6 +119,7 @@ fn configured(args: &Args) -> Result<Config, Failure> {
             return Err(Failure::new(exit::CONFIG, what)
                 .hint("zdupgrade runs `procedure: axway-apigateway`; others run with `zdu run`"));
         }
+        // The steps append `/apigateway`; a path with two slashes reads badly in a log.
         config.vars.insert(name, directory.trim_end_matches('/').to_owned());
     }
     Ok(config)
