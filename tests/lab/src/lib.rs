@@ -1,1 +1,28 @@
-//! zdu-lab
+//! The lab: hosts that are real enough to upgrade, on one machine, in about a second.
+//!
+//! A host is a network namespace with its own mount, UTS and PID namespaces and a real `sshd`.
+//! It has a name, an address, a boot id, private directories and services, and it can lose its
+//! network, its sshd or its power. HAProxy runs inside hosts; a load client counts every lost
+//! request.
+//!
+//! The lab never touches the machine's own network: all addresses exist in namespaces only, and
+//! the machine has no route to them. Every client therefore has to run through
+//! [`Lab::command`] or [`Lab::in_control`].
+//!
+//! Start reading at [`Lab`], then [`Host`], [`haproxy`], [`load`]. `tests/lab_itself.rs` shows
+//! each of them at work.
+
+pub mod app;
+mod error;
+pub mod haproxy;
+mod host;
+mod lab;
+pub mod load;
+mod net;
+mod process;
+mod sweep;
+
+pub use error::LabError;
+pub use host::Host;
+pub use lab::{HostSpec, Lab, available, program};
+pub use sweep::{leftovers, sweep};
