@@ -10,7 +10,7 @@
 //! [`Lab::command`] or [`Lab::in_control`].
 //!
 //! Start reading at [`Lab`], then [`Host`], [`haproxy`], [`load`]. `tests/lab_itself.rs` shows
-//! each of them at work.
+//! each of them at work. [`rig`] puts three gateways and the real `zdu` into a lab.
 
 pub mod app;
 mod error;
@@ -20,6 +20,7 @@ mod lab;
 pub mod load;
 mod net;
 mod process;
+pub mod rig;
 mod sweep;
 
 pub use error::LabError;
