@@ -12,6 +12,17 @@
 //! Start reading at [`Lab`], then [`Host`], [`haproxy`], [`load`]. `tests/lab_itself.rs` shows
 //! each of them at work. [`rig`] puts three gateways and the real `zdu` into a lab.
 
+/// Ends a test loudly, with success, on a machine that cannot have a lab.
+#[macro_export]
+macro_rules! need_lab {
+    () => {
+        if let Err(reason) = $crate::available() {
+            $crate::rig::tell(format_args!("SKIPPED, THE LAB IS NOT AVAILABLE: {reason}"));
+            return;
+        }
+    };
+}
+
 pub mod app;
 mod error;
 pub mod haproxy;

@@ -42,7 +42,6 @@ impl Ran {
     ///
     /// # Panics
     /// When it was another: with everything that was said.
-    #[must_use = "the output is worth a look"]
     #[track_caller]
     pub fn ended(self, code: u8) -> Self {
         assert_eq!(self.code, i32::from(code), "stdout:\n{}stderr:\n{}", self.stdout, self.stderr);
@@ -54,6 +53,7 @@ impl Ran {
 #[derive(Debug)]
 pub struct Case<'rig> {
     rig: &'rig Rig,
+    name: String,
     directory: PathBuf,
     started: AtomicU32,
 }
@@ -64,8 +64,8 @@ impl<'rig> Case<'rig> {
         fs::create_dir(&directory).map_err(LabError::because(format!("make case {name}")))?;
         write_private(&directory.join("anm_password"), &format!("{}\n", rig.spec().password))?;
         write_private(&directory.join("domain_passphrase"), &rig.spec().passphrase)?;
-        let case = Self { rig, directory, started: AtomicU32::new(0) };
-        case.configure(&yaml::fleet(rig, name, &case.directory))?;
+        let case = Self { rig, name: name.to_owned(), directory, started: AtomicU32::new(0) };
+        case.configure(&yaml::axway(rig, name, &case.directory))?;
         Ok(case)
     }
 
@@ -87,7 +87,7 @@ impl<'rig> Case<'rig> {
         self.directory.join("zdu.yaml")
     }
 
-    /// The state directory.
+    /// The state directory: `state`, which a test may make a link to elsewhere.
     #[must_use]
     pub fn state(&self) -> PathBuf {
         self.directory.join("state")
@@ -119,6 +119,22 @@ impl<'rig> Case<'rig> {
             return Err(LabError::new(format!("find {from:?} exactly once in zdu.yaml")));
         }
         self.configure(&text.replacen(from, to, 1))
+    }
+
+    /// Writes a procedure of the test's own and a `zdu.yaml` that uses it on the same fleet, with
+    /// these variables and secrets (of those the rig has).
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn use_procedure(
+        &self,
+        procedure: &str,
+        vars: &[(&str, &str)],
+        secrets: &[&str],
+    ) -> Result<(), LabError> {
+        write_private(&self.directory.join("own.yaml"), procedure)?;
+        let text = yaml::whole(self.rig, &self.name, &self.directory, "./own.yaml", vars, secrets);
+        self.configure(&text)
     }
 
     // --- commands ---

@@ -21,8 +21,27 @@ pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// The whole file. `secrets` is the directory the secrets' files lie in.
-pub(super) fn fleet(rig: &Rig, name: &str, secrets: &Path) -> String {
+/// A file for the built-in procedure. `secrets` is the directory the secrets' files lie in.
+pub(super) fn axway(rig: &Rig, name: &str, secrets: &Path) -> String {
+    let vars = [
+        ("old_install_dir", rig.spec().old_dir.as_str()),
+        ("new_install_dir", rig.spec().new_dir.as_str()),
+        ("no_cassandra", "true"),
+        ("management_scheme", "http"),
+    ];
+    let wanted = ["anm_password", "domain_passphrase"];
+    whole(rig, name, secrets, "axway-apigateway", &vars, &wanted)
+}
+
+/// The whole file.
+pub(super) fn whole(
+    rig: &Rig,
+    name: &str,
+    secrets: &Path,
+    procedure: &str,
+    vars: &[(&str, &str)],
+    wanted: &[&str],
+) -> String {
     let address = |host: &str| rig.lab().host(host).address();
     let ssh_config = quoted(&rig.lab().ssh_config().to_string_lossy());
     let [first, second] = BALANCERS;
@@ -60,25 +79,22 @@ pub(super) fn fleet(rig: &Rig, name: &str, secrets: &Path) -> String {
             quoted(GROUP)
         ));
     }
-    let secret = |name: &str| quoted(&format!("file:{}", secrets.join(name).display()));
+    let secret = |name: &&str| {
+        let source = quoted(&format!("file:{}", secrets.join(name).display()));
+        format!("  {name}: {source}\n")
+    };
+    let var = |(name, value): &(&str, &str)| format!("  {name}: {}\n", quoted(value));
+    let section = |title: &str, lines: String| {
+        if lines.is_empty() { lines } else { format!("{title}:\n{lines}") }
+    };
     text.push_str(&format!(
-        "procedure: axway-apigateway
+        "procedure: {procedure}
 release: {{ from: \"7.5.3\", to: \"7.7\" }}
-vars:
-  old_install_dir: {}
-  new_install_dir: {}
-  no_cassandra: \"true\"
-  management_scheme: http
-secrets:
-  anm_password: {}
-  domain_passphrase: {}
-front: [{{ http: \"http://{}/healthcheck\", rate: 5 }}]
+{}{}front: [{{ http: \"http://{}/healthcheck\", rate: 5 }}]
 policy:
 {POLICY}",
-        quoted(&rig.spec().old_dir),
-        quoted(&rig.spec().new_dir),
-        secret("anm_password"),
-        secret("domain_passphrase"),
+        section("vars", vars.iter().map(var).collect()),
+        section("secrets", wanted.iter().map(secret).collect()),
         address(first),
     ));
     text
