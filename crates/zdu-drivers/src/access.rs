@@ -119,7 +119,8 @@ pub(crate) fn http_client(call: &HttpCall) -> Result<reqwest::Client, String> {
         .pool_max_idle_per_host(0)
         .redirect(reqwest::redirect::Policy::none())
         .tls_danger_accept_invalid_certs(call.insecure);
-    if let Some(path) = &call.ca_file {
+    // A template that rendered to nothing means the system's authorities.
+    if let Some(path) = call.ca_file.as_ref().filter(|path| !path.is_empty()) {
         let pem = std::fs::read(path).map_err(|error| format!("{path}: {error}"))?;
         let authority = reqwest::Certificate::from_pem(&pem);
         builder = builder

@@ -4,9 +4,10 @@
 use crate::secret::Secrets;
 use sha2::{Digest as _, Sha256};
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 use zdu_model::ids::{CaptureName, Digest};
+use zdu_model::plan::Subject;
 use zdu_model::procedure::{Capture, CaptureFrom};
 use zdu_model::report::Captured;
 use zdu_model::text::{Piece, Text};
@@ -24,37 +25,59 @@ impl Captures {
         Self { directory }
     }
 
-    fn path(&self, name: &CaptureName) -> PathBuf {
-        self.directory.join(name.as_str())
+    /// Of whom a value is: `@fleet` can be no node's name.
+    fn owner(subject: &Subject) -> &str {
+        subject.node().map_or("@fleet", |node| node.as_str())
     }
 
-    /// A value captured before.
+    fn path(&self, owner: &str, name: &CaptureName) -> PathBuf {
+        self.directory.join(owner).join(name.as_str())
+    }
+
+    /// A value captured before, as the plan resolves it: the subject's own, then the fleet's, then
+    /// that of the one node that has it.
     ///
     /// # Errors
     /// A sentence: it was never captured, or cannot be read.
-    pub fn read(&self, name: &CaptureName) -> Result<String, String> {
-        std::fs::read_to_string(self.path(name))
-            .map_err(|error| format!("captured value {name} is not there: {error}"))
+    pub fn read(&self, subject: &Subject, name: &CaptureName) -> Result<String, String> {
+        let mut owners = vec![Self::owner(subject).to_owned(), Self::owner(&Subject::Fleet).into()];
+        if let Ok(entries) = std::fs::read_dir(&self.directory) {
+            let mut others: Vec<String> = entries
+                .flatten()
+                .filter_map(|entry| entry.file_name().into_string().ok())
+                .collect();
+            others.sort();
+            owners.extend(others);
+        }
+        let found = owners.iter().map(|owner| self.path(owner, name)).find(|path| path.is_file());
+        let path = found.ok_or_else(|| format!("captured value {name} is not there"))?;
+        std::fs::read_to_string(path)
+            .map_err(|error| format!("captured value {name} cannot be read: {error}"))
     }
 
     /// Takes the value out of `output` and keeps it.
     ///
     /// # Errors
     /// A sentence that never holds the value: nothing matched, it is empty, it cannot be kept.
-    pub fn take(&self, capture: &Capture, output: &str) -> Result<Captured, String> {
+    pub fn take(
+        &self,
+        subject: &Subject,
+        capture: &Capture,
+        output: &str,
+    ) -> Result<Captured, String> {
         let Capture { name, from, secret } = capture;
         let value = extract(from, output).unwrap_or_default();
         if value.is_empty() {
             return Err(format!("captured value {name} is empty"));
         }
+        let path = self.path(Self::owner(subject), name);
         let keep = || -> std::io::Result<()> {
+            if let Some(directory) = path.parent() {
+                std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+            }
             let mut options = std::fs::OpenOptions::new();
-            let mut file = options
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(self.path(name))?;
+            let mut file =
+                options.write(true).create(true).truncate(true).mode(0o600).open(&path)?;
             file.write_all(value.as_bytes())?;
             file.sync_all()
         };
@@ -66,13 +89,17 @@ impl Captures {
 
     /// Overwrites and removes every value: the rollout is over.
     pub fn destroy(&self) {
-        let Ok(entries) = std::fs::read_dir(&self.directory) else { return };
-        for entry in entries.flatten() {
-            let length = entry.metadata().map_or(0, |data| data.len());
-            let zeros = vec![0; usize::try_from(length).unwrap_or(0)];
-            // Best effort: a journaling file system may keep old blocks whatever we write.
-            let _overwritten = std::fs::write(entry.path(), zeros);
-            let _removed = std::fs::remove_file(entry.path());
+        let Ok(owners) = std::fs::read_dir(&self.directory) else { return };
+        for owner in owners.flatten() {
+            let Ok(entries) = std::fs::read_dir(owner.path()) else { continue };
+            for entry in entries.flatten() {
+                let length = entry.metadata().map_or(0, |data| data.len());
+                let zeros = vec![0; usize::try_from(length).unwrap_or(0)];
+                // Best effort: a journaling file system may keep old blocks whatever we write.
+                let _overwritten = std::fs::write(entry.path(), zeros);
+                let _removed = std::fs::remove_file(entry.path());
+            }
+            let _removed = std::fs::remove_dir(owner.path());
         }
     }
 
@@ -80,12 +107,17 @@ impl Captures {
     ///
     /// # Errors
     /// A sentence naming what has no value.
-    pub fn fill(&self, text: &Text, secrets: &Secrets) -> Result<String, String> {
+    pub fn fill(
+        &self,
+        subject: &Subject,
+        text: &Text,
+        secrets: &Secrets,
+    ) -> Result<String, String> {
         let mut filled = String::new();
         for piece in &text.0 {
             match piece {
                 Piece::Literal(text) => filled.push_str(text),
-                Piece::Capture(name) => filled.push_str(&self.read(name)?),
+                Piece::Capture(name) => filled.push_str(&self.read(subject, name)?),
                 Piece::Secret(name) => {
                     let value = secrets.expose(name);
                     filled.push_str(value.ok_or_else(|| format!("secret {name} has no value"))?);
@@ -140,11 +172,12 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let captures = Captures::new(directory.path().to_owned());
         let capture = capture(CaptureFrom::Json("/a/0".into()), true);
-        let taken = captures.take(&capture, r#"{"a":["hunter22"]}"#).expect("there");
+        let taken =
+            captures.take(&Subject::Fleet, &capture, r#"{"a":["hunter22"]}"#).expect("there");
         assert_eq!(taken.value, None);
-        assert_eq!(captures.read(&taken.name).as_deref(), Ok("hunter22"));
+        assert_eq!(captures.read(&Subject::Fleet, &taken.name).as_deref(), Ok("hunter22"));
         captures.destroy();
-        assert!(captures.read(&taken.name).is_err());
+        assert!(captures.read(&Subject::Fleet, &taken.name).is_err());
     }
 
     #[test]
@@ -152,7 +185,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let captures = Captures::new(directory.path().to_owned());
         for from in [CaptureFrom::Output, CaptureFrom::Pattern("x(.*)y".into())] {
-            assert!(captures.take(&capture(from, false), "\n").is_err());
+            assert!(captures.take(&Subject::Fleet, &capture(from, false), "\n").is_err());
         }
     }
 }

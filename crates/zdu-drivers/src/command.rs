@@ -89,7 +89,7 @@ fn prepare(
     attempt: Attempt,
     command: &Run,
 ) -> Result<(Supervisor, Spec), String> {
-    let fill = |text| inner.captures.fill(text, inner.access.secrets());
+    let fill = |text| inner.captures.fill(&step.subject, text, inner.access.secrets());
     let argv: Vec<String> = command.argv.iter().map(fill).collect::<Result<_, _>>()?;
     let run = if command.shell {
         Command::Shell(argv.into_iter().next().unwrap_or_default())
@@ -210,10 +210,10 @@ pub(crate) fn capture(inner: &Inner, step: &PlannedStep, report: Report, out: &s
     }
     let mut captured = Vec::new();
     for capture in &step.capture {
-        match inner.captures.take(capture, out) {
+        match inner.captures.take(&step.subject, capture, out) {
             Ok(taken) => {
                 if capture.secret
-                    && let Ok(value) = inner.captures.read(&capture.name)
+                    && let Ok(value) = inner.captures.read(&step.subject, &capture.name)
                 {
                     inner.access.mask_also(&value);
                 }

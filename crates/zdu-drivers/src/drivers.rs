@@ -59,6 +59,11 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
+    /// Where the open places of a step's texts get their values from.
+    pub(crate) fn values<'a>(&'a self, step: &'a PlannedStep) -> probe::Values<'a> {
+        probe::Values { captures: &self.captures, subject: &step.subject }
+    }
+
     pub(crate) fn progress(&self, step: StepNo, on: &str) {
         // Droppable by design: the next one says it again.
         let _dropped = self.progress.try_send(Progress { step, on: on.to_owned() });
@@ -240,7 +245,7 @@ async fn ready(
     for probe in probes {
         let waiting = |on: &str| inner.progress(step.no, on);
         let held =
-            probe::hold(&inner.access, &inner.captures, node_of(step), probe, until, &waiting);
+            probe::hold(&inner.access, inner.values(step), node_of(step), probe, until, &waiting);
         if let Err(why) = held.await {
             return Report::bare(End::NotMet(why));
         }
@@ -258,12 +263,12 @@ async fn observe(inner: &Arc<Inner>, no: StepNo) -> Report {
     let until =
         tokio::time::Instant::now() + Duration::from_millis(inner.plan.policy.reconnect_deadline.0);
     loop {
-        let why = match probe::ask(&inner.access, &inner.captures, node, done).await {
+        let why = match probe::ask(&inner.access, inner.values(step), node, done).await {
             Ok(_) => return Report::bare(End::Done),
             Err(why) => why,
         };
         if let Some(not_done) = not_done
-            && probe::ask(&inner.access, &inner.captures, node, not_done).await.is_ok()
+            && probe::ask(&inner.access, inner.values(step), node, not_done).await.is_ok()
         {
             return Report::bare(End::Never);
         }

@@ -47,7 +47,7 @@ pub(crate) async fn save(inner: &Inner, step: &PlannedStep, path: &str, to: &str
 /// An HTTP request that changes something: when its answer is lost, nobody knows.
 pub(crate) async fn send(inner: &Inner, step: &PlannedStep, call: &HttpCall) -> Report {
     let timeout = Duration::from_millis(step.deadline.0);
-    match probe::http(&inner.access, &inner.captures, call, timeout).await {
+    match probe::http(&inner.access, inner.values(step), call, timeout).await {
         Err(why) => Report::bare(End::Lost(why)),
         Ok(answered) => {
             let redactor = inner.access.redactor();

@@ -20,6 +20,7 @@ mod lanes;
 mod lint;
 mod order;
 mod planner;
+mod preflight;
 mod procedure_checks;
 mod refusal;
 mod refusal_words;
@@ -36,6 +37,7 @@ pub use diff::diff;
 pub use input::{Input, Observed};
 pub use lint::{Finding, LintRule, lint};
 pub use planner::{Planned, plan};
+pub use preflight::{NodeCheck, RoleQuestion, node_checks, role_questions};
 pub use refusal::{CaptureFault, Refusal, Refusals};
 pub use render::{NodeScope, Render, RenderError, Scope};
 pub use report::{

@@ -9,7 +9,8 @@ use crate::exec::{ChannelError, quote, quote_all};
 use std::time::Duration;
 use want::{Answered, judge};
 use zdu_model::ids::NodeName;
-use zdu_model::plan::{Ask, HttpCall, Probe, Run};
+use zdu_model::plan::{Ask, HttpCall, Probe, Run, Subject};
+use zdu_model::text::Text;
 
 /// How long one asking may take; a probe that hangs is asked again until its own deadline.
 const ASK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -17,20 +18,35 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most of an answer that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Where a probe's open places get their values from.
+#[derive(Clone, Copy)]
+pub struct Values<'a> {
+    /// The captured values.
+    pub captures: &'a Captures,
+    /// Whose they are.
+    pub subject: &'a Subject,
+}
+
+impl Values<'_> {
+    fn fill(&self, text: &Text, access: &Access) -> Result<String, String> {
+        self.captures.fill(self.subject, text, access.secrets())
+    }
+}
+
 /// Asks once.
 ///
 /// # Errors
 /// Why the probe does not hold, as a sentence.
 pub async fn ask(
     access: &Access,
-    captures: &Captures,
+    values: Values<'_>,
     node: Option<&NodeName>,
     probe: &Probe,
 ) -> Result<Answered, String> {
     let answered = match &probe.ask {
-        Ask::Http(call) => http(access, captures, call, ASK_TIMEOUT).await?,
+        Ask::Http(call) => http(access, values, call, ASK_TIMEOUT).await?,
         Ask::Tcp(address) => tcp(address).await?,
-        Ask::Run(run) => command(access, captures, node, run).await?,
+        Ask::Run(run) => command(access, values, node, run).await?,
     };
     judge(&probe.want, &answered).map_err(|why| access.redactor().mask(&why))?;
     Ok(answered)
@@ -42,7 +58,7 @@ pub async fn ask(
 /// The last reason it did not hold.
 pub async fn hold(
     access: &Access,
-    captures: &Captures,
+    values: Values<'_>,
     node: Option<&NodeName>,
     probe: &Probe,
     deadline: tokio::time::Instant,
@@ -51,7 +67,7 @@ pub async fn hold(
     let wanted = probe.times.max(1);
     let mut held = 0;
     loop {
-        let why = match ask(access, captures, node, probe).await {
+        let why = match ask(access, values, node, probe).await {
             Ok(answered) => {
                 held += 1;
                 if held >= wanted {
@@ -79,7 +95,7 @@ pub async fn hold(
 /// Why no answer came, as a sentence.
 pub async fn http(
     access: &Access,
-    captures: &Captures,
+    values: Values<'_>,
     call: &HttpCall,
     timeout: Duration,
 ) -> Result<Answered, String> {
@@ -88,7 +104,7 @@ pub async fn http(
         .map_err(|_| format!("{:?} is no HTTP method", call.method))?;
     let mut request = client.request(method, &call.url).timeout(timeout);
     for (name, value) in &call.headers {
-        request = request.header(name, captures.fill(value, access.secrets())?);
+        request = request.header(name, values.fill(value, access)?);
     }
     if let Some((user, password)) = &call.basic {
         let value = access.secrets().expose(password);
@@ -96,7 +112,7 @@ pub async fn http(
         request = request.basic_auth(user, Some(value));
     }
     if let Some(body) = &call.body {
-        request = request.body(captures.fill(body, access.secrets())?);
+        request = request.body(values.fill(body, access)?);
     }
     let mask = |error: reqwest::Error| access.redactor().mask(&chain(&error));
     let mut response = request.send().await.map_err(mask)?;
@@ -123,13 +139,13 @@ async fn tcp(address: &str) -> Result<Answered, String> {
 
 async fn command(
     access: &Access,
-    captures: &Captures,
+    values: Values<'_>,
     node: Option<&NodeName>,
     run: &Run,
 ) -> Result<Answered, String> {
-    let script = script(access, captures, run)?;
+    let script = script(access, values, run)?;
     let stdin = match &run.stdin {
-        Some(text) => Some(captures.fill(text, access.secrets())?.into_bytes()),
+        Some(text) => Some(values.fill(text, access)?.into_bytes()),
         None => None,
     };
     let mask = |error: ChannelError| access.redactor().mask(&chain(&error));
@@ -141,8 +157,8 @@ async fn command(
 }
 
 /// The script for an unsupervised command: a subshell, so that nothing of it stays in the channel.
-fn script(access: &Access, captures: &Captures, run: &Run) -> Result<String, String> {
-    let fill = |text| captures.fill(text, access.secrets());
+fn script(access: &Access, values: Values<'_>, run: &Run) -> Result<String, String> {
+    let fill = |text| values.fill(text, access);
     let argv: Vec<String> = run.argv.iter().map(fill).collect::<Result<_, _>>()?;
     let mut lines = Vec::new();
     if let Some(cwd) = &run.cwd {

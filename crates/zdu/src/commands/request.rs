@@ -1,0 +1,48 @@
+//! What `hold`, `resume`, `abort`, `rollback` and `approve` share: the request goes to the
+//! controller that drives the rollout; where none does, this process becomes it.
+
+use crate::cli::RequestArgs;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::rollout::{self, Ways, find};
+use zdu_conductor::plan_file::read_plan;
+use zdu_conductor::requests::Requests;
+use zdu_model::event::Request;
+use zdu_model::verdict::exit;
+
+/// Asks for something.
+///
+/// # Errors
+/// When the rollout is not known, or zdu cannot do its own job.
+pub(crate) fn ask(args: &RequestArgs, context: &Context, request: Request) -> Result<u8, Failure> {
+    let RequestArgs { rollout, reason, take_over } = args;
+    let reason = reason.clone().unwrap_or_default();
+    send(context, rollout.id.as_deref(), request, &reason, take_over.clone())
+}
+
+/// Sends a request to the controller of a rollout, or becomes it.
+///
+/// # Errors
+/// When the rollout is not known, or zdu cannot do its own job.
+pub(crate) fn send(
+    context: &Context,
+    id: Option<&str>,
+    request: Request,
+    reason: &str,
+    take_over: Option<String>,
+) -> Result<u8, Failure> {
+    let id = find(context, id)?;
+    let directory = context.state.rollout(&id);
+    let (plan, _digest) = read_plan(&directory.plan())?;
+    if take_over.is_none() && rollout::is_driven(context, &plan, &id)? {
+        let requests = Requests::new(&directory);
+        requests.submit(request, &context.by(), reason, context.now())?;
+        context.printer.note(&format!("asked the controller of {id}; `zdu status {id}` tells"));
+        return Ok(exit::SUCCESS);
+    }
+    if request == Request::Hold {
+        return Err(Failure::new(exit::USAGE, format!("hold {id}: nobody drives it"))
+            .hint(format!("`zdu status {id}` says how it stands")));
+    }
+    rollout::reopen(context, id, request, reason, &Ways { take_over, ..Ways::default() })
+}

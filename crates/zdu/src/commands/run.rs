@@ -1,0 +1,156 @@
+//! `zdu run`: upgrades the fleet.
+
+use crate::cli::RunArgs;
+use crate::commands::preflight;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::prepare::{self, Prepared};
+use crate::rollout::{self, Ways, socket_directory};
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+use zdu_conductor::plan_file::read_plan;
+use zdu_conductor::refused::{Clearing, RefusedReleases};
+use zdu_model::plan::Plan;
+use zdu_model::verdict::exit;
+use zdu_plan::{PlanReport, diff, lint, render_text};
+
+/// Answers the command.
+///
+/// # Errors
+/// When nothing could be begun, or zdu could not do its own job.
+pub(crate) fn run(args: &RunArgs, context: &Context) -> Result<u8, Failure> {
+    let RunArgs { config, plan, yes, clear_refused, take_over, node_dir, keep_records } = args;
+    context.create_state_dir()?;
+    let ways = Ways {
+        take_over: take_over.clone(),
+        node_base: node_dir.as_ref().map(|path| path.display().to_string()),
+        keep_records: *keep_records,
+    };
+    let plan = match (plan, config) {
+        (Some(plan), config) => reviewed(context, plan, config.as_deref())?,
+        (None, config) => {
+            let config = config.as_deref().unwrap_or(Path::new("zdu.yaml"));
+            fresh(context, config, clear_refused.as_deref())?
+        }
+    };
+    refuse_known_bad(context, &plan, clear_refused.as_deref())?;
+    if !*yes {
+        confirm(context, &plan)?;
+    }
+    rollout::start(context, plan, &ways)
+}
+
+/// A plan made now, after a preflight that found everything well.
+fn fresh(context: &Context, config: &Path, cleared: Option<&str>) -> Result<Plan, Failure> {
+    let mut prepared = prepare::load(&config.display().to_string())?;
+    for warning in &prepared.config.warnings {
+        context.printer.warn(&warning.to_string());
+    }
+    // What can be refused without asking anybody is refused before anybody is asked.
+    match prepared.plan() {
+        Err(refused) if !needs_preflight(&prepared) => return Err(refused),
+        Ok(_) | Err(_) => {}
+    }
+    observe(context, &mut prepared)?;
+    if cleared.is_none() {
+        prepared.input.observed.refused_releases = known_bad(context, &prepared)?;
+    }
+    Ok(prepared.plan()?.plan)
+}
+
+fn needs_preflight(prepared: &Prepared) -> bool {
+    prepared.input.procedure.roles.values().any(|role| role.lookup.is_some())
+}
+
+fn observe(context: &Context, prepared: &mut Prepared) -> Result<(), Failure> {
+    let access = prepared.access()?;
+    let sockets = socket_directory()?;
+    let findings = rollout::block_on(async {
+        let findings = prepare::observe(prepared, &access, sockets.as_ref()).await;
+        access.close().await;
+        findings
+    })?;
+    preflight::judge(context, &findings)
+}
+
+fn known_bad(
+    context: &Context,
+    prepared: &Prepared,
+) -> Result<std::collections::BTreeMap<String, String>, Failure> {
+    let refused = RefusedReleases::new(context.state.fleet(&prepared.input.fleet.name));
+    let refused = refused.refused()?;
+    Ok(refused.into_iter().map(|refusal| (refusal.release, refusal.reason)).collect())
+}
+
+/// Law 12, also for plans that were made before the release turned out bad.
+fn refuse_known_bad(context: &Context, plan: &Plan, cleared: Option<&str>) -> Result<(), Failure> {
+    let refused = RefusedReleases::new(context.state.fleet(rollout::fleet_of(plan)));
+    let Some(refusal) = refused.refusal_of(&plan.release.to)? else { return Ok(()) };
+    match cleared {
+        Some(reason) => {
+            let (release, by) = (plan.release.to.clone(), context.by());
+            refused.clear(Clearing { release, by, reason: reason.into(), at: context.now() })?;
+            Ok(())
+        }
+        None => {
+            let what = format!(
+                "begin: release {} is refused since rollout {}: {}",
+                refusal.release, refusal.rollout, refusal.reason
+            );
+            let hint = "when it is repaired: `--clear-refused \"what was repaired\"`";
+            Err(Failure::new(exit::PLAN_REFUSED, what).hint(hint))
+        }
+    }
+}
+
+/// Exactly the plan that was reviewed, if it still fits.
+fn reviewed(context: &Context, path: &Path, config: Option<&Path>) -> Result<Plan, Failure> {
+    let (plan, _digest) = read_plan(path)?;
+    let findings = lint(&plan);
+    if let Some(finding) = findings.first() {
+        let what = format!("use {}: {finding}", path.display());
+        return Err(Failure::new(exit::DATA, what).hint("make the plan again: `zdu plan --out`"));
+    }
+    let access = prepare::access(&plan.fleet, &plan.policy.secrets)?;
+    let sockets = socket_directory()?;
+    match config {
+        None => {
+            let findings = rollout::block_on(async {
+                let findings = prepare::observe_fleet(&plan.fleet, &access, sockets.as_ref()).await;
+                access.close().await;
+                Ok(findings)
+            })?;
+            preflight::judge(context, &findings)?;
+        }
+        Some(config) => {
+            let mut prepared = prepare::load(&config.display().to_string())?;
+            observe(context, &mut prepared)?;
+            let changes = diff(&plan, &prepared.plan()?.plan);
+            if !changes.is_empty() {
+                let what =
+                    format!("run {}: it no longer fits {}", path.display(), config.display());
+                let failure = Failure { causes: changes, ..Failure::new(exit::DATA, what) };
+                return Err(failure.hint("review a new plan: `zdu plan --out`"));
+            }
+        }
+    }
+    Ok(plan)
+}
+
+fn confirm(context: &Context, plan: &Plan) -> Result<(), Failure> {
+    context.printer.say(&render_text(&PlanReport::of(plan)));
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::new(exit::USAGE, "begin: nobody can be asked here")
+            .hint("`--yes` begins without asking"));
+    }
+    context.printer.raw("begin? [y/N] ");
+    let _flushed = std::io::stderr().flush();
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer);
+    read.map_err(|error| Failure::fatal("read the answer", &error))?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") {
+        Ok(())
+    } else {
+        Err(Failure::new(exit::ABORTED, "not begun"))
+    }
+}

@@ -1,0 +1,14 @@
+//! `zdu status`: where rollouts stand.
+
+use crate::cli::StatusArgs;
+use crate::context::Context;
+use crate::failure::Failure;
+use zdu_model::verdict::exit;
+
+/// Answers the command.
+///
+/// # Errors
+/// Always, until it is built.
+pub(crate) fn run(_args: &StatusArgs, _context: &Context) -> Result<u8, Failure> {
+    Err(Failure::new(exit::FATAL_ERROR, "run `zdu status`: not here yet"))
+}

@@ -1,0 +1,111 @@
+//! What every command is given, and the facts about this process.
+
+use crate::cli::Global;
+use crate::failure::Failure;
+use crate::printer::Printer;
+use jiff::tz::Offset;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+use zdu_conductor::directory::StateDir;
+use zdu_conductor::storage::Owner;
+use zdu_model::time::Timestamp;
+use zdu_model::verdict::exit;
+
+/// What every command is given.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Where to say things.
+    pub printer: Printer,
+    /// Where rollouts are kept.
+    pub state: StateDir,
+    path: PathBuf,
+}
+
+impl Context {
+    /// From the options of every command. Nothing is created.
+    ///
+    /// # Errors
+    /// When no place for the state directory can be found.
+    pub fn new(global: &Global) -> Result<Self, Failure> {
+        let path = match &global.state_dir {
+            Some(path) => path.clone(),
+            None => default_state_dir().ok_or_else(|| {
+                Failure::new(exit::USAGE, "find the state directory: HOME is not set")
+                    .hint("say where rollouts are kept: `--state-dir DIR` or ZDU_STATE_DIR")
+            })?,
+        };
+        // Relative paths are made absolute once: later a process may stand somewhere else.
+        let path = std::path::absolute(&path).unwrap_or(path);
+        Ok(Self { printer: Printer::new(global), state: StateDir::new(path.clone()), path })
+    }
+
+    /// The state directory.
+    #[must_use]
+    pub fn state_path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Creates the state directory, 0700, when it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be created.
+    pub fn create_state_dir(&self) -> Result<(), Failure> {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.path);
+        made.map_err(|source| {
+            Failure::new(exit::JOURNAL_UNWRITABLE, format!("create {}", self.path.display()))
+                .cause(&source)
+                .hint("choose a directory this user may write to: `--state-dir DIR`")
+        })
+    }
+
+    /// Now, by this machine's clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// The offset times are shown in: this machine's, as it is now.
+    #[must_use]
+    pub fn offset(&self) -> Offset {
+        jiff::Zoned::now().offset()
+    }
+
+    /// Who asks, as the journal keeps it: user and host.
+    #[must_use]
+    pub fn by(&self) -> String {
+        format!("{}@{}", user(), host())
+    }
+
+    /// Who this process is: user, host and process id.
+    #[must_use]
+    pub fn owner(&self) -> Owner {
+        Owner { user: user(), host: host(), pid: std::process::id() }
+    }
+}
+
+fn default_state_dir() -> Option<PathBuf> {
+    let named = std::env::var_os("ZDU_STATE_DIR").filter(|path| !path.is_empty());
+    if let Some(path) = named {
+        return Some(PathBuf::from(path));
+    }
+    // The XDG rules: a relative path in the variable is to be ignored.
+    let xdg = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
+    let home = || {
+        let home = std::env::var_os("HOME").map(PathBuf::from).filter(|p| p.is_absolute())?;
+        Some(home.join(".local/state"))
+    };
+    Some(xdg.or_else(home)?.join("zdu"))
+}
+
+fn user() -> String {
+    let named = ["LOGNAME", "USER"].into_iter().filter_map(|name| std::env::var(name).ok());
+    let uid = || format!("uid-{}", rustix::process::getuid().as_raw());
+    named.into_iter().find(|name| !name.is_empty()).unwrap_or_else(uid)
+}
+
+fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}

@@ -1,0 +1,369 @@
+//! The one place that maps what went wrong to an exit code, a message and hints.
+//!
+//! The libraries say what failed; which number a script sees, and what a person could do next,
+//! is said here and nowhere else.
+
+use crate::excerpt;
+use crate::printer::Printer;
+use serde_json::json;
+use std::error::Error;
+use zdu_conductor::directory::FileError;
+use zdu_conductor::plan_file::PlanFileError;
+use zdu_conductor::refused::ClearError;
+use zdu_conductor::storage::{AppendError, LeaseError, Lost, ReadError};
+use zdu_conductor::turn::{OpenError, TurnError};
+use zdu_conductor::verify::VerifyError;
+use zdu_config::import::ImportError;
+use zdu_config::{Diagnostic, Severity};
+use zdu_model::ids::BadName;
+use zdu_model::verdict::exit;
+use zdu_plan::Refusals;
+use zdu_runtime::RuntimeError;
+use zdu_view::lines::Tone;
+
+/// Every exit code and what it means, as `zdu --help` lists them.
+pub const EXIT_CODES: &[(u8, &str)] = &[
+    (exit::SUCCESS, "all is well"),
+    (exit::HELD, "the rollout stands still and waits for a person: zdu resume"),
+    (exit::ABORTED, "a person aborted the rollout"),
+    (exit::LEASE_HELD, "another controller holds the lease"),
+    (exit::LEASE_LOST, "this controller lost the lease and stopped"),
+    (exit::JOURNAL_UNWRITABLE, "the journal cannot be written; nothing more was begun"),
+    (exit::PLAN_REFUSED, "the plan is refused because it cannot be safe"),
+    (exit::ROLLED_BACK, "the whole rollout was rolled back"),
+    (exit::INTERRUPTED, "left at once on the third Ctrl-C; the rollout can be resumed"),
+    (exit::USAGE, "the command line is wrong"),
+    (exit::DATA, "data is damaged or altered: a journal, a plan file"),
+    (exit::NO_INPUT, "something that was named is not there"),
+    (exit::UNAVAILABLE, "the fleet is not fit, or somebody who was asked did not answer"),
+    (exit::EXPORT_FAILED, "EXPORT_FAILED"),
+    (exit::UPGRADE_FAILED, "UPGRADE_FAILED"),
+    (exit::PRE_APPLY_FAILED, "PRE_APPLY_FAILED"),
+    (exit::APPLY_FAILED, "APPLY_FAILED"),
+    (exit::POST_APPLY_FAILED, "POST_APPLY_FAILED"),
+    (exit::ROLLBACK_FAILED, "ROLLBACK_FAILED: a node is stuck and needs a person"),
+    (exit::CONFIG, "the configuration is wrong"),
+    (exit::FATAL_ERROR, "FATAL_ERROR: zdu could not do its own job"),
+];
+
+/// The exit codes as the end of a help text.
+#[must_use]
+pub fn exit_code_help() -> String {
+    let rows = EXIT_CODES.iter().map(|(code, meaning)| format!("  {code:>3}  {meaning}"));
+    let rows: Vec<String> = rows.collect();
+    format!(
+        "Exit codes:\n{}\n\nA procedure may declare other codes for phases of its own.",
+        rows.join("\n")
+    )
+}
+
+/// Why a command did not do what it was asked.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The process exit code.
+    pub exit: u8,
+    /// What failed: a lower-case fragment that fits "error: ...". Empty: everything was said.
+    pub what: String,
+    /// Why, outermost first.
+    pub causes: Vec<String>,
+    /// What a person could do, most likely first.
+    pub hints: Vec<String>,
+    /// Findings in texts of the operator.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Failure {
+    /// A failure without a cause or a hint.
+    pub fn new(exit: u8, what: impl Into<String>) -> Self {
+        let what = what.into();
+        Self { exit, what, causes: Vec::new(), hints: Vec::new(), diagnostics: Vec::new() }
+    }
+
+    /// A failure of which everything was already said.
+    pub fn said(exit: u8) -> Self {
+        Self::new(exit, "")
+    }
+
+    /// zdu could not do its own job.
+    pub fn fatal(doing: &str, error: &(dyn Error + 'static)) -> Self {
+        Self::new(exit::FATAL_ERROR, doing).cause(error)
+    }
+
+    /// From an error and everything below it.
+    pub fn of(exit: u8, error: &(dyn Error + 'static)) -> Self {
+        let mut failure = Self::new(exit, error.to_string());
+        failure.causes = chain(error.source());
+        failure
+    }
+
+    /// With a cause, and everything below it.
+    pub fn cause(mut self, error: &(dyn Error + 'static)) -> Self {
+        self.causes.extend(chain(Some(error)));
+        self
+    }
+
+    /// With one more hint.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Says it on standard error; with `--json` also as the answer on standard output.
+    pub fn report(&self, printer: &Printer) {
+        let Self { exit: _, what, causes, hints, diagnostics } = self;
+        for diagnostic in diagnostics {
+            printer.say(&excerpt::render(diagnostic, printer.err_palette()));
+        }
+        if !what.is_empty() {
+            let word = printer.err_palette().paint(Tone::Bad, "error:");
+            printer.say(&format!("{word} {what}"));
+        }
+        for cause in causes {
+            printer.say(&format!("  because: {cause}"));
+        }
+        for hint in hints {
+            printer.say(&format!("hint: {hint}"));
+        }
+        if printer.is_json() && !(what.is_empty() && diagnostics.is_empty()) {
+            printer.json_line(&json!({ "error": self.to_json() }));
+        }
+    }
+
+    /// The failure as data.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        let Self { exit, what, causes, hints, diagnostics } = self;
+        let diagnostics: Vec<_> = diagnostics.iter().map(diagnostic_json).collect();
+        json!({
+            "exit": exit, "what": what, "causes": causes, "hints": hints,
+            "diagnostics": diagnostics,
+        })
+    }
+}
+
+/// A finding as data.
+#[must_use]
+pub fn diagnostic_json(diagnostic: &Diagnostic) -> serde_json::Value {
+    let Diagnostic { file, line, column, span: _, message, hint, severity, conceal: _ } =
+        diagnostic;
+    let severity = match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    json!({
+        "file": file, "line": line, "column": column, "severity": severity,
+        "message": message, "hint": hint,
+    })
+}
+
+/// An error and everything below it. Layers that only pass a message on are said once.
+fn chain(error: Option<&(dyn Error + 'static)>) -> Vec<String> {
+    let mut said: Vec<String> = Vec::new();
+    let mut next = error;
+    while let Some(error) = next {
+        let text = error.to_string();
+        if said.last() != Some(&text) {
+            said.push(text);
+        }
+        next = error.source();
+    }
+    said
+}
+
+impl From<Vec<Diagnostic>> for Failure {
+    fn from(diagnostics: Vec<Diagnostic>) -> Self {
+        let errors = diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
+        let plural = if errors == 1 { "" } else { "s" };
+        let file = diagnostics.first().map_or("-", |d| d.file.as_str());
+        let what = format!("use {file}: {errors} error{plural}");
+        Self { diagnostics, ..Self::new(exit::CONFIG, what) }
+    }
+}
+
+impl From<Refusals> for Failure {
+    fn from(refusals: Refusals) -> Self {
+        let count = refusals.0.len();
+        let plural = if count == 1 { "" } else { "s" };
+        let what = format!("make a plan: {count} reason{plural} against it");
+        let mut failure = Self::new(exit::PLAN_REFUSED, what);
+        for refusal in &refusals.0 {
+            failure.causes.push(refusal.to_string());
+            let hint = refusal.hint();
+            if !failure.hints.contains(&hint) {
+                failure.hints.push(hint);
+            }
+        }
+        failure
+    }
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
+        let missing = error.source.kind() == std::io::ErrorKind::NotFound;
+        let (exit, hint) = match (missing, error.act) {
+            (true, _) => (exit::NO_INPUT, "check that the path is right"),
+            (false, "read") => (exit::FATAL_ERROR, "check that this user may read it"),
+            (false, _) => (
+                exit::JOURNAL_UNWRITABLE,
+                "check free space and that this user may write there; nothing more was begun",
+            ),
+        };
+        Self::of(exit, &error).hint(hint)
+    }
+}
+
+impl From<PlanFileError> for Failure {
+    fn from(error: PlanFileError) -> Self {
+        let hint = error.hint();
+        match error {
+            PlanFileError::File(error) => error.into(),
+            PlanFileError::NotAPlan { .. }
+            | PlanFileError::Newer { .. }
+            | PlanFileError::Older { .. }
+            | PlanFileError::Altered { .. } => Self::of(exit::DATA, &error).hint(hint),
+        }
+    }
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        match &error {
+            ReadError::Altered { .. } => Self::of(exit::DATA, &error)
+                .hint("keep the file as evidence; nothing after that line can be believed")
+                .hint("look at the nodes before anything is started again"),
+            ReadError::Newer { .. } => Self::of(exit::DATA, &error)
+                .hint("use the version of zdu that wrote it; this one only reads what it knows"),
+            ReadError::Unavailable { source } => {
+                let failure = Self::of(exit::NO_INPUT, &error);
+                match source.downcast_ref::<FileError>() {
+                    Some(file) if file.source.kind() != std::io::ErrorKind::NotFound => {
+                        Self { exit: exit::FATAL_ERROR, ..failure }
+                            .hint("check that this user may read it")
+                    }
+                    Some(_) | None => failure.hint("check that the path is right"),
+                }
+            }
+        }
+    }
+}
+
+impl From<VerifyError> for Failure {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Read(error) => error.into(),
+            VerifyError::Empty => Self::of(exit::DATA, &VerifyError::Empty)
+                .hint("the rollout was cut before its first record: nothing was begun"),
+        }
+    }
+}
+
+impl From<Lost> for Failure {
+    fn from(error: Lost) -> Self {
+        Self::of(exit::LEASE_LOST, &error)
+            .hint("the other controller goes on with the rollout: `zdu status`")
+    }
+}
+
+impl From<LeaseError> for Failure {
+    fn from(error: LeaseError) -> Self {
+        match error {
+            LeaseError::Held { .. } => Self::of(exit::LEASE_HELD, &error)
+                .hint("it can be asked to stop: `zdu hold` or `zdu abort`")
+                .hint("when it is gone for good: `--take-over REASON`"),
+            LeaseError::Lost(lost) => lost.into(),
+            LeaseError::NoReason => Self::of(exit::USAGE, &error)
+                .hint("say why: `--take-over \"host lb-1 burned down\"`"),
+            LeaseError::Unavailable { .. } => Self::of(exit::JOURNAL_UNWRITABLE, &error)
+                .hint("check the state directory: `--state-dir DIR` or ZDU_STATE_DIR"),
+        }
+    }
+}
+
+impl From<AppendError> for Failure {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Lost(lost) => lost.into(),
+            AppendError::Conflict { .. } => Self::of(exit::LEASE_LOST, &error)
+                .hint("another controller wrote to the journal: `zdu status`"),
+            AppendError::Unwritable { .. } | AppendError::Poisoned { .. } => {
+                Self::of(exit::JOURNAL_UNWRITABLE, &error)
+                    .hint("nothing more was begun; free space or repair the disk, then go on")
+                    .hint("`zdu resume`")
+            }
+            AppendError::Unreadable(error) => (*error).into(),
+            AppendError::Refused { .. } => defect(&error),
+        }
+    }
+}
+
+impl<I: Error + 'static> From<TurnError<I>> for Failure {
+    fn from(error: TurnError<I>) -> Self {
+        match error {
+            TurnError::Append(error) => error.into(),
+            TurnError::Lease(error) => error.into(),
+            TurnError::Illegal { .. } | TurnError::Rounds { .. } | TurnError::Stopped => {
+                defect(&error)
+            }
+        }
+    }
+}
+
+impl<I: Error + 'static> From<OpenError<I>> for Failure {
+    fn from(error: OpenError<I>) -> Self {
+        match error {
+            OpenError::Lease(error) => error.into(),
+            OpenError::Read(error) => error.into(),
+            OpenError::Turn(error) => error.into(),
+            OpenError::Empty => Self::of(exit::NO_INPUT, &error).hint("start it anew: `zdu run`"),
+            OpenError::Illegal { .. } => Self::of(exit::DATA, &error)
+                .hint("the journal does not fit its plan or this version of zdu: `zdu verify`"),
+            OpenError::Exists { .. } | OpenError::FirstEvent => defect(&error),
+        }
+    }
+}
+
+impl From<RuntimeError> for Failure {
+    fn from(error: RuntimeError) -> Self {
+        match error {
+            RuntimeError::Journal(error) => error.into(),
+            RuntimeError::Lease(error) => error.into(),
+            RuntimeError::Fenced { .. } => Self::of(exit::LEASE_LOST, &error)
+                .hint("another controller drives this fleet: `zdu status`"),
+            RuntimeError::Defect(_) => defect(&error),
+            RuntimeError::Signals(_) => Self::of(exit::FATAL_ERROR, &error),
+        }
+    }
+}
+
+impl From<ClearError> for Failure {
+    fn from(error: ClearError) -> Self {
+        match error {
+            ClearError::File(error) => error.into(),
+            ClearError::NoReason { .. } => Self::of(exit::USAGE, &error)
+                .hint("say what was repaired: `--clear-refused \"build 812 has the fix\"`"),
+            ClearError::NotRefused { .. } => {
+                Self::of(exit::USAGE, &error).hint("leave out `--clear-refused`")
+            }
+        }
+    }
+}
+
+impl From<ImportError> for Failure {
+    fn from(error: ImportError) -> Self {
+        Self::of(exit::DATA, &error)
+            .hint("does an Admin Node Manager answer there? it must serve /api/topology")
+    }
+}
+
+impl From<BadName> for Failure {
+    fn from(error: BadName) -> Self {
+        Self::new(exit::USAGE, error.to_string())
+    }
+}
+
+/// What must never happen.
+fn defect(error: &(dyn Error + 'static)) -> Failure {
+    Failure::of(exit::FATAL_ERROR, error)
+        .hint("this is a defect of zdu; keep the journal and report it, `zdu verify` names it")
+}

@@ -1,0 +1,316 @@
+//! From a configuration file to a plan, with what preflight sees in between.
+
+use crate::failure::Failure;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use zdu_config::{Config, Disk, Templates};
+use zdu_drivers::Access;
+use zdu_drivers::capture::Captures;
+use zdu_drivers::probe::{self, Values};
+use zdu_drivers::secret::Secrets;
+use zdu_drivers::traffic::read_members;
+use zdu_model::fleet::Fleet;
+use zdu_model::ids::{Digest, NodeName};
+use zdu_model::plan::{Probe, Subject};
+use zdu_model::report::{InstanceReading, MemberState};
+use zdu_model::text::{Template, Text};
+use zdu_model::verdict::exit;
+use zdu_plan::{Input, NodeScope, Observed, Planned, Render, RenderError, Scope};
+
+/// A configuration with what planning needs of it.
+pub struct Prepared {
+    /// As loaded.
+    pub config: Config,
+    /// The planner's input; `observed` is filled by [`observe`].
+    pub input: Input,
+    renderer: Renderer,
+}
+
+/// Loads a configuration file.
+///
+/// # Errors
+/// Every diagnostic of the file.
+pub fn load(path: &str) -> Result<Prepared, Failure> {
+    let config = zdu_config::load(path, &Disk).map_err(Failure::from)?;
+    Ok(prepared(config))
+}
+
+/// Makes the planner's input of a configuration.
+#[must_use]
+pub fn prepared(config: Config) -> Prepared {
+    let input = Input {
+        fleet: config.fleet.clone(),
+        procedure_digest: digest_of(&config.procedure),
+        procedure: config.procedure.clone(),
+        policy: config.policy.clone(),
+        release: config.release.clone(),
+        vars: config.vars.iter().map(|(name, value)| (name.to_string(), value.clone())).collect(),
+        tool: env!("CARGO_PKG_VERSION").into(),
+        observed: Observed::default(),
+    };
+    let renderer = Renderer(Templates::new(&config.procedure));
+    Prepared { config, input, renderer }
+}
+
+fn digest_of(procedure: &zdu_model::procedure::Procedure) -> Digest {
+    use sha2::Digest as _;
+    // The model's maps are ordered, so its JSON is canonical; names and numbers cannot fail.
+    let bytes = serde_json::to_vec(procedure).unwrap_or_default();
+    let hash = sha2::Sha256::digest(&bytes);
+    Digest(hash.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+impl Prepared {
+    /// Plans with what was observed so far.
+    ///
+    /// # Errors
+    /// The planner's refusals.
+    pub fn plan(&self) -> Result<Planned, Failure> {
+        zdu_plan::plan(&self.input, &self.renderer).map_err(Failure::from)
+    }
+
+    /// Ways to everything the fleet names, with the values of its secrets.
+    ///
+    /// # Errors
+    /// A secret that has no value.
+    pub fn access(&self) -> Result<Arc<Access>, Failure> {
+        access(&self.input.fleet, &self.input.policy.secrets)
+    }
+}
+
+/// Ways to everything a fleet names.
+///
+/// # Errors
+/// A secret that has no value.
+pub fn access(
+    fleet: &Fleet,
+    sources: &BTreeMap<zdu_model::ids::SecretName, zdu_model::policy::SecretSource>,
+) -> Result<Arc<Access>, Failure> {
+    let secrets = Secrets::fetch(sources).map_err(|error| {
+        Failure::new(exit::CONFIG, error.to_string())
+            .hint("secrets are named in `secrets:` as env:NAME, file:PATH or command:...")
+    })?;
+    Ok(Arc::new(Access::new(fleet, secrets)))
+}
+
+/// One thing preflight looked at.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Finding {
+    /// The node, host or balancer instance.
+    pub subject: String,
+    /// What must be true.
+    pub what: String,
+    /// Why it is not; absent when it is.
+    pub problem: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Finding {
+    fn well(subject: impl ToString, what: &str) -> Self {
+        Self { subject: subject.to_string(), what: what.into(), problem: None, hint: None }
+    }
+
+    fn bad(subject: impl ToString, what: &str, problem: String, hint: &str) -> Self {
+        let hint = (!hint.is_empty()).then(|| hint.to_owned());
+        Self { problem: Some(problem), hint, ..Self::well(subject, what) }
+    }
+}
+
+/// Connects everywhere, changes nothing: fills `prepared.input.observed` and tells what was found.
+///
+/// # Errors
+/// A probe that cannot be rendered.
+pub async fn observe(
+    prepared: &mut Prepared,
+    access: &Arc<Access>,
+    directory: &Path,
+) -> Result<Vec<Finding>, Failure> {
+    let mut findings = reach(&prepared.input.fleet, access).await;
+    let unreachable = findings.iter().any(|finding| finding.problem.is_some());
+    let (readings, seen) = balancers(&prepared.input.fleet, access, directory).await;
+    findings.extend(seen);
+    prepared.input.observed.readings = readings;
+    if unreachable {
+        // What a node would be asked next can only repeat that it is not reached.
+        return Ok(findings);
+    }
+    findings.extend(roles(prepared, access).await?);
+    findings.extend(checks(prepared, access).await?);
+    Ok(findings)
+}
+
+/// The same for a plan that was made before: nodes and balancers, without the procedure's checks.
+pub async fn observe_fleet(fleet: &Fleet, access: &Arc<Access>, directory: &Path) -> Vec<Finding> {
+    let mut findings = reach(fleet, access).await;
+    findings.extend(balancers(fleet, access, directory).await.1);
+    findings
+}
+
+async fn reach(fleet: &Fleet, access: &Arc<Access>) -> Vec<Finding> {
+    let names: Vec<NodeName> =
+        fleet.nodes().map(|node| node.name.clone()).chain(fleet.hosts.keys().cloned()).collect();
+    let mut tasks = JoinSet::new();
+    for (at, name) in names.into_iter().enumerate() {
+        let access = Arc::clone(access);
+        tasks.spawn(async move {
+            let what = "commands can be run";
+            let opened = async {
+                let mut channel = access.channel(Some(&name)).await?;
+                channel.run(":", None, Duration::from_secs(10)).await
+            };
+            let finding = match opened.await {
+                Ok(_) => Finding::well(&name, what),
+                Err(error) => {
+                    let hint = "try `ssh` to it by hand with the same user; zdu never accepts a \
+                                new or changed host key";
+                    Finding::bad(&name, what, access.redactor().mask(&error.to_string()), hint)
+                }
+            };
+            (at, finding)
+        });
+    }
+    in_order(tasks).await
+}
+
+async fn in_order(mut tasks: JoinSet<(usize, Finding)>) -> Vec<Finding> {
+    let mut findings = BTreeMap::new();
+    while let Some(done) = tasks.join_next().await {
+        if let Ok((at, finding)) = done {
+            findings.insert(at, finding);
+        }
+    }
+    findings.into_values().collect()
+}
+
+async fn balancers(
+    fleet: &Fleet,
+    access: &Arc<Access>,
+    directory: &Path,
+) -> (Vec<InstanceReading>, Vec<Finding>) {
+    let nodes: Vec<_> = fleet.nodes().collect();
+    let readings = read_members(fleet, access, directory, &nodes).await;
+    let mut findings = Vec::new();
+    for reading in &readings {
+        let subject = format!("{}/{}", reading.balancer, reading.instance);
+        let what = "its runtime interface answers";
+        if let Some(error) = &reading.error {
+            let hint = "zdu needs the runtime socket at level admin, on every instance";
+            findings.push(Finding::bad(&subject, what, error.clone(), hint));
+            continue;
+        }
+        findings.push(Finding::well(&subject, what));
+        for member in &reading.members {
+            findings.extend(member_finding(&subject, member));
+        }
+    }
+    (readings, findings)
+}
+
+fn member_finding(subject: &str, member: &zdu_model::report::MemberReading) -> Option<Finding> {
+    let (problem, hint) = match member.state {
+        MemberState::Serving => return None,
+        MemberState::Absent => (
+            format!("it has no member {}", member.member),
+            "members are written balancer/backend/server, as the balancer's configuration names \
+             them",
+        ),
+        MemberState::ZeroWeight => (
+            format!("{} is up with weight 0: somebody drained it by weight", member.member),
+            "give it its weight back, or take it out of the fleet",
+        ),
+        MemberState::Draining | MemberState::Maintenance => (
+            format!("{} is out of traffic already ({})", member.member, member.detail),
+            "put it back first: zdu leaves a member as it found it",
+        ),
+        MemberState::Down | MemberState::Unclear => (
+            format!("{} does not serve ({})", member.member, member.detail),
+            "a rollout over a sick member would count on capacity that is not there",
+        ),
+    };
+    Some(Finding::bad(subject, "every member serves", problem, hint))
+}
+
+async fn roles(prepared: &mut Prepared, access: &Arc<Access>) -> Result<Vec<Finding>, Failure> {
+    let questions = zdu_plan::role_questions(&prepared.input, &prepared.renderer)?;
+    let mut tasks = JoinSet::new();
+    for question in questions {
+        let access = Arc::clone(access);
+        tasks.spawn(async move {
+            let held = ask(&access, &question.node, &question.probe).await.is_ok();
+            (question.node, question.role, held)
+        });
+    }
+    while let Some(Ok((node, role, held))) = tasks.join_next().await {
+        if held {
+            prepared.input.observed.roles.entry(node).or_default().insert(role);
+        }
+    }
+    prepared.input.observed.consulted = true;
+    Ok(Vec::new())
+}
+
+async fn checks(prepared: &Prepared, access: &Arc<Access>) -> Result<Vec<Finding>, Failure> {
+    let checks = zdu_plan::node_checks(&prepared.input, &prepared.renderer)?;
+    let mut tasks = JoinSet::new();
+    for (at, check) in checks.into_iter().enumerate() {
+        let access = Arc::clone(access);
+        tasks.spawn(async move {
+            let finding = match ask(&access, &check.node, &check.probe).await {
+                Ok(()) => Finding::well(&check.node, &check.name),
+                Err(why) => Finding::bad(&check.node, &check.name, why, &check.hint),
+            };
+            (at, finding)
+        });
+    }
+    Ok(in_order(tasks).await)
+}
+
+async fn ask(access: &Access, node: &NodeName, probe: &Probe) -> Result<(), String> {
+    // Preflight runs before anything is captured.
+    let captures = Captures::new(std::path::PathBuf::new());
+    let subject = Subject::Node(node.clone());
+    let values = Values { captures: &captures, subject: &subject };
+    probe::ask(access, values, Some(node), probe).await.map(|_| ())
+}
+
+/// The planner's renderer over the configuration's templates.
+struct Renderer(Templates);
+
+impl Render for Renderer {
+    fn text(&self, template: &Template, scope: &Scope) -> Result<Text, RenderError> {
+        let rendered = self.0.text(template, &scope_of(scope));
+        rendered.map_err(|error| refused(template, &error))
+    }
+
+    fn condition(&self, template: &Template, scope: &Scope) -> Result<bool, RenderError> {
+        let rendered = self.0.condition(template, &scope_of(scope));
+        rendered.map_err(|error| refused(template, &error))
+    }
+}
+
+fn refused(template: &Template, error: &zdu_config::TemplateError) -> RenderError {
+    RenderError { template: template.0.clone(), why: error.to_string() }
+}
+
+fn scope_of(scope: &Scope) -> zdu_config::Scope {
+    let node = |node: &NodeScope| zdu_config::NodeScope {
+        name: node.name.clone(),
+        address: node.address.clone(),
+        zone: node.zone.clone(),
+        group: node.group.clone(),
+        roles: node.roles.iter().cloned().collect(),
+        vars: node.vars.clone(),
+    };
+    let (from, to) = scope.release.clone();
+    zdu_config::Scope {
+        vars: scope.vars.clone(),
+        node: scope.node.as_ref().map(node),
+        nodes: scope.nodes.iter().map(node).collect(),
+        release: zdu_model::plan::Release { from, to },
+        fleet: scope.fleet.clone(),
+    }
+}

@@ -1,0 +1,349 @@
+//! Running a rollout: a new one from a plan, or one that exists, to its end or its hold.
+
+mod find;
+mod finish;
+mod logs;
+mod screen;
+mod settings;
+
+pub use find::{by_age, find};
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::prepare;
+use logs::Logs;
+use screen::Screen;
+use settings::Settings;
+use std::io::Read as _;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use zdu_conductor::Rollout;
+use zdu_conductor::directory::RolloutDir;
+use zdu_conductor::files::{FileStorage, read_lease};
+use zdu_conductor::journal;
+use zdu_conductor::plan_file::{read_plan, write_plan};
+use zdu_conductor::requests::Requests;
+use zdu_conductor::storage::{Claim, LeaseError};
+use zdu_conductor::turn::{Conductor, OpenError, Opened};
+use zdu_drivers::{Access, Drivers, Setup};
+use zdu_model::event::{Event, Record, Request};
+use zdu_model::ids::{FleetName, RolloutId};
+use zdu_model::plan::{Plan, Work};
+use zdu_model::report::Evidence;
+use zdu_model::time::{Millis, Timestamp};
+use zdu_model::verdict::exit;
+use zdu_runtime::{Clock, Driven, Rig, RuntimeError, drive};
+
+/// How long the lease lasts without renewal. A controller that stands still for longer must not
+/// come back; a dead one must not be waited for much longer than an operator needs to notice.
+const LEASE_TTL: Millis = Millis::from_secs(30);
+
+/// Answers and progress on their way to the loop. Answers wait when it is full; progress drops.
+const ANSWERS_MAX: usize = 1024;
+const PROGRESS_MAX: usize = 256;
+
+/// How a rollout is driven.
+#[derive(Debug, Clone, Default)]
+pub struct Ways {
+    /// Take the lease although another controller holds it, for this reason.
+    pub take_over: Option<String>,
+    /// The directory for records on nodes; `$HOME/.zdu` when absent.
+    pub node_base: Option<String>,
+    /// Leave the records on the nodes.
+    pub keep_records: bool,
+}
+
+/// Runs a plan as a new rollout.
+///
+/// # Errors
+/// When zdu cannot do its own job; how the rollout ended is the exit code.
+pub fn start(context: &Context, plan: Plan, ways: &Ways) -> Result<u8, Failure> {
+    let id = new_id(context)?;
+    let directory = context.state.rollout(&id);
+    make_directory(directory.path())?;
+    write_plan(&directory.plan(), &plan)?;
+    Settings { node_base: ways.node_base.clone() }.write(&directory)?;
+    let session = Session { context, id, directory, ways: ways.clone() };
+    block_on(session.run(Arc::new(plan), Opening::New))
+}
+
+/// Goes on with a rollout that exists, with a request to begin with.
+///
+/// # Errors
+/// When it cannot be read, another controller holds the lease, or zdu cannot do its own job.
+pub fn reopen(
+    context: &Context,
+    id: RolloutId,
+    request: Request,
+    reason: &str,
+    ways: &Ways,
+) -> Result<u8, Failure> {
+    let directory = context.state.rollout(&id);
+    let (plan, _digest) = read_plan(&directory.plan())?;
+    let Settings { node_base } = Settings::read(&directory)?;
+    let ways = Ways { node_base, ..ways.clone() };
+    let session = Session { context, id, directory, ways };
+    let asked = (request, context.by(), reason.to_owned());
+    block_on(session.run(Arc::new(plan), Opening::Existing(asked)))
+}
+
+/// Whether a controller drives the rollout now: its lease is held, not expired, and its process
+/// is alive as far as this host can tell.
+///
+/// # Errors
+/// When the lease cannot be read.
+pub fn is_driven(context: &Context, plan: &Plan, id: &RolloutId) -> Result<bool, Failure> {
+    let lease = read_lease(&context.state.fleet(&plan.fleet.name))?;
+    let Some(held) = lease.held.filter(|held| held.rollout == *id) else { return Ok(false) };
+    Ok(held.expires > context.now() && !is_dead_here(context, &held.owner))
+}
+
+/// Whether the owner was a process of this host and is gone.
+fn is_dead_here(context: &Context, owner: &zdu_conductor::storage::Owner) -> bool {
+    let here = owner.host == context.owner().host;
+    here && !Path::new("/proc").join(owner.pid.to_string()).exists()
+}
+
+/// Runs something that waits, on a runtime of its own.
+///
+/// # Errors
+/// What it answers, or that no runtime could be started.
+pub fn block_on<T>(waiting: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::fatal("start the async runtime", &error))?;
+    let ended = runtime.block_on(waiting);
+    // Tasks that still wait on a dead node must not keep us.
+    runtime.shutdown_background();
+    ended
+}
+
+enum Opening {
+    New,
+    Existing((Request, String, String)),
+}
+
+struct Session<'c> {
+    context: &'c Context,
+    id: RolloutId,
+    directory: RolloutDir,
+    ways: Ways,
+}
+
+impl Session<'_> {
+    async fn run(self, plan: Arc<Plan>, opening: Opening) -> Result<u8, Failure> {
+        let access = prepare::access(&plan.fleet, &plan.policy.secrets)?;
+        let logs = Arc::new(self.logs(&plan)?);
+        let known = match &opening {
+            Opening::New => Timestamp(0),
+            Opening::Existing(_) => self.latest()?,
+        };
+        let clock = Clock::not_before(known);
+        let opened = self.open(&plan, &clock, &opening)?;
+        let Opened { conductor, history, repaired, turn } = opened;
+        let mut screen =
+            Screen::new(plan.clone(), logs.clone(), self.context.printer, self.context.offset());
+        screen.replay(&history);
+        if let Some(repaired) = &repaired {
+            let text = format!(
+                "the journal ended in {} bytes that were not whole ({}); they were cut off",
+                repaired.bytes, repaired.why
+            );
+            self.context.printer.say(&text);
+        }
+        let (answers_in, answers) = mpsc::channel(ANSWERS_MAX);
+        let (progress_in, progress) = mpsc::channel(PROGRESS_MAX);
+        let sockets = ShortDir::new()?;
+        let drivers = Drivers::new(Setup {
+            plan: plan.clone(),
+            rollout: self.id.clone(),
+            epoch: conductor.lease().epoch,
+            access: access.clone(),
+            captures: self.captures()?,
+            sockets: sockets.0.clone(),
+            node_base: self.ways.node_base.clone(),
+            sink: logs.clone(),
+            answers: answers_in,
+            progress: progress_in,
+        });
+        remember(&plan, &drivers, &history);
+        self.context.printer.say(&format!("rollout {}", self.id));
+        let rig = Rig {
+            conductor,
+            first: turn,
+            drivers,
+            answers,
+            progress,
+            requests: Requests::new(&self.directory),
+            clock,
+            opening: match opening {
+                Opening::New => None,
+                Opening::Existing(asked) => Some(asked),
+            },
+            by: self.context.by(),
+        };
+        let driven = drive(rig, &mut screen).await;
+        screen.finish();
+        self.end(driven, &screen, &access, clock.now(), logs.directory()).await
+    }
+
+    fn logs(&self, plan: &Arc<Plan>) -> Result<Logs, Failure> {
+        let directory = self.directory.path().join("logs");
+        Logs::new(plan.clone(), directory)
+            .map_err(|error| Failure::fatal("make the directory for logs", &error))
+    }
+
+    fn captures(&self) -> Result<PathBuf, Failure> {
+        let directory = self.directory.path().join("captures");
+        make_directory(&directory)?;
+        Ok(directory)
+    }
+
+    /// The latest moment the journal knows: time in it never goes back.
+    fn latest(&self) -> Result<Timestamp, Failure> {
+        let scan = journal::read_only(&self.directory.journal())?;
+        Ok(scan.records.last().map_or(Timestamp(0), |record| record.at))
+    }
+
+    fn open(
+        &self,
+        plan: &Arc<Plan>,
+        clock: &Clock,
+        opening: &Opening,
+    ) -> Result<Opened<Rollout, FileStorage>, Failure> {
+        let attempt = |force: Option<String>| {
+            let storage = FileStorage::new(&self.context.state, &plan.fleet.name, &self.id);
+            let claim =
+                Claim { owner: self.context.owner(), now: clock.now(), ttl: LEASE_TTL, force };
+            let machine = Rollout::new(plan.clone());
+            match opening {
+                Opening::New => Conductor::open_new(machine, storage, &claim, self.started(plan)),
+                Opening::Existing(_) => {
+                    let digest = zdu_conductor::plan_file::plan_digest(plan);
+                    Conductor::resume(machine, storage, &claim, &digest)
+                }
+            }
+        };
+        match attempt(self.ways.take_over.clone()) {
+            Err(OpenError::Lease(LeaseError::Held { owner, .. }))
+                if is_dead_here(self.context, &owner) =>
+            {
+                let reason = format!("process {} of this host is gone", owner.pid);
+                self.context.printer.say(&format!("the lease is taken over: {reason}"));
+                attempt(Some(reason)).map_err(Failure::from)
+            }
+            opened => opened.map_err(Failure::from),
+        }
+    }
+
+    fn started(&self, plan: &Plan) -> Event {
+        Event::RolloutStarted {
+            rollout: self.id.clone(),
+            plan: zdu_conductor::plan_file::plan_digest(plan),
+            fleet: plan.fleet.name.clone(),
+            procedure: plan.procedure.clone(),
+            release: plan.release.clone(),
+            by: self.context.by(),
+        }
+    }
+
+    async fn end(
+        &self,
+        driven: Result<Driven, RuntimeError>,
+        screen: &Screen,
+        access: &Arc<Access>,
+        now: Timestamp,
+        logs: &Path,
+    ) -> Result<u8, Failure> {
+        let hint = format!("`zdu resume {}` goes on from here", self.id);
+        match driven {
+            Ok(Driven::Ended(verdict)) => {
+                if !self.ways.keep_records {
+                    let base = self.ways.node_base.as_deref();
+                    finish::remove_records(screen.view().plan(), access, base, &self.id).await;
+                }
+                finish::remember_refused(self.context, screen.view(), &verdict, now)?;
+                finish::tell(self.context, screen.view(), &self.directory, logs, now)?;
+                Ok(verdict.exit_code())
+            }
+            Ok(Driven::Interrupted) => {
+                Err(Failure::new(exit::INTERRUPTED, "left at once; steps on nodes run on")
+                    .hint(&hint))
+            }
+            Err(error) => Err(Failure::from(error).hint(&hint)),
+        }
+    }
+}
+
+/// What the guards of earlier controllers saw, so that an undrain can mirror it.
+fn remember(plan: &Plan, drivers: &Drivers, history: &[Record]) {
+    for record in history {
+        let Event::StepEnded { step, class, report, .. } = &record.event else { continue };
+        let planned = plan.step(*step);
+        let guard = matches!(planned.work, Work::Guard { .. }) && class.passes();
+        if let (true, Some(node), Evidence::Balancers(readings)) =
+            (guard, planned.subject.node(), &report.evidence)
+        {
+            drivers.remember(node, readings);
+        }
+    }
+}
+
+/// A directory with a short path for sockets, whose paths may have 107 bytes; removed when dropped.
+struct ShortDir(PathBuf);
+
+impl ShortDir {
+    fn new() -> Result<Self, Failure> {
+        let path = std::env::temp_dir().join(format!("zdu-{}", random_word()?));
+        make_directory(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for ShortDir {
+    fn drop(&mut self) {
+        let _removed = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// For preflight, which needs one too.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn socket_directory() -> Result<impl AsRef<Path>, Failure> {
+    ShortDir::new()
+}
+
+impl AsRef<Path> for ShortDir {
+    fn as_ref(&self) -> &Path {
+        &self.0
+    }
+}
+
+fn make_directory(path: &Path) -> Result<(), Failure> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|error| Failure::fatal(&format!("make the directory {}", path.display()), &error))
+}
+
+fn random_word() -> Result<String, Failure> {
+    let mut bytes = [0; 4];
+    let read = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
+    read.map_err(|error| Failure::fatal("read /dev/urandom", &error))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// The day and a word, so that ids sort by age and are short to type.
+fn new_id(context: &Context) -> Result<RolloutId, Failure> {
+    let day = zdu_view::moment::moment(context.now(), context.offset());
+    let day = day.get(..10).unwrap_or("rollout").to_owned();
+    let word = random_word()?;
+    let id = format!("{day}-{}", word.get(..4).unwrap_or(&word));
+    RolloutId::new(id).map_err(Failure::from)
+}
+
+/// The fleet a plan belongs to.
+#[must_use]
+pub fn fleet_of(plan: &Plan) -> &FleetName {
+    &plan.fleet.name
+}
