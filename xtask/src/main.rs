@@ -1,1 +1,43 @@
-fn main() {}
+//! Developer commands: `cargo xtask tidy | test [--quick] | bench [--zdu PATH]`.
+//!
+//! Start reading at [`tidy::check`] for the rules of the repository, at [`suite::run`] for what a
+//! change has to pass, at [`bench::run`] for the numbers.
+
+mod bench;
+mod say;
+mod suite;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+  tidy               the rules no compiler checks: crate edges, sizes, names, links
+  test [--quick]     everything a change has to pass; --quick leaves out the end-to-end tests
+  bench [--zdu PATH] zdu against plain ssh, in a lab; without PATH a release build is made
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["tidy"] => tidy::run(&root()),
+        ["test"] => suite::run(&root(), suite::Extent::Whole),
+        ["test", "--quick"] => suite::run(&root(), suite::Extent::Quick),
+        ["bench"] => bench::run(&root(), None),
+        ["bench", "--zdu", path] => bench::run(&root(), Some(Path::new(path))),
+        [] | [..] => {
+            say::error(USAGE.trim_end());
+            ExitCode::from(64)
+        }
+    }
+}
+
+/// The repository: cargo tells the manifest's directory to what it runs; without cargo it is the
+/// current directory.
+fn root() -> PathBuf {
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let parent = manifest.and_then(|own| own.parent().map(Path::to_path_buf));
+    parent.unwrap_or_else(|| PathBuf::from("."))
+}

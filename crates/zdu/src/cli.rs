@@ -19,7 +19,7 @@ pub struct Cli {
 }
 
 /// Options of every command.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct Global {
     /// Where rollouts are kept [default: $ZDU_STATE_DIR, else $XDG_STATE_HOME/zdu, else
     /// ~/.local/state/zdu]
@@ -284,6 +284,7 @@ pub struct RequestArgs {
 
 /// Arguments of `zdu approve`.
 #[derive(Debug, Clone, Args)]
+#[command(override_usage = "zdu approve [OPTIONS] [ID] <STEP>")]
 pub struct ApproveArgs {
     /// The rollout (may be left out when there is only one) and the number of the step
     #[arg(value_names = ["ID", "STEP"], num_args = 1..=2, required = true)]

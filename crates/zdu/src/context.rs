@@ -67,23 +67,23 @@ impl Context {
         Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// The offset times are shown in: this machine's, as it is now.
-    #[must_use]
-    pub fn offset(&self) -> Offset {
-        jiff::Zoned::now().offset()
-    }
-
-    /// Who asks, as the journal keeps it: user and host.
-    #[must_use]
-    pub fn by(&self) -> String {
-        format!("{}@{}", user(), host())
-    }
-
     /// Who this process is: user, host and process id.
     #[must_use]
     pub fn owner(&self) -> Owner {
         Owner { user: user(), host: host(), pid: std::process::id() }
     }
+
+    /// Who asks, for the journal: user and host.
+    #[must_use]
+    pub fn by(&self) -> String {
+        format!("{}@{}", user(), host())
+    }
+}
+
+/// The offset times are shown in: this machine's, as it is now.
+#[must_use]
+pub fn offset() -> Offset {
+    jiff::Zoned::now().offset()
 }
 
 fn default_state_dir() -> Option<PathBuf> {

@@ -7,6 +7,8 @@ use crate::excerpt;
 use crate::printer::Printer;
 use serde_json::json;
 use std::error::Error;
+use std::fmt::Display;
+use std::path::Path;
 use zdu_conductor::directory::FileError;
 use zdu_conductor::plan_file::PlanFileError;
 use zdu_conductor::refused::ClearError;
@@ -85,16 +87,16 @@ impl Failure {
         Self::new(exit, "")
     }
 
-    /// zdu could not do its own job.
-    pub fn fatal(doing: &str, error: &(dyn Error + 'static)) -> Self {
-        Self::new(exit::FATAL_ERROR, doing).cause(error)
-    }
-
     /// From an error and everything below it.
     pub fn of(exit: u8, error: &(dyn Error + 'static)) -> Self {
         let mut failure = Self::new(exit, error.to_string());
         failure.causes = chain(error.source());
         failure
+    }
+
+    /// zdu could not do its own job, and why.
+    pub fn fatal(what: impl Into<String>, why: &dyn Display) -> Self {
+        Self { causes: vec![why.to_string()], ..Self::new(exit::FATAL_ERROR, what) }
     }
 
     /// With a cause, and everything below it.
@@ -107,6 +109,14 @@ impl Failure {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
+    }
+
+    /// What failed and why, in one line.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let all: Vec<&str> =
+            std::iter::once(&self.what).chain(&self.causes).map(String::as_str).collect();
+        all.join(": ")
     }
 
     /// Says it on standard error; with `--json` also as the answer on standard output.
@@ -125,7 +135,7 @@ impl Failure {
         for hint in hints {
             printer.say(&format!("hint: {hint}"));
         }
-        if printer.is_json() && !(what.is_empty() && diagnostics.is_empty()) {
+        if printer.wants_json() && !(what.is_empty() && diagnostics.is_empty()) {
             printer.json_line(&json!({ "error": self.to_json() }));
         }
     }
@@ -177,7 +187,10 @@ impl From<Vec<Diagnostic>> for Failure {
         let plural = if errors == 1 { "" } else { "s" };
         let file = diagnostics.first().map_or("-", |d| d.file.as_str());
         let what = format!("use {file}: {errors} error{plural}");
-        Self { diagnostics, ..Self::new(exit::CONFIG, what) }
+        // Not wrong, but not there.
+        let missing = !file.starts_with("builtin:") && !Path::new(file).exists();
+        let exit = if missing { exit::NO_INPUT } else { exit::CONFIG };
+        Self { diagnostics, ..Self::new(exit, what) }
     }
 }
 

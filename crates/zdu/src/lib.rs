@@ -13,3 +13,5 @@ pub mod failure;
 pub mod prepare;
 pub mod printer;
 pub mod rollout;
+pub mod rollouts;
+pub mod zdupgrade;

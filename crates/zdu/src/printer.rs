@@ -32,7 +32,7 @@ impl Printer {
 
     /// Whether the answer is JSON.
     #[must_use]
-    pub fn is_json(&self) -> bool {
+    pub fn wants_json(&self) -> bool {
         self.json
     }
 
@@ -56,6 +56,17 @@ impl Printer {
     /// Data, as one line.
     pub fn line(&self, text: &str) {
         self.data(&format!("{text}\n"));
+    }
+
+    /// What a node printed. On a terminal it must not move the cursor or colour the screen.
+    pub fn raw(&self, text: &str) {
+        if std::io::stdout().is_terminal() {
+            let shown =
+                |c: char| if c.is_control() && !"\n\t".contains(c) { '\u{fffd}' } else { c };
+            self.data(&text.chars().map(shown).collect::<String>());
+        } else {
+            self.data(text);
+        }
     }
 
     /// Data, as indented JSON.
@@ -90,7 +101,7 @@ impl Printer {
     }
 
     /// Text for people without a newline of its own: a question, the live view.
-    pub fn raw(&self, text: &str) {
+    pub fn draw(&self, text: &str) {
         drop_broken(std::io::stderr().lock(), text.as_bytes());
     }
 

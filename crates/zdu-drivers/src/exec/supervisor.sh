@@ -10,6 +10,15 @@ zdu_fail() {
 
 zdu_sync() { sync "$1" 2>/dev/null || :; }
 
+# The waiter's script stands in the base directory; a clean that left no record removed it.
+zdu_library() {
+    [ -d "$zdu_base/lib" ] && [ -d "$zdu_base/epoch" ] && [ -d "$zdu_base/r" ] ||
+        mkdir -p "$zdu_base/lib" "$zdu_base/epoch" "$zdu_base/r" || return 1
+    [ -s "$zdu_base/lib/$zdu_lib" ] && return 0
+    printf '%s\n' "$zdu_waiter" >"$zdu_base/lib/$zdu_word" &&
+        mv "$zdu_base/lib/$zdu_word" "$zdu_base/lib/$zdu_lib"
+}
+
 zdu_install() (
     umask 077
     [ -n "$zdu_base" ] || zdu_fail 'no base directory: HOME is not set'
@@ -22,12 +31,7 @@ zdu_install() (
     fi
     [ ! -L "$zdu_base" ] && [ -O "$zdu_base" ] || zdu_fail "$zdu_base belongs to someone else"
     chmod 700 "$zdu_base" || exit 1
-    [ -d "$zdu_base/lib" ] && [ -d "$zdu_base/epoch" ] && [ -d "$zdu_base/r" ] ||
-        mkdir -p "$zdu_base/lib" "$zdu_base/epoch" "$zdu_base/r" || exit 1
-    if [ ! -s "$zdu_base/lib/$zdu_lib" ]; then
-        printf '%s\n' "$zdu_waiter" >"$zdu_base/lib/$zdu_word" &&
-            mv "$zdu_base/lib/$zdu_word" "$zdu_base/lib/$zdu_lib" || exit 1
-    fi
+    zdu_library || exit 1
     mkfifo "$zdu_base/lib/$zdu_word.wake"
 )
 
@@ -183,7 +187,7 @@ zdu_poll() {
 
 # launch RECORD USER COMMAND-TEXT piped|none, in a record just made.
 zdu_launch() {
-    printf '%s .\n' "$zdu_self" >"$1/starter" && printf '%s\n' "$2" >"$1/user" &&
+    zdu_library && printf '%s .\n' "$zdu_self" >"$1/starter" && printf '%s\n' "$2" >"$1/user" &&
         printf '%s%s' "$zdu_prologue" "$3" >"$1/cmd" || return 1
     if [ "$4" = piped ]; then
         # The input may be secret: memory rather than disk, and no name once it is open.
@@ -285,7 +289,7 @@ zdu_list() {
     done
 }
 
-# clean ROLLOUT: removes its records; refuses while a step of it runs.
+# clean ROLLOUT: removes its records, and with the last of them the script; refuses while a step of it runs.
 zdu_clean() {
     umask 077
     zdu_lock
@@ -301,13 +305,16 @@ zdu_clean() {
         esac
     done
     rm -rf "$zdu_base/r/$1" || exit 1
+    # With the last record goes all but the epochs, which refuse an older controller for ever. A
+    # start in this very moment finds its script gone; its record then says that nothing began.
+    rmdir "$zdu_base/r" 2>/dev/null && rm -rf "$zdu_base/lib"
     printf 'zdu1 cleaned\n'
 }
 
 # remove: the whole base, when no records are left. Forgets the epochs too.
 zdu_remove() {
     zdu_lock
-    if rmdir "$zdu_base/r" 2>/dev/null; then
+    if [ ! -d "$zdu_base/r" ] || rmdir "$zdu_base/r" 2>/dev/null; then
         rm -rf "$zdu_base" || exit 1
         printf 'zdu1 cleaned\n'
     else

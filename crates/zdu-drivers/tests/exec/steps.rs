@@ -72,7 +72,7 @@ async fn finish(supervisor: &Supervisor, channel: &mut Channel, spec: &Spec) -> 
 #[tokio::test]
 async fn a_step_ends_with_its_exact_status_and_whole_output_in_every_shell() {
     for sh in shells() {
-        let (_directory, supervisor) = base();
+        let (directory, supervisor) = base();
         let mut channel = Channel::open_shell(&sh, LONG).await.expect("opens");
         let cases = [
             ("exit 0", Exit::Exited(0)),
@@ -96,6 +96,11 @@ async fn a_step_ends_with_its_exact_status_and_whole_output_in_every_shell() {
         let listed = supervisor.list(&mut channel).await.expect("lists");
         assert_eq!((listed.len(), listed[0].0.step.as_str()), (cases.len(), "s/0"));
         assert_eq!(supervisor.remove_base(&mut channel).await, Ok(false));
+        assert_eq!(supervisor.clean(&mut channel, "r1").await, Ok(None));
+        let left = |name: &str| directory.path().join("base dir").join(name).exists();
+        assert_eq!((left("r"), left("lib"), left("epoch")), (false, false, true));
+        let again = supervisor.start(&mut channel, &shell("again", "exit 4"), LONG, 9).await;
+        assert_eq!(again.expect("starts").state, StepState::Ended(Exit::Exited(4)));
         assert_eq!(supervisor.clean(&mut channel, "r1").await, Ok(None));
         assert_eq!(supervisor.remove_base(&mut channel).await, Ok(true));
     }

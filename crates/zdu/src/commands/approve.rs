@@ -19,6 +19,5 @@ pub(crate) fn run(args: &ApproveArgs, context: &Context) -> Result<u8, Failure> 
             .hint("`zdu status` names the step that waits")
     })?;
     let reason = args.reason.clone().unwrap_or_default();
-    let id = args.rollout().id;
-    send(context, id.as_deref(), Request::Approve(step), &reason, None)
+    send(context, &args.rollout(), Request::Approve(step), &reason, None)
 }

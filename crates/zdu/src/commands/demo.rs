@@ -4,6 +4,7 @@
 //! that speaks HAProxy's runtime commands; everything between them is what `zdu run` is.
 
 use crate::cli::{DemoArgs, Global};
+use crate::commands::preflight;
 use crate::context::Context;
 use crate::demo::balancer::{Balancer, BalancerSpec};
 use crate::demo::directory;
@@ -11,7 +12,7 @@ use crate::demo::fleet::{BACKEND, CHECK_PATH, DemoFleet, FailAt, lay_out};
 use crate::demo::traffic::{Traffic, TrafficReport};
 use crate::failure::Failure;
 use crate::prepare;
-use crate::rollout::{self, Ways, socket_directory};
+use crate::rollout::{self, Ways};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -99,24 +100,18 @@ impl Stage {
             .map_err(|error| Failure::fatal("write the demo's zdu.yaml", &error))?;
         let global = Global {
             state_dir: Some(dir.join("state")),
-            json: context.printer.is_json(),
+            json: context.printer.wants_json(),
             color: context.printer.colour_choice(),
             quiet: context.printer.is_quiet(),
         };
         let inner = Context::new(&global)?;
         inner.create_state_dir()?;
         let mut prepared = prepare::load(&config.display().to_string())?;
-        let access = prepared.access()?;
-        let sockets = socket_directory()?;
-        let findings = rollout::block_on(async {
-            let findings = prepare::observe(&mut prepared, &access, sockets.as_ref()).await;
-            access.close().await;
-            findings
-        })?;
-        crate::commands::preflight::judge(context, &findings)?;
+        preflight::see(&mut prepared)?;
         let plan = prepared.plan()?.plan;
         let records = dir.join("records").display().to_string();
-        rollout::start(&inner, plan, &Ways { node_base: Some(records), ..Ways::default() })
+        let ways = Ways { node_base: Some(records), ..Ways::default() };
+        Ok(rollout::start(&inner, plan, &ways)?.exit)
     }
 
     /// Ends the clients and the balancer, in this order.
@@ -138,7 +133,7 @@ fn remove_installations(dir: &Path) {
 }
 
 fn tell(context: &Context, dir: &Path, traffic: &TrafficReport) {
-    if context.printer.is_json() {
+    if context.printer.wants_json() {
         context.printer.json(traffic);
     } else {
         context.printer.line(&traffic.to_string());

@@ -9,7 +9,7 @@ mod hold;
 mod init;
 mod log;
 mod plan;
-mod preflight;
+pub(crate) mod preflight;
 mod procedures;
 mod report;
 mod request;

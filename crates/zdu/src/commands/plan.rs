@@ -5,7 +5,6 @@ use crate::commands::preflight;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::prepare;
-use crate::rollout::{block_on, socket_directory};
 use zdu_conductor::plan_file::{plan_digest, read_plan, write_plan};
 use zdu_model::verdict::exit;
 use zdu_plan::{diff, render_text};
@@ -18,14 +17,7 @@ pub(crate) fn run(args: &PlanArgs, context: &Context) -> Result<u8, Failure> {
     let PlanArgs { config, out, offline, diff: old } = args;
     let mut prepared = prepare::load(&config.config.display().to_string())?;
     if !*offline {
-        let access = prepared.access()?;
-        let sockets = socket_directory()?;
-        let findings = block_on(async {
-            let findings = prepare::observe(&mut prepared, &access, sockets.as_ref()).await;
-            access.close().await;
-            findings
-        })?;
-        preflight::judge(context, &findings)?;
+        preflight::see(&mut prepared)?;
     }
     let planned = prepared.plan()?;
     let digest = match out {
@@ -35,14 +27,14 @@ pub(crate) fn run(args: &PlanArgs, context: &Context) -> Result<u8, Failure> {
     if let Some(old) = old {
         let (old, _digest) = read_plan(old)?;
         let changes = diff(&old, &planned.plan);
-        if context.printer.is_json() {
+        if context.printer.wants_json() {
             context.printer.json(&changes);
         } else {
             changes.iter().for_each(|change| context.printer.line(change));
         }
         return Ok(exit::SUCCESS);
     }
-    if context.printer.is_json() {
+    if context.printer.wants_json() {
         context.printer.json(&serde_json::json!({
             "digest": digest, "report": planned.report, "plan": planned.plan,
         }));

@@ -3,7 +3,7 @@
 use crate::cli::PreflightArgs;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::prepare::{self, Finding};
+use crate::prepare::{self, Finding, Prepared};
 use crate::rollout::{block_on, socket_directory};
 use zdu_model::verdict::exit;
 
@@ -14,15 +14,9 @@ use zdu_model::verdict::exit;
 pub(crate) fn run(args: &PreflightArgs, context: &Context) -> Result<u8, Failure> {
     let config = args.config.config.display().to_string();
     let mut prepared = prepare::load(&config)?;
-    let access = prepared.access()?;
-    let sockets = socket_directory()?;
-    let findings = block_on(async {
-        let findings = prepare::observe(&mut prepared, &access, sockets.as_ref()).await;
-        access.close().await;
-        findings
-    })?;
+    let findings = look(&mut prepared)?;
     let planned = prepared.plan();
-    if context.printer.is_json() {
+    if context.printer.wants_json() {
         context.printer.json(&findings);
     } else {
         for finding in &findings {
@@ -31,7 +25,7 @@ pub(crate) fn run(args: &PreflightArgs, context: &Context) -> Result<u8, Failure
             context.printer.line(&format!("{mark:6} {}: {}{why}", finding.subject, finding.what));
         }
     }
-    judge(context, &findings)?;
+    judge(&findings)?;
     let planned = planned?;
     for warning in &planned.report.warnings {
         context.printer.warn(&warning.to_string());
@@ -39,11 +33,29 @@ pub(crate) fn run(args: &PreflightArgs, context: &Context) -> Result<u8, Failure
     Ok(exit::SUCCESS)
 }
 
+/// Connects everywhere, changes nothing, and fails when anything is not as it must be.
+///
+/// # Errors
+/// What was found, or why nothing could be asked.
+pub(crate) fn see(prepared: &mut Prepared) -> Result<(), Failure> {
+    judge(&look(prepared)?)
+}
+
+fn look(prepared: &mut Prepared) -> Result<Vec<Finding>, Failure> {
+    let access = prepared.access()?;
+    let sockets = socket_directory()?;
+    block_on(async {
+        let findings = prepare::observe(prepared, &access, sockets.as_ref()).await;
+        access.close().await;
+        findings
+    })
+}
+
 /// A failure when anything was found that is not as it must be.
 ///
 /// # Errors
 /// What was found.
-pub(crate) fn judge(_context: &Context, findings: &[Finding]) -> Result<(), Failure> {
+pub(crate) fn judge(findings: &[Finding]) -> Result<(), Failure> {
     let problems: Vec<_> = findings.iter().filter(|f| f.problem.is_some()).collect();
     if problems.is_empty() {
         return Ok(());

@@ -1,10 +1,11 @@
 //! What `hold`, `resume`, `abort`, `rollback` and `approve` share: the request goes to the
 //! controller that drives the rollout; where none does, this process becomes it.
 
-use crate::cli::RequestArgs;
+use crate::cli::{RequestArgs, RolloutArg};
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::rollout::{self, Ways, find};
+use crate::rollout::{self, Ways};
+use crate::rollouts::find;
 use zdu_conductor::plan_file::read_plan;
 use zdu_conductor::refused::{Clearing, RefusedReleases};
 use zdu_conductor::requests::Requests;
@@ -19,7 +20,7 @@ use zdu_model::verdict::exit;
 pub(crate) fn ask(args: &RequestArgs, context: &Context, request: Request) -> Result<u8, Failure> {
     let RequestArgs { rollout, reason, take_over } = args;
     let reason = reason.clone().unwrap_or_default();
-    send(context, rollout.id.as_deref(), request, &reason, take_over.clone())
+    send(context, rollout, request, &reason, take_over.clone())
 }
 
 /// Sends a request to the controller of a rollout, or becomes it.
@@ -28,12 +29,12 @@ pub(crate) fn ask(args: &RequestArgs, context: &Context, request: Request) -> Re
 /// When the rollout is not known, or zdu cannot do its own job.
 pub(crate) fn send(
     context: &Context,
-    id: Option<&str>,
+    rollout: &RolloutArg,
     request: Request,
     reason: &str,
     take_over: Option<String>,
 ) -> Result<u8, Failure> {
-    let id = find(context, id)?;
+    let id = find(context, rollout)?;
     let directory = context.state.rollout(&id);
     let (plan, _digest) = read_plan(&directory.plan())?;
     if take_over.is_none() && rollout::is_driven(context, &plan, &id)? {

@@ -27,7 +27,7 @@ pub(crate) fn run(args: &RunArgs, context: &Context) -> Result<u8, Failure> {
         keep_records: *keep_records,
     };
     let plan = match (plan, config) {
-        (Some(plan), config) => reviewed(context, plan, config.as_deref())?,
+        (Some(plan), config) => reviewed(plan, config.as_deref())?,
         (None, config) => {
             let config = config.as_deref().unwrap_or(Path::new("zdu.yaml"));
             fresh(context, config, clear_refused.as_deref())?
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &RunArgs, context: &Context) -> Result<u8, Failure> {
     if !*yes {
         confirm(context, &plan)?;
     }
-    rollout::start(context, plan, &ways)
+    Ok(rollout::start(context, plan, &ways)?.exit)
 }
 
 /// A plan made now, after a preflight that found everything well.
@@ -51,7 +51,7 @@ fn fresh(context: &Context, config: &Path, cleared: Option<&str>) -> Result<Plan
         Err(refused) if !needs_preflight(&prepared) => return Err(refused),
         Ok(_) | Err(_) => {}
     }
-    observe(context, &mut prepared)?;
+    preflight::see(&mut prepared)?;
     if cleared.is_none() {
         prepared.input.observed.refused_releases = known_bad(context, &prepared)?;
     }
@@ -60,17 +60,6 @@ fn fresh(context: &Context, config: &Path, cleared: Option<&str>) -> Result<Plan
 
 fn needs_preflight(prepared: &Prepared) -> bool {
     prepared.input.procedure.roles.values().any(|role| role.lookup.is_some())
-}
-
-fn observe(context: &Context, prepared: &mut Prepared) -> Result<(), Failure> {
-    let access = prepared.access()?;
-    let sockets = socket_directory()?;
-    let findings = rollout::block_on(async {
-        let findings = prepare::observe(prepared, &access, sockets.as_ref()).await;
-        access.close().await;
-        findings
-    })?;
-    preflight::judge(context, &findings)
 }
 
 fn known_bad(
@@ -104,27 +93,27 @@ fn refuse_known_bad(context: &Context, plan: &Plan, cleared: Option<&str>) -> Re
 }
 
 /// Exactly the plan that was reviewed, if it still fits.
-fn reviewed(context: &Context, path: &Path, config: Option<&Path>) -> Result<Plan, Failure> {
+fn reviewed(path: &Path, config: Option<&Path>) -> Result<Plan, Failure> {
     let (plan, _digest) = read_plan(path)?;
     let findings = lint(&plan);
     if let Some(finding) = findings.first() {
         let what = format!("use {}: {finding}", path.display());
         return Err(Failure::new(exit::DATA, what).hint("make the plan again: `zdu plan --out`"));
     }
-    let access = prepare::access(&plan.fleet, &plan.policy.secrets)?;
-    let sockets = socket_directory()?;
     match config {
         None => {
+            let access = prepare::access(&plan.fleet, &plan.policy.secrets)?;
+            let sockets = socket_directory()?;
             let findings = rollout::block_on(async {
                 let findings = prepare::observe_fleet(&plan.fleet, &access, sockets.as_ref()).await;
                 access.close().await;
                 Ok(findings)
             })?;
-            preflight::judge(context, &findings)?;
+            preflight::judge(&findings)?;
         }
         Some(config) => {
             let mut prepared = prepare::load(&config.display().to_string())?;
-            observe(context, &mut prepared)?;
+            preflight::see(&mut prepared)?;
             let changes = diff(&plan, &prepared.plan()?.plan);
             if !changes.is_empty() {
                 let what =
@@ -143,7 +132,7 @@ fn confirm(context: &Context, plan: &Plan) -> Result<(), Failure> {
         return Err(Failure::new(exit::USAGE, "begin: nobody can be asked here")
             .hint("`--yes` begins without asking"));
     }
-    context.printer.raw("begin? [y/N] ");
+    context.printer.draw("begin? [y/N] ");
     let _flushed = std::io::stderr().flush();
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer);

@@ -5,10 +5,10 @@ use crate::context::Context;
 use crate::failure::Failure;
 use zdu_model::verdict::exit;
 
-/// Answers the command.
-///
-/// # Errors
-/// Always, until it is built.
-pub(crate) fn run(_args: &SchemaArgs, _context: &Context) -> Result<u8, Failure> {
-    Err(Failure::new(exit::FATAL_ERROR, "run `zdu schema`: not here yet"))
+/// Prints the schema.
+pub(crate) fn run(args: &SchemaArgs, context: &Context) -> Result<u8, Failure> {
+    let SchemaArgs { procedure } = args;
+    let schema = if *procedure { zdu_config::procedure_schema() } else { zdu_config::schema() };
+    context.printer.json(&schema);
+    Ok(exit::SUCCESS)
 }

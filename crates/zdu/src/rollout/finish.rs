@@ -111,7 +111,7 @@ pub(super) fn tell(
             context.printer.say(&format!("{name} cannot be written: {error}"));
         }
     }
-    if context.printer.is_json() {
+    if context.printer.wants_json() {
         context.printer.line(&json);
     } else {
         context.printer.data(&summary_table(view));

@@ -1,12 +1,9 @@
 //! Running a rollout: a new one from a plan, or one that exists, to its end or its hold.
 
-mod find;
 mod finish;
 mod logs;
 mod screen;
 mod settings;
-
-pub use find::{by_age, find};
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -55,18 +52,28 @@ pub struct Ways {
     pub keep_records: bool,
 }
 
+/// How a rollout ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Which.
+    pub rollout: RolloutId,
+    /// The exit code its verdict has.
+    pub exit: u8,
+}
+
 /// Runs a plan as a new rollout.
 ///
 /// # Errors
-/// When zdu cannot do its own job; how the rollout ended is the exit code.
-pub fn start(context: &Context, plan: Plan, ways: &Ways) -> Result<u8, Failure> {
+/// When zdu cannot do its own job; how the rollout ended is data.
+pub fn start(context: &Context, plan: Plan, ways: &Ways) -> Result<Ended, Failure> {
     let id = new_id(context)?;
     let directory = context.state.rollout(&id);
     make_directory(directory.path())?;
     write_plan(&directory.plan(), &plan)?;
     Settings { node_base: ways.node_base.clone() }.write(&directory)?;
-    let session = Session { context, id, directory, ways: ways.clone() };
-    block_on(session.run(Arc::new(plan), Opening::New))
+    let session = Session { context, id: id.clone(), directory, ways: ways.clone() };
+    let exit = block_on(session.run(Arc::new(plan), Opening::New))?;
+    Ok(Ended { rollout: id, exit })
 }
 
 /// Goes on with a rollout that exists, with a request to begin with.
@@ -143,7 +150,7 @@ impl Session<'_> {
         let opened = self.open(&plan, &clock, &opening)?;
         let Opened { conductor, history, repaired, turn } = opened;
         let mut screen =
-            Screen::new(plan.clone(), logs.clone(), self.context.printer, self.context.offset());
+            Screen::new(plan.clone(), logs.clone(), self.context.printer, crate::context::offset());
         screen.replay(&history);
         if let Some(repaired) = &repaired {
             let text = format!(
@@ -323,7 +330,7 @@ impl AsRef<Path> for ShortDir {
 
 fn make_directory(path: &Path) -> Result<(), Failure> {
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|error| Failure::fatal(&format!("make the directory {}", path.display()), &error))
+    made.map_err(|error| Failure::fatal(format!("make the directory {}", path.display()), &error))
 }
 
 fn random_word() -> Result<String, Failure> {
@@ -335,7 +342,7 @@ fn random_word() -> Result<String, Failure> {
 
 /// The day and a word, so that ids sort by age and are short to type.
 fn new_id(context: &Context) -> Result<RolloutId, Failure> {
-    let day = zdu_view::moment::moment(context.now(), context.offset());
+    let day = zdu_view::moment::moment(context.now(), crate::context::offset());
     let day = day.get(..10).unwrap_or("rollout").to_owned();
     let word = random_word()?;
     let id = format!("{day}-{}", word.get(..4).unwrap_or(&word));

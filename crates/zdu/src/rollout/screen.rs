@@ -59,7 +59,7 @@ impl Screen {
 
     fn erase(&mut self) {
         if self.drawn > 0 {
-            self.printer.raw(&format!("\x1b[{}A\x1b[J", self.drawn));
+            self.printer.draw(&format!("\x1b[{}A\x1b[J", self.drawn));
             self.drawn = 0;
         }
     }
@@ -70,7 +70,7 @@ impl Screen {
             self.erase();
             self.drawn = lines.len();
             let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-            self.printer.raw(&text);
+            self.printer.draw(&text);
         }
     }
 }

@@ -66,7 +66,7 @@ impl DemoFleet {
         let anm = self.nodes[0].address.to_string();
         for node in &self.nodes {
             let old = node.old_dir.join("apigateway");
-            let old = old.parent().unwrap().to_str().unwrap();
+            let old = old.to_str().unwrap();
             let words =
                 ["export", "--old_install_dir", old, "--anm_host", &anm, "--username", USERNAME];
             assert_eq!(run(&node.new_dir, SYSUPGRADE, &words, &self.secret(0)), 0);
