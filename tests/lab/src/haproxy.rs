@@ -253,6 +253,12 @@ impl Lab {
 }
 
 impl<'lab> Haproxy<'lab> {
+    /// The HAProxy that [`Lab::haproxy`] started on a host before.
+    #[must_use]
+    pub fn on(host: &'lab Host, config: &HaproxyConfig) -> Self {
+        Self { host, state_file: config.server_state_file }
+    }
+
     /// The host it runs on.
     #[must_use]
     pub fn host(&self) -> &'lab Host {

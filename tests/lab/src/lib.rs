@@ -10,7 +10,18 @@
 //! [`Lab::command`] or [`Lab::in_control`].
 //!
 //! Start reading at [`Lab`], then [`Host`], [`haproxy`], [`load`]. `tests/lab_itself.rs` shows
-//! each of them at work.
+//! each of them at work. [`rig`] puts three gateways and the real `zdu` into a lab.
+
+/// Ends a test loudly, with success, on a machine that cannot have a lab.
+#[macro_export]
+macro_rules! need_lab {
+    () => {
+        if let Err(reason) = $crate::available() {
+            $crate::rig::tell(format_args!("SKIPPED, THE LAB IS NOT AVAILABLE: {reason}"));
+            return;
+        }
+    };
+}
 
 pub mod app;
 mod error;
@@ -20,6 +31,7 @@ mod lab;
 pub mod load;
 mod net;
 mod process;
+pub mod rig;
 mod sweep;
 
 pub use error::LabError;
