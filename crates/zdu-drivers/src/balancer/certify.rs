@@ -412,8 +412,9 @@ pub fn proceed_and_count(missed: NotDrained) -> AfterDeadline {
     AfterDeadline::Proceeded { sessions: all_sessions, queued: all_queued, sockets, left }
 }
 
-/// Policy `kill sessions`: cuts on every instance, counts, and certifies again under `rule` (give it
-/// a short deadline). A request in an old worker cannot be cut this way; the sockets still show it.
+/// Policy `kill sessions`: cuts on every instance, counts, and certifies again under `rule` (give
+/// it a short deadline). A request in an old worker cannot be cut this way; the sockets still show
+/// it.
 pub async fn kill_sessions(
     evidence: Evidence<'_>,
     rule: CertifyRule,

@@ -14,7 +14,7 @@
 //! | `sessions` | running requests or connections; absent where it cannot be known |
 //! | `queued` | requests waiting for the member; absent is not known |
 //! | `idle` | pooled idle connections to the member; absent is not known |
-//! | `pid`, `started` | process id and start, seconds since 1970, of the balancer; both or neither |
+//! | `pid`, `started` | process id and start, seconds since 1970, of the balancer; both or none |
 //!
 //! ```text
 //! state=draining sessions=3
@@ -83,8 +83,8 @@ pub struct Ran {
     pub stderr: Vec<u8>,
 }
 
-/// Runs an argument vector somewhere: on this machine, over SSH. The error is a sentence for people;
-/// the deadline is the runner's to keep.
+/// Runs an argument vector somewhere: on this machine, over SSH. The error is a sentence for
+/// people; the deadline is the runner's to keep.
 pub trait Runner: Send + Sync {
     /// Runs `argv` without a shell.
     fn run<'a>(

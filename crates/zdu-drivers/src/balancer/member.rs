@@ -13,7 +13,8 @@ pub trait BalancerInstance: Send + Sync {
     /// The instance's name in the fleet, for reports.
     fn name(&self) -> &str;
 
-    /// Reads members, all from one process. An outer error is the instance's, an inner the member's.
+    /// Reads members, all from one process. An outer error is the instance's, an inner the
+    /// member's.
     fn observe<'a>(
         &'a self,
         members: &'a [MemberName],
@@ -190,8 +191,8 @@ pub async fn hold_all(instances: &Instances, befores: &[Before]) -> Vec<PerMembe
     join_all(holds.collect()).await
 }
 
-/// [`look_all`], then [`hold_all`] for what could be looked at. Where any instance fails, the caller
-/// decides whether to go back with the `Before`s of the others ([`undrain_all`]).
+/// [`look_all`], then [`hold_all`] for what could be looked at. Where any instance fails, the
+/// caller decides whether to go back with the `Before`s of the others ([`undrain_all`]).
 pub async fn drain_all(instances: &Instances, members: &[MemberName]) -> Vec<PerMember<Before>> {
     let drains = instances.iter().flat_map(|instance| {
         members.iter().map(move |member| -> BoxFuture<'_, PerMember<Before>> {

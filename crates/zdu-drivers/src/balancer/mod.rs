@@ -1,7 +1,7 @@
 //! Balancers: taking a member out of traffic, proving that it carries none, bringing it back.
 //!
-//! Start reading at [`member`]: it holds the trait that every driver answers and the operations over
-//! all instances of a balancer. [`certify`] is the drain certificate, [`serve`] the way back,
+//! Start reading at [`member`]: it holds the trait that every driver answers and the operations
+//! over all instances of a balancer. [`certify`] is the drain certificate, [`serve`] the way back,
 //! [`keeper`] holds a drain against reloads. [`haproxy`] and [`hook`] are drivers.
 //!
 //! # The rules, and why
@@ -45,9 +45,9 @@
 //! * A node's other doors: a backend that is not among the members given still pools connections to
 //!   the node and checks it (seen in the tests here). Such connections are unexplained, so give
 //!   *all* members of a node to one certification.
-//! * A command written to a balancer that hangs may be executed after its deadline, when the process
-//!   wakes up. Every change is followed by a reading, and [`serve::wait_serving`] names a member
-//!   that is drained again.
+//! * A command written to a balancer that hangs may be executed after its deadline, when the
+//!   process wakes up. Every change is followed by a reading, and [`serve::wait_serving`] names a
+//!   member that is drained again.
 //! * HAProxy does not say when a check last ran. With a check interval longer than the node's
 //!   restart, `UP L7OK` can be older than the restart: readiness is proved on the node first.
 //! * Persistence (cookies, stick tables) sends known clients to a drained server, so the drain may

@@ -203,7 +203,8 @@ impl Channel {
         let mut channel = Self { child, stdin, stdout, stderr, busy: false, defined };
         let mark = Mark::new().map_err(spawn)?;
         let hello = format!(
-            "{BOOTSTRAP}printf '\\n%s%s 0\\n' {a} {b}; printf '\\n%s%s 0\\n' {a} {b} >&2; zdu_serve; exit\n",
+            "{BOOTSTRAP}printf '\\n%s%s 0\\n' {a} {b}; printf '\\n%s%s 0\\n' {a} {b} >&2; \
+             zdu_serve; exit\n",
             a = mark.first,
             b = mark.second,
         );

@@ -195,13 +195,14 @@ pub(super) fn command_text(spec: &Spec) -> Result<String, SpecError> {
         return Err(SpecError::User { name: user.clone() });
     }
     let (name, inner) = (quote(user), quote(&body));
+    let fresh = "--init-groups --reset-env";
     // setpriv keeps the process (no session of its own, no monitor): the number recorded above is
     // the command's. `su` and `sudo` stay as its parent and hand its end on.
     Ok(format!(
         r#"if [ "$(id -u)" != 0 ]; then
     exec sudo -n -u {name} -- /bin/sh -c {inner}
 elif setpriv --version >/dev/null 2>&1; then
-    exec setpriv --reuid={name} --regid="$(id -g {name})" --init-groups --reset-env -- /bin/sh -c {inner}
+    exec setpriv --reuid={name} --regid="$(id -g {name})" {fresh} -- /bin/sh -c {inner}
 else
     exec su -s /bin/sh {name} -c {inner}
 fi

@@ -2,9 +2,9 @@
 //!
 //! On the node a base directory (`$HOME/.zdu` unless given; 0700) holds `epoch/FLEET`,
 //! `r/ROLLOUT/STEP.ATTEMPT/` (the records) and `lib/` (the waiter's script by its digest). A record
-//! is a directory, made by `mkdir` under a lock: who makes it starts the step, anyone else finds it.
-//! It holds `cmd` (what was run), `pid`, `waiter`, `out`, `err` and at the end `exit`; the step's
-//! input is in none of them.
+//! is a directory, made by `mkdir` under a lock: who makes it starts the step, anyone else finds
+//! it. It holds `cmd` (what was run), `pid`, `waiter`, `out`, `err` and at the end `exit`; the
+//! step's input is in none of them.
 //!
 //! The step is a session of its own below a small waiting shell that is a session of its own, so
 //! neither a lost connection nor a killed controller reaches it. What may end it from outside is a
@@ -375,7 +375,8 @@ impl Supervisor {
         let digest = Sha256::digest(WAITER.as_bytes());
         let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(format!(
-            "zdu_base={base}\nzdu_word={}\nzdu_lib={digest}.sh\nzdu_waiter={}\nzdu_prologue={}\n{FUNCTIONS}",
+            "zdu_base={base}\nzdu_word={}\nzdu_lib={digest}.sh\nzdu_waiter={}\n\
+             zdu_prologue={}\n{FUNCTIONS}",
             new_mark()?,
             quote(WAITER),
             quote(PROLOGUE),

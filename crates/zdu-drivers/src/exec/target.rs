@@ -223,7 +223,8 @@ mod tests {
             ("Connection timed out during banner exchange", "connection timed out"),
             ("u@h: Permission denied (publickey).", "permission denied"),
             (
-                "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.",
+                "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\n\
+                 Host key verification failed.",
                 "host key changed",
             ),
             (

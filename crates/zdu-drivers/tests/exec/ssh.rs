@@ -77,7 +77,8 @@ async fn a_step_outlives_its_connection_and_its_output_is_whole() {
     let gate = directory.path().join("gate");
     // Goes on only after the connection was cut: the test makes the gate.
     let script = format!(
-        "echo x >>{}; echo one; while [ ! -e {} ]; do sleep 0.02; done; echo two; echo err >&2; exit 9",
+        "echo x >>{}; echo one; \
+         while [ ! -e {} ]; do sleep 0.02; done; echo two; echo err >&2; exit 9",
         count.display(),
         gate.display(),
     );

@@ -232,8 +232,8 @@ impl Balancer {
         }
     }
 
-    /// Reloads: a new worker takes over, the old one finishes its requests. Returns when the new one
-    /// answers. Asks again after some seconds, because a signal can be lost while the master is
+    /// Reloads: a new worker takes over, the old one finishes its requests. Returns when the new
+    /// one answers. Asks again after some seconds, because a signal can be lost while the master is
     /// still starting.
     pub(crate) async fn reload(&self) {
         let instance = self.instance();
