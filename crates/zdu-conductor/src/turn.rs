@@ -79,7 +79,8 @@ pub struct Wake<R> {
 /// let early = Released { effect, through: Seq(1), epoch: Epoch(1) };
 /// ```
 #[derive(Debug, PartialEq, Eq)]
-#[must_use = "an effect that is dropped is never carried out, though its step is journaled as begun"]
+#[must_use = "an effect that is dropped is never carried out, though its step is journaled as \
+              begun"]
 pub struct Released {
     effect: Effect,
     through: Seq,

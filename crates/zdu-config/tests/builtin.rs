@@ -164,7 +164,8 @@ fn the_scaffold_loads() {
 const TOPOLOGY: &str = r#"{"result":{"id":"x","version":2,"productVersion":"7.5.3",
  "hosts":[{"id":"host-1","name":"gw a"},{"id":"host-2","name":"b.example"}],
  "groups":[{"id":"group-1","name":"Node Manager Group","services":[
-   {"id":"nodemanager-1","name":"NM","type":"nodemanager","hostID":"host-1","tags":{"internal_admin_nm":"true"}},
+   {"id":"nodemanager-1","name":"NM","type":"nodemanager","hostID":"host-1",
+    "tags":{"internal_admin_nm":"true"}},
    {"id":"nodemanager-2","name":"NM2","type":"nodemanager","hostID":"host-2","tags":{}}]},
   {"id":"group-2","name":"Quick: \"Start\"","services":[
    {"id":"instance-1","name":"One","type":"gateway","hostID":"host-1"},

@@ -133,7 +133,10 @@ zdu.yaml:6:22: `web.min_available` must be a whole number";
     a_single_value_where_a_list_belongs: with("[ edge/web/a ]", "edge/web/a") => "\
 zdu.yaml:8:42: `a.members` must be a list, not a single value\n\
 hint: put it in brackets: `[ ... ]`";
-    a_node_in_two_groups: with("procedure:", "    api: { min_available: 0, nodes: { a: {} } }\nprocedure:") => "\
+    a_node_in_two_groups: with(
+        "procedure:",
+        "    api: { min_available: 0, nodes: { a: {} } }\nprocedure:"
+    ) => "\
 zdu.yaml:10:39: the node `a` is declared twice\n\
 hint: the first is at zdu.yaml:8:9; a node stands in exactly one group";
     a_key_given_twice: with("release:", "procedure: x\nrelease:") => "\
@@ -169,19 +172,31 @@ hint: it already belongs to `a`, at zdu.yaml:8:44";
     a_budget_that_can_never_be_met: with("min_available: 1", "min_available: 3") => "\
 zdu.yaml:6:22: min_available is 3 and the group has 2 nodes\n\
 hint: a budget that can never be met; how many must serve while one is out?";
-    a_budget_that_lets_no_node_leave_is_a_warning: with("min_available: 1", "min_available: 2") => "\
+    a_budget_that_lets_no_node_leave_is_a_warning: with(
+        "min_available: 1",
+        "min_available: 2"
+    ) => "\
 zdu.yaml:6:22: warning: min_available is 2 of 2: no node may ever leave\n\
 hint: a rolling stage needs one to spare: at most 1";
     a_role_the_procedure_does_not_know: with("address: 10.0.0.1", "roles: [amn]") => "\
 zdu.yaml:8:22: the procedure `simple` knows no role `amn`\n\
 hint: did you mean `anm`?";
-    a_rule_with_an_unknown_phase: with("vars:", "policy: { on_failure: [ { phase: APLY, do: hold } ] }\nvars:") => "\
+    a_rule_with_an_unknown_phase: with(
+        "vars:",
+        "policy: { on_failure: [ { phase: APLY, do: hold } ] }\nvars:"
+    ) => "\
 zdu.yaml:12:34: there is no phase `APLY`\n\
 hint: did you mean `APPLY`?";
-    a_rule_with_an_unknown_action: with("vars:", "policy: { on_failure: [ { do: rollback } ] }\nvars:") => "\
+    a_rule_with_an_unknown_action: with(
+        "vars:",
+        "policy: { on_failure: [ { do: rollback } ] }\nvars:"
+    ) => "\
 zdu.yaml:12:31: `on_failure.do` cannot be `rollback`\n\
 hint: one of: retry, rollback_node, rollback_wave, rollback_rollout, hold, go_on, stop";
-    bad_spans_and_sizes_are_all_reported: with("vars:", "policy: { soak: 30, drain_deadline: soon, wave: [0, \"200%\"] }\nvars:") => "\
+    bad_spans_and_sizes_are_all_reported: with(
+        "vars:",
+        "policy: { soak: 30, drain_deadline: soon, wave: [0, \"200%\"] }\nvars:"
+    ) => "\
 zdu.yaml:12:17: `30` is not a span of time\n\
 hint: a unit is missing: `30s`, `30ms` or `30m`?\n\
 zdu.yaml:12:37: `soon` is not a span of time\n\

@@ -73,8 +73,13 @@ fn yamlish() -> impl Strategy<Value = String> {
     prop::collection::vec(words, 0..60).prop_map(|words| words.concat())
 }
 
+/// So many cases, and no file of failures beside the sources.
+fn rounds(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(rounds(300))]
 
     #[test]
     fn loading_any_bytes_ends(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
@@ -89,10 +94,14 @@ proptest! {
 
 proptest! {
     // Fewer: each case reads the whole reference procedure.
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(rounds(60))]
 
     #[test]
-    fn loading_the_reference_with_a_part_replaced_ends(at in 0usize..2000, len in 0usize..40, text in yamlish()) {
+    fn loading_the_reference_with_a_part_replaced_ends(
+        at in 0usize..2000,
+        len in 0usize..40,
+        text in yamlish(),
+    ) {
         let mut bytes = reference_config().as_bytes().to_vec();
         let at = at.min(bytes.len());
         let end = (at + len).min(bytes.len());

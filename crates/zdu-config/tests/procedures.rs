@@ -81,27 +81,46 @@ hint: did you mean `anm`?";
     an_unknown_role: with("first: [anm]", "first: [amn]") => "\
 p.yaml:13:13: there is no role `amn`\n\
 hint: did you mean `anm`?";
-    a_bad_regular_expression: with("rollback: redo", "rollback: redo\n        outcome: [ { output: '(a', as: failed } ]") => "\
+    a_bad_regular_expression: with(
+        "rollback: redo",
+        "rollback: redo\n        outcome: [ { output: '(a', as: failed } ]"
+    ) => "\
 p.yaml:19:30: this is not a regular expression: unclosed group";
-    a_rule_without_a_condition: with("rollback: redo", "rollback: redo\n        outcome: [ { as: failed } ]") => "\
+    a_rule_without_a_condition: with(
+        "rollback: redo",
+        "rollback: redo\n        outcome: [ { as: failed } ]"
+    ) => "\
 p.yaml:19:26: this rule has no condition and never fits\n\
 hint: give `exit`, `status`, `output` or `json`";
-    a_disruptive_step_outside_a_rolling_stage: with("over: rolling\n    drain_phase: APPLY\n    return_phase: APPLY\n    first: [anm]\n    steps:\n      - id: restart", "over: nodes\n    steps:\n      - id: restart\n        disruptive: true") => "\
+    a_disruptive_step_outside_a_rolling_stage: with(
+        "over: rolling\n    drain_phase: APPLY\n    return_phase: APPLY\n    \
+         first: [anm]\n    steps:\n      - id: restart",
+        "over: nodes\n    steps:\n      - id: restart\n        disruptive: true"
+    ) => "\
 p.yaml:13:21: the step `restart` disturbs traffic outside a rolling stage\n\
 hint: only a rolling stage drains nodes: set `over: rolling` for its stage";
-    a_rollback_without_an_undo: with("        undo: [ { id: back, run: { argv: [back] } } ]\n", "") => "\
+    a_rollback_without_an_undo: with(
+        "        undo: [ { id: back, run: { argv: [back] } } ]\n",
+        ""
+    ) => "\
 p.yaml:18:19: a rollback is promised and there is no `undo`\n\
 hint: give `undo` steps, or say `rollback: none`";
     a_secret_in_an_argument: with("vars.dir", "secret(\"pw\")") => "\
 p.yaml:17:32: the secret `pw` is used in an argument\n\
 hint: secrets are allowed in `stdin`, HTTP headers, bodies and `basic` only";
-    a_secret_in_the_environment: with("stdin: ", "env: { P: '{{ secret(\"pw\") }}' }, stdin: ") => "\
+    a_secret_in_the_environment: with(
+        "stdin: ",
+        "env: { P: '{{ secret(\"pw\") }}' }, stdin: "
+    ) => "\
 p.yaml:17:61: the secret `pw` is used in the environment\n\
 hint: secrets are allowed in `stdin`, HTTP headers, bodies and `basic` only";
     a_secret_in_a_directory: with("stdin: ", "cwd: ") => "\
 p.yaml:17:56: the secret `pw` is used in a directory\n\
 hint: secrets are allowed in `stdin`, HTTP headers, bodies and `basic` only";
-    a_secret_in_a_url: with("run: { argv: [back] }", "http: { url: 'http://x/{{ secret(\"pw\") }}' }") => "\
+    a_secret_in_a_url: with(
+        "run: { argv: [back] }",
+        "http: { url: 'http://x/{{ secret(\"pw\") }}' }"
+    ) => "\
 p.yaml:19:42: the secret `pw` is used in a URL\n\
 hint: secrets are allowed in `stdin`, HTTP headers, bodies and `basic` only";
     a_secret_in_a_default: with("default: /opt", "default: '{{ secret(\"pw\") }}'") => "\
@@ -110,7 +129,10 @@ hint: secrets are allowed in `stdin`, HTTP headers, bodies and `basic` only";
     a_filtered_secret: with("secret(\"pw\") }}", "secret(\"pw\") | upper }}") => "\
 p.yaml:17:58: `secret(...)` must stand alone in its braces\n\
 hint: write `{{ secret('name') }}`, without filters: its value is not known yet";
-    a_secret_function_under_another_name: with("{{ secret(\"pw\") }}", "{% set s = secret %}{{ s(\"pw\") | trim }}") => "\
+    a_secret_function_under_another_name: with(
+        "{{ secret(\"pw\") }}",
+        "{% set s = secret %}{{ s(\"pw\") | trim }}"
+    ) => "\
 p.yaml:17:58: `secret(...)` must stand alone in its braces\n\
 hint: write `{{ secret('name') }}`, without filters: its value is not known yet";
     an_undeclared_secret: with("secret(\"pw\") }}", "secret(\"pww\") }}") => "\
@@ -119,10 +141,16 @@ hint: did you mean `pw`?";
     a_step_with_two_actions: with("run: { argv: [back] }", "run: { argv: [back] }, shell: x") => "\
 p.yaml:19:23: the step `back` has more than one action\n\
 hint: exactly one of: run, shell, http, upload, backup, wait, manual";
-    a_condition_in_braces: with("rollback: redo", "rollback: redo\n        when: '{{ vars.dir }}'") => "\
+    a_condition_in_braces: with(
+        "rollback: redo",
+        "rollback: redo\n        when: '{{ vars.dir }}'"
+    ) => "\
 p.yaml:19:15: braces in a condition\n\
 hint: a condition is an expression: leave out the braces";
-    a_pointer_with_dots: with("run: { argv: [back] }", "wait: { tcp: 'x:1', want: { json: [ { pointer: result.id, value: 1 } ] } }") => "\
+    a_pointer_with_dots: with(
+        "run: { argv: [back] }",
+        "wait: { tcp: 'x:1', want: { json: [ { pointer: result.id, value: 1 } ] } }"
+    ) => "\
 p.yaml:19:76: `result.id` is not a JSON pointer\n\
 hint: write `/result/id`";
 }

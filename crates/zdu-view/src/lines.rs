@@ -257,8 +257,8 @@ mod tests {
         story.tell(Event::HoldStarted { cause: HoldCause::Rule(upgrade) });
         let why = "a failure rule holds because of sysupgrade_upgrade on node-a";
         let expected = [
-            "2026-01-31T09:00:00Z -          -          rollout r1 of axway-apigateway 7.5.3 -> 7.7 \
-             on fleet prod started by ada, plan abababababab"
+            "2026-01-31T09:00:00Z -          -          rollout r1 of axway-apigateway 7.5.3 -> \
+             7.7 on fleet prod started by ada, plan abababababab"
                 .to_owned(),
             "2026-01-31T09:00:01Z -          -          controller ada@ops:100 drives with epoch 1"
                 .into(),

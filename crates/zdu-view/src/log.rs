@@ -184,9 +184,11 @@ localhost:9160 has been specified.\n";
 ------------- ZDU_EXEC_CMD -------------
 command [
     cd /opt/Axway-7.5.3/apigateway/upgrade/bin
-    /opt/Axway-7.5.3/apigateway/upgrade/bin/sysupgrade upgrade --cass_host localhost --cass_port 9160
+    /opt/Axway-7.5.3/apigateway/upgrade/bin/sysupgrade upgrade --cass_host localhost \
+--cass_port 9160
 ]
-ERROR: This is a multi-node upgrade and a localhost Cassandra server: localhost:9160 has been specified.
+ERROR: This is a multi-node upgrade and a localhost Cassandra server: \
+localhost:9160 has been specified.
 
 ------------- ZDU_EXEC_CMD -------------
 ########## SYSUPGRADE_UPGRADE ##########

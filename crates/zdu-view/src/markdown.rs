@@ -94,7 +94,8 @@ fn certified(certificate: &CertificateReport) -> String {
     let lost = certificate.lost.as_ref();
     let lost = lost.map_or_else(String::new, |at| format!("; cancelled by a drift at {at}"));
     format!(
-        "{} drain certificate after {}: {} quiet samples, {sockets}, {} sessions cut, {} left{lost}",
+        "{} drain certificate after {}: {} quiet samples, {sockets}, {} sessions cut, \
+         {} left{lost}",
         certificate.at,
         Millis(certificate.took_ms),
         certificate.quiet_samples,

@@ -219,8 +219,8 @@ mod tests {
         let head: Vec<&str> = text.lines().take(7).collect();
         let why = "a failure rule holds because of sysupgrade_export on node-a";
         let waits = format!(
-            "waits on: a person: {why} [node-a, for 1m6s, until 2026-02-01T09:00:04Z (23h58m left)]; \
-             zdu resume r1"
+            "waits on: a person: {why} [node-a, for 1m6s, until 2026-02-01T09:00:04Z (23h58m \
+             left)]; zdu resume r1"
         );
         let next = format!("next:     zdu resume r1  # {why}");
         let expected = [

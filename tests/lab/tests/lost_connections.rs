@@ -96,7 +96,8 @@ stages:
         assert_eq!(rig.lab().host(name).read("/root/ran").expect("it ran"), "once\n");
         let log = node_log(&case, name);
         for number in 1..=4000 {
-            for line in [format!("line {number} of the output\n"), format!("complaint {number}\n")] {
+            for line in [format!("line {number} of the output\n"), format!("complaint {number}\n")]
+            {
                 assert_eq!(log.matches(line.as_str()).count(), 1, "{line:?} in the log of {name}");
             }
         }

@@ -1,6 +1,8 @@
 //! Rust source with comments and the contents of literals blanked out, lines kept: what is left
 //! can be searched for code without finding text about code.
 
+use std::collections::BTreeSet;
+
 /// Blanks comments, strings and characters; every line keeps its number.
 pub(crate) fn blank(source: &str) -> String {
     let chars: Vec<char> = source.chars().collect();
@@ -18,6 +20,26 @@ pub(crate) fn blank(source: &str) -> String {
         }
     }
     out
+}
+
+/// The lines, from 1, that begin inside a string literal.
+pub(crate) fn lines_in_strings(source: &str) -> BTreeSet<usize> {
+    let chars: Vec<char> = source.chars().collect();
+    let mut inside = BTreeSet::new();
+    let (mut at, mut line) = (0, 1);
+    while at < chars.len() {
+        let end = literal_end(&chars, at).max(at + 1);
+        // Of what `literal_end` passes over, only a comment begins with a slash.
+        let is_string = chars[at] != '/' && end > at + 1;
+        for _ in chars[at..end].iter().filter(|c| **c == '\n') {
+            line += 1;
+            if is_string {
+                inside.insert(line);
+            }
+        }
+        at = end;
+    }
+    inside
 }
 
 /// Where the comment or literal that begins at `at` ends; `at` itself when none begins there.
@@ -114,6 +136,12 @@ mod tests {
         assert_eq!(words(r###"a r#"b " c"# d br"\" e"###), ["a", "d", "b", "e"]);
         assert_eq!(words("a '{' '\\'' '\\u{7d}' b"), ["a", "b"]);
         assert_eq!(words("<'a> r#fn for'"), ["<'a>", "r#fn", "for'"]);
+    }
+
+    #[test]
+    fn lines_in_strings_are_those_that_begin_in_one() {
+        let source = "a\n\"b\nc\"\n/* \"\nd */ e\nr#\"f\n\"g\n\"#; '\"'\nh // \"\ni";
+        assert_eq!(lines_in_strings(source).into_iter().collect::<Vec<_>>(), [3, 7, 8]);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Rules about any text: width, notes to oneself, and what belongs to one machine only.
 
+use std::collections::BTreeSet;
+
 use super::Finding;
+use super::blank::{blank, lines_in_strings};
 use super::tree::TextFile;
 
 const WIDTH_MAX: usize = 100;
@@ -23,10 +26,11 @@ pub(crate) fn check(file: &TextFile) -> Vec<Finding> {
     let is_code = file.has_extension("rs") || file.has_extension("sh") || file.path == ".ci/run";
     // The lock file is written by cargo; `manifest::sources` looks at it.
     let is_lock = file.path == "Cargo.lock";
+    let rows = golden_rows(file);
     for (number, line) in file.lines() {
         let mut found = |text: String| findings.push(Finding::new(&file.path, number, text));
         let width = line.chars().count();
-        if is_code && width > WIDTH_MAX {
+        if is_code && width > WIDTH_MAX && !rows.contains(&number) {
             found(format!("{width} columns, at most {WIDTH_MAX}: break the line"));
         }
         for note in NOTES_TO_ONESELF {
@@ -44,6 +48,49 @@ pub(crate) fn check(file: &TextFile) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Lines of tests that are wholly a row or a rule of a table in a string literal. A table that a
+/// test expects is checked by looking at its columns, which a broken line would hide.
+fn golden_rows(file: &TextFile) -> BTreeSet<usize> {
+    if !file.has_extension("rs") || !file.lines().any(|(_, line)| is_wide_row(line)) {
+        return BTreeSet::new();
+    }
+    let (in_tests, in_strings) = (test_lines(file), lines_in_strings(&file.text));
+    file.lines()
+        .filter(|(number, line)| {
+            is_wide_row(line) && in_tests.contains(number) && in_strings.contains(number)
+        })
+        .map(|(number, _)| number)
+        .collect()
+}
+
+/// `| a | b |` or `+---+---+`, too wide for a line of code.
+fn is_wide_row(line: &str) -> bool {
+    let row = line.trim();
+    let ends_with = |c: char| row.starts_with(c) && row.ends_with(c);
+    let is_rule = ends_with('+') && row.chars().all(|c| matches!(c, '+' | '-'));
+    line.chars().count() > WIDTH_MAX && (ends_with('|') || is_rule)
+}
+
+/// All lines of a file of tests; of another file those of its test module, which rustfmt closes
+/// with a brace at the beginning of a line.
+fn test_lines(file: &TextFile) -> BTreeSet<usize> {
+    let code = blank(&file.text);
+    if file.path.split('/').any(|part| matches!(part, "tests" | "tests.rs")) {
+        return (1..=code.lines().count()).collect();
+    }
+    let (mut inside, mut marked) = (false, false);
+    let mut lines = BTreeSet::new();
+    for (index, line) in code.lines().enumerate() {
+        inside |= marked && line.contains("mod ") && line.trim_end().ends_with('{');
+        marked = line.trim_end() == "#[cfg(test)]";
+        if inside {
+            lines.insert(index + 1);
+        }
+        inside &= !line.starts_with('}');
+    }
+    lines
 }
 
 fn is_word(c: char) -> bool {
@@ -98,6 +145,23 @@ mod tests {
         let found = texts("a.rs", &format!("\n{}", "ä".repeat(101)));
         assert_eq!(found, ["a.rs:2: 101 columns, at most 100: break the line"]);
         assert_eq!(texts("a.md", &"a".repeat(200)), Vec::<String>::new(), "tables are wide");
+    }
+
+    #[test]
+    fn a_row_of_a_table_that_a_test_expects_may_be_wide() {
+        let (row, rule) = (format!("| {} |", "a".repeat(100)), format!("+{}+", "-".repeat(100)));
+        let literal = format!("const T: &str = \"\\\n    {rule}\n    {row}\n    {rule}\n\";\n");
+        let in_module = format!("#[cfg(test)]\nmod tests {{\n{literal}}}\n");
+        let found = |path: &str, text: &str| texts(path, text).len();
+        assert_eq!(found("tests/a.rs", &literal), 0);
+        assert_eq!(found("crates/a/src/a/tests.rs", &literal), 0);
+        assert_eq!(found("crates/a/src/a.rs", &in_module), 0);
+        assert_eq!(found("crates/a/src/a.rs", &literal), 3, "no test");
+        assert_eq!(found("crates/a/src/a.rs", &format!("{in_module}{literal}")), 3, "behind tests");
+        assert_eq!(found("tests/a.sh", &literal), 3, "no Rust");
+        assert_eq!(found("tests/a.rs", &format!("/*\n{row}\n{rule}\n*/")), 2, "no string");
+        let sentence = literal.replace("| a", "a").replace("+-", "-");
+        assert_eq!(found("tests/a.rs", &sentence), 3, "no row");
     }
 
     #[test]

@@ -5,9 +5,9 @@
 //! demo runs the driver of a real fleet with nothing installed.
 //!
 //! What it never does: it keeps no connection to a server beyond its request (as `http-reuse never`
-//! with `option http-server-close`: no idle pool), and it sends no request twice. Only when a server
-//! refuses the connection, so that nothing was sent, the request goes to another one, as with
-//! `option redispatch`. A drain never closes a client's connection.
+//! with `option http-server-close`: no idle pool), and it sends no request twice. Only when a
+//! server refuses the connection, so that nothing was sent, the request goes to another one, as
+//! with `option redispatch`. A drain never closes a client's connection.
 
 use std::io;
 use std::net::SocketAddr;

@@ -31,8 +31,8 @@ pub(crate) fn make(given: Option<&Path>) -> io::Result<PathBuf> {
     Ok(dir)
 }
 
-/// A path for the balancer's socket: in `dir`, or in a new temporary directory where that path would
-/// be too long for a socket.
+/// A path for the balancer's socket: in `dir`, or in a new temporary directory where that path
+/// would be too long for a socket.
 ///
 /// # Errors
 /// When the file system refuses.

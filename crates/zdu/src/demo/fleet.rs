@@ -4,8 +4,8 @@
 //! Every node has a loopback address of its own, because the procedure asks `anm_host` both as a
 //! host name of the topology and over HTTP. Their traffic ports differ too: the node's own sockets
 //! are counted by port, and all nodes share this machine's one socket table. Ports come from below
-//! the range that outgoing connections take theirs from, so that no connection can be mistaken for a
-//! node's traffic.
+//! the range that outgoing connections take theirs from, so that no connection can be mistaken for
+//! a node's traffic.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -331,7 +331,8 @@ fn node_entry(node: &DemoNode) -> String {
     let roles = if node.admin { "          roles: [anm]\n" } else { "" };
     format!(
         "        {name}:\n          address: {address}\n          local: true\n{roles}          \
-         members: [edge/{BACKEND}/{name}]\n          service_ports: [{port}]\n          vars:\n            \
+         members: [edge/{BACKEND}/{name}]\n          \
+         service_ports: [{port}]\n          vars:\n            \
          old_install_dir: {old}\n            new_install_dir: {new}\n            \
          instance: {instance}\n            group: {group}\n            traffic_port: \"{port}\"\n",
         name = node.name,

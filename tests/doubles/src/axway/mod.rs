@@ -30,8 +30,8 @@
 //! # Where to plant a failure for each phase of a rollout
 //! `EXPORT`, `UPGRADE`, `APPLY`: the phase of that name in the new installation. `PRE-APPLY`:
 //! [`Phase::InstanceStop`] or [`Phase::NodeManagerStop`] in the old one. `POST-APPLY`:
-//! [`Phase::Health`] in the new one. `ROLLBACK`: [`Phase::NodeManagerStart`] in the old one, planted
-//! after it was started.
+//! [`Phase::Health`] in the new one. `ROLLBACK`: [`Phase::NodeManagerStart`] in the old one,
+//! planted after it was started.
 
 mod arguments;
 mod client;

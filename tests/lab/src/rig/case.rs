@@ -295,7 +295,12 @@ impl<'rig> Case<'rig> {
     ///
     /// # Errors
     /// When it is not within `deadline`.
-    pub fn await_step(&self, node: &str, key: &str, deadline: Duration) -> Result<Record, LabError> {
+    pub fn await_step(
+        &self,
+        node: &str,
+        key: &str,
+        deadline: Duration,
+    ) -> Result<Record, LabError> {
         await_some("a plan", deadline, || self.plan().ok())?;
         let plan = self.plan()?;
         self.await_event(&format!("{key} of {node} begin"), deadline, |event| {

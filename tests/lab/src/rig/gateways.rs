@@ -186,7 +186,8 @@ impl Rig {
     /// When the record cannot be read.
     pub fn count(&self, node: &str, side: Side, tool: &str, word: &str) -> Result<usize, LabError> {
         let all = self.invocations(node, side)?;
-        let fits = |call: &&Invocation| call.tool == tool && call.argv.iter().any(|arg| arg == word);
+        let fits =
+            |call: &&Invocation| call.tool == tool && call.argv.iter().any(|arg| arg == word);
         Ok(all.iter().filter(fits).count())
     }
 

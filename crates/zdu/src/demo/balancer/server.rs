@@ -1,9 +1,9 @@
 //! One server as the balancer keeps it, and the choice among several. No socket, no task.
 //!
 //! Health and status follow HAProxy 2.6: health counts from 0 to `RISE + FALL - 1`, a server is up
-//! from `RISE` on, and one that comes out of maintenance is up at `RISE` with its last, stale result
-//! (`UP 1/2`) until a check says otherwise. Only the start differs: a server begins down and serves
-//! after its first `RISE` passed checks.
+//! from `RISE` on, and one that comes out of maintenance is up at `RISE` with its last, stale
+//! result (`UP 1/2`) until a check says otherwise. Only the start differs: a server begins down and
+//! serves after its first `RISE` passed checks.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -136,7 +136,8 @@ impl fmt::Display for TrafficReport {
         let Latency { p50_ms, p90_ms, p99_ms, max_ms } = self.latency;
         writeln!(
             out,
-            "latency: p50 {p50_ms:.1} ms, p90 {p90_ms:.1} ms, p99 {p99_ms:.1} ms, max {max_ms:.1} ms"
+            "latency: p50 {p50_ms:.1} ms, p90 {p90_ms:.1} ms, p99 {p99_ms:.1} ms, \
+             max {max_ms:.1} ms"
         )?;
         // A flood of failures is in the data; a person reads the first ones.
         for failure in self.failures.iter().take(FAILURES_SHOWN) {

@@ -47,7 +47,8 @@ async fn converse(stream: &mut TcpStream, manner: Manner) -> std::io::Result<()>
             Manner::Refuses => ("503 Sorry", 2, true),
         };
         let text = format!(
-            "HTTP/1.1 {status}\r\nx-host: node-a\r\nx-version: 7.7\r\ncontent-length: {length}\r\n\r\nok"
+            "HTTP/1.1 {status}\r\nx-host: node-a\r\nx-version: 7.7\r\n\
+             content-length: {length}\r\n\r\nok"
         );
         stream.write_all(text.as_bytes()).await?;
         if !goes_on {

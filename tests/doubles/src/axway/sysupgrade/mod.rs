@@ -126,7 +126,8 @@ impl Stage {
         if self.is_complete(spec) && !options.has("--force") {
             let name = self.name();
             return Err(format!(
-                "sysupgrade {name} is already complete. Run sysupgrade {name} --force to run it again."
+                "sysupgrade {name} is already complete. \
+                 Run sysupgrade {name} --force to run it again."
             ));
         }
         if options.has("--force") {
