@@ -72,7 +72,7 @@ fn split(file: &'static str) -> (Vec<(usize, String)>, Vec<Block>) {
                 open = Some(Block { file, line: at + 1, info: info.into(), text: String::new() });
             }
             (Some(_), Some(_)) => blocks.extend(open.take()),
-            (Some(block), None) => block.text.push_str(&format!("{line}\n")),
+            (Some(block), None) => block.text.extend([line, "\n"]),
             (None, None) => prose.push((at + 1, line.to_owned())),
         }
     }
@@ -124,7 +124,7 @@ fn sections(text: &str) -> BTreeMap<String, String> {
         if let (true, Some((name, _))) = (begins, line.split_once(':')) {
             key = name.to_owned();
         }
-        found.entry(key.clone()).or_default().push_str(&format!("{line}\n"));
+        found.entry(key.clone()).or_default().extend([line, "\n"]);
     }
     found
 }
@@ -142,6 +142,26 @@ fn every_whole_configuration_in_the_documents_loads() {
     assert!(configs.len() >= 2, "the documents show {} whole configurations", configs.len());
     for block in configs {
         load(&block.text, &block.place());
+    }
+}
+
+#[test]
+fn every_whole_configuration_in_the_documents_can_be_planned() {
+    for block in blocks().iter().filter(|block| block.info == "yaml config") {
+        let mut prepared = zdu::prepare::prepared(load(&block.text, &block.place()));
+        // What a preflight would find: the first node that is asked has the role.
+        let roles = prepared.input.procedure.roles.clone();
+        for (role, declared) in roles.iter().filter(|(_, role)| role.lookup.is_some()) {
+            let asked =
+                |roles: &BTreeSet<_>| declared.among.as_ref().is_none_or(|r| roles.contains(r));
+            let node = prepared.input.fleet.nodes().find(|node| asked(&node.roles));
+            let node = node.expect("a node is asked").name.clone();
+            prepared.input.observed.roles.entry(node).or_default().insert(role.clone());
+        }
+        prepared.input.observed.consulted = true;
+        let planned = prepared.plan();
+        let planned = planned.unwrap_or_else(|why| panic!("{}: {why:?}", block.place()));
+        assert!(zdu_plan::lint(&planned.plan).is_empty(), "{}", block.place());
     }
 }
 
@@ -205,6 +225,7 @@ fn every_command_line_shown_is_accepted() {
         for line in block.text.lines() {
             let line = line.strip_prefix("$ ").unwrap_or(line);
             let line = line.split("  #").next().unwrap_or(line);
+            let line = line.split(" > ").next().unwrap_or(line);
             if line.starts_with("zdu ") {
                 accepts(line).unwrap_or_else(|why| panic!("{}: {line}: {why}", block.place()));
                 seen += 1;
@@ -224,7 +245,7 @@ fn every_command_named_in_the_text_exists() {
             ["zdu", name] if !name.starts_with('-') => {
                 assert!(known.contains(name), "{place}: there is no `{code}`");
             }
-            ["zdu", ..] => accepts(&code).unwrap_or_else(|why| panic!("{place}: {code}: {why}")),
+            ["zdu", _, ..] => accepts(&code).unwrap_or_else(|why| panic!("{place}: {code}: {why}")),
             [..] => {}
         }
     }
@@ -232,11 +253,13 @@ fn every_command_named_in_the_text_exists() {
 
 #[test]
 fn every_command_is_in_the_manual() {
-    let manual: Vec<String> = inline_code().into_iter().map(|(_, code)| code).collect();
+    let code = inline_code().into_iter();
+    let manual = code.filter(|(place, _)| place.starts_with("docs/manual/"));
+    let manual: Vec<String> = manual.map(|(_, code)| code).collect();
     for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
         let name = format!("zdu {}", command.get_name());
         let told = manual.iter().any(|code| *code == name || code.starts_with(&format!("{name} ")));
-        assert!(told, "no document names `{name}`");
+        assert!(told, "the manual does not name `{name}`");
     }
 }
 
@@ -321,7 +344,8 @@ fn every_file_and_symbol_named_exists() {
                 let next = text[at + found.len()..].chars().next();
                 !next.is_some_and(|c| c.is_alphanumeric() || c == '_')
             })
-        }) || text.contains(&format!("{symbol}() (")); // a shell function
+        });
+        let defined = defined || text.contains(&format!("{symbol}() ")); // a shell function
         assert!(defined, "{place}: {path} defines no `{symbol}`");
     }
     assert!(seen > 40, "only {seen} files are named");
@@ -375,7 +399,7 @@ fn rows(file: &'static str) -> Vec<(String, Vec<String>)> {
 fn compare_keys(file: &'static str, known: &BTreeSet<String>) {
     let told: BTreeSet<String> = rows(file).into_iter().map(|(key, _)| key).collect();
     let missing: Vec<_> = known.difference(&told).collect();
-    let unknown: Vec<_> = told.difference(&known).collect();
+    let unknown: Vec<_> = told.difference(known).collect();
     assert!(missing.is_empty(), "{file} does not tell of {missing:#?}");
     assert!(unknown.is_empty(), "{file} tells of keys that are not there: {unknown:#?}");
 }
@@ -404,11 +428,9 @@ fn the_defaults_told_of_the_policy_are_those_of_the_code() {
     let default = load(SMALL, "the small configuration").policy;
     let mut seen = 0;
     for (key, cells) in rows("docs/manual/configuration.md") {
-        let Some(name) = key.strip_prefix("policy.") else { continue };
         let value = cells[1].trim_matches('`');
-        if value == "-" {
-            continue;
-        }
+        let name = key.strip_prefix("policy.").filter(|name| !name.contains("[]"));
+        let Some(name) = name.filter(|_| value != "-") else { continue };
         let text = match name.split_once('.') {
             Some((outer, inner)) => format!("policy: {{ {outer}: {{ {inner}: {value} }} }}\n"),
             None => format!("policy: {{ {name}: {value} }}\n"),
