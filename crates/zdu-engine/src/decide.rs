@@ -153,7 +153,8 @@ impl Rollout {
     /// Why a request would not be accepted now.
     #[must_use]
     pub fn refuses(&self, request: &Request) -> Option<Refusal> {
-        let ended = self.ended.is_some();
+        // Held is an end only for the controller that left; the rollout can still be aborted.
+        let ended = self.ended.as_ref().is_some_and(|verdict| *verdict != Verdict::Held);
         match request {
             Request::Hold | Request::Abort if ended => {
                 Some(Refusal::NothingToDo("the rollout has ended"))

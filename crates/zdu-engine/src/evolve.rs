@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use zdu_model::contract::Class;
-use zdu_model::event::{Event, HoldCause, Inquiry, Record, ScheduleCause, UnwindScope};
+use zdu_model::event::{Event, Inquiry, Record, ScheduleCause, UnwindScope};
 use zdu_model::ids::{Attempt, Epoch, NodeName, StepNo};
 use zdu_model::plan::Work;
 use zdu_model::policy::FailureAction;
@@ -58,7 +58,7 @@ impl Rollout {
             }
             Event::StepScheduled { step, at, cause } => self.step_scheduled(*step, *at, *cause)?,
             Event::FailureDecided { step, rule: _, action } => {
-                self.failure_decided(at, *step, *action)?;
+                self.failure_decided(*step, *action)?;
             }
             Event::UnwindStarted { scope, steps, cause: _ } => self.unwind_started(scope, steps),
             Event::UnwindEnded { scope } => self.unwind_ended(scope)?,
@@ -328,12 +328,7 @@ impl Rollout {
         Ok(())
     }
 
-    fn failure_decided(
-        &mut self,
-        at: Timestamp,
-        step: StepNo,
-        action: FailureAction,
-    ) -> Result<(), String> {
+    fn failure_decided(&mut self, step: StepNo, action: FailureAction) -> Result<(), String> {
         self.known(step)?;
         if !self.attention.remove(&step) {
             return Err(alloc::format!("nothing was to be decided about step {step}"));
@@ -347,12 +342,8 @@ impl Rollout {
                 self.move_on(step);
                 return Ok(());
             }
-            FailureAction::Hold => {
-                let unknown = self.state(step).status == StepStatus::Ended(Class::Unknown);
-                let cause = if unknown { HoldCause::Unknown(step) } else { HoldCause::Rule(step) };
-                self.hold = Some((cause, at));
-                return Ok(());
-            }
+            // The event behind this one says what is held for.
+            FailureAction::Hold => return Ok(()),
             FailureAction::Stop => self.course = Course::Finishing,
             FailureAction::RollbackNode => self.count_failed_node(planned.subject.node()),
             FailureAction::RollbackWave => self.quiet(UnwindScope::Wave, "a rule said so"),

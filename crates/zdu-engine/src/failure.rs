@@ -6,7 +6,7 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 use zdu_model::contract::Class;
 use zdu_model::effect::Effect;
-use zdu_model::event::{Event, Inquiry, ScheduleCause, UnwindScope};
+use zdu_model::event::{Event, HoldCause, Inquiry, ScheduleCause, UnwindScope};
 use zdu_model::ids::StepNo;
 use zdu_model::plan::{PlannedStep, Unknown, Work};
 use zdu_model::policy::{FailureAction, FailureRule};
@@ -137,9 +137,13 @@ impl Rollout {
                     events.push(self.unwind_event(UnwindScope::Node(node.clone()), cause));
                 }
             }
+            FailureAction::Hold => {
+                let unknown = class == Class::Unknown;
+                let cause = if unknown { HoldCause::Unknown(step) } else { HoldCause::Rule(step) };
+                events.push(Event::HoldStarted { cause });
+            }
             FailureAction::RollbackWave
             | FailureAction::RollbackRollout
-            | FailureAction::Hold
             | FailureAction::GoOn
             | FailureAction::Stop => {}
         }

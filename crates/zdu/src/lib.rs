@@ -12,6 +12,7 @@ mod excerpt;
 pub mod failure;
 pub mod prepare;
 pub mod printer;
+mod refused;
 pub mod rollout;
 pub mod rollouts;
 pub mod zdupgrade;

@@ -4,13 +4,12 @@
 use crate::cli::{RequestArgs, RolloutArg};
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::refused;
 use crate::rollout::{self, Ways};
 use crate::rollouts::find;
 use zdu_conductor::plan_file::read_plan;
-use zdu_conductor::refused::{Clearing, RefusedReleases};
 use zdu_conductor::requests::Requests;
 use zdu_model::event::Request;
-use zdu_model::plan::Plan;
 use zdu_model::verdict::exit;
 
 /// Asks for something.
@@ -48,24 +47,8 @@ pub(crate) fn send(
             .hint(format!("`zdu status {id}` says how it stands")));
     }
     if request == Request::Resume {
-        clear_refusal(context, &plan, reason)?;
+        let how = "say what was repaired: `--reason \"build 812 has the fix\"`";
+        refused::admit(context, &plan, Some(reason), how)?;
     }
     rollout::reopen(context, id, request, reason, &Ways { take_over, ..Ways::default() })
-}
-
-/// Law 12: a release that was rolled back goes on only when somebody says why it may.
-fn clear_refusal(context: &Context, plan: &Plan, reason: &str) -> Result<(), Failure> {
-    let refused = RefusedReleases::new(context.state.fleet(&plan.fleet.name));
-    let Some(refusal) = refused.refusal_of(&plan.release.to)? else { return Ok(()) };
-    if reason.trim().is_empty() {
-        let what = format!(
-            "resume: release {} is refused since rollout {}: {}",
-            refusal.release, refusal.rollout, refusal.reason
-        );
-        let hint = "say what was repaired: `--reason \"build 812 has the fix\"`";
-        return Err(Failure::new(exit::PLAN_REFUSED, what).hint(hint));
-    }
-    let (release, by) = (plan.release.to.clone(), context.by());
-    refused.clear(Clearing { release, by, reason: reason.into(), at: context.now() })?;
-    Ok(())
 }

@@ -9,7 +9,6 @@ use crate::rollout::{self, Ways, socket_directory};
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use zdu_conductor::plan_file::read_plan;
-use zdu_conductor::refused::{Clearing, RefusedReleases};
 use zdu_model::plan::Plan;
 use zdu_model::verdict::exit;
 use zdu_plan::{PlanReport, diff, lint, render_text};
@@ -23,6 +22,7 @@ pub(crate) fn run(args: &RunArgs, context: &Context) -> Result<u8, Failure> {
     context.create_state_dir()?;
     let ways = Ways {
         take_over: take_over.clone(),
+        clear_refused: clear_refused.clone(),
         node_base: node_dir.as_ref().map(|path| path.display().to_string()),
         keep_records: *keep_records,
     };
@@ -30,10 +30,9 @@ pub(crate) fn run(args: &RunArgs, context: &Context) -> Result<u8, Failure> {
         (Some(plan), config) => reviewed(plan, config.as_deref())?,
         (None, config) => {
             let config = config.as_deref().unwrap_or(Path::new("zdu.yaml"));
-            fresh(context, config, clear_refused.as_deref())?
+            fresh(context, config)?
         }
     };
-    refuse_known_bad(context, &plan, clear_refused.as_deref())?;
     if !*yes {
         confirm(context, &plan)?;
     }
@@ -41,7 +40,7 @@ pub(crate) fn run(args: &RunArgs, context: &Context) -> Result<u8, Failure> {
 }
 
 /// A plan made now, after a preflight that found everything well.
-fn fresh(context: &Context, config: &Path, cleared: Option<&str>) -> Result<Plan, Failure> {
+fn fresh(context: &Context, config: &Path) -> Result<Plan, Failure> {
     let mut prepared = prepare::load(&config.display().to_string())?;
     for warning in &prepared.config.warnings {
         context.printer.warn(&warning.to_string());
@@ -52,44 +51,11 @@ fn fresh(context: &Context, config: &Path, cleared: Option<&str>) -> Result<Plan
         Ok(_) | Err(_) => {}
     }
     preflight::see(&mut prepared)?;
-    if cleared.is_none() {
-        prepared.input.observed.refused_releases = known_bad(context, &prepared)?;
-    }
     Ok(prepared.plan()?.plan)
 }
 
 fn needs_preflight(prepared: &Prepared) -> bool {
     prepared.input.procedure.roles.values().any(|role| role.lookup.is_some())
-}
-
-fn known_bad(
-    context: &Context,
-    prepared: &Prepared,
-) -> Result<std::collections::BTreeMap<String, String>, Failure> {
-    let refused = RefusedReleases::new(context.state.fleet(&prepared.input.fleet.name));
-    let refused = refused.refused()?;
-    Ok(refused.into_iter().map(|refusal| (refusal.release, refusal.reason)).collect())
-}
-
-/// Law 12, also for plans that were made before the release turned out bad.
-fn refuse_known_bad(context: &Context, plan: &Plan, cleared: Option<&str>) -> Result<(), Failure> {
-    let refused = RefusedReleases::new(context.state.fleet(rollout::fleet_of(plan)));
-    let Some(refusal) = refused.refusal_of(&plan.release.to)? else { return Ok(()) };
-    match cleared {
-        Some(reason) => {
-            let (release, by) = (plan.release.to.clone(), context.by());
-            refused.clear(Clearing { release, by, reason: reason.into(), at: context.now() })?;
-            Ok(())
-        }
-        None => {
-            let what = format!(
-                "begin: release {} is refused since rollout {}: {}",
-                refusal.release, refusal.rollout, refusal.reason
-            );
-            let hint = "when it is repaired: `--clear-refused \"what was repaired\"`";
-            Err(Failure::new(exit::PLAN_REFUSED, what).hint(hint))
-        }
-    }
 }
 
 /// Exactly the plan that was reviewed, if it still fits.

@@ -7,7 +7,7 @@ mod settings;
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::prepare;
+use crate::{prepare, refused};
 use logs::Logs;
 use screen::Screen;
 use settings::Settings;
@@ -26,11 +26,11 @@ use zdu_conductor::storage::{Claim, LeaseError};
 use zdu_conductor::turn::{Conductor, OpenError, Opened};
 use zdu_drivers::{Access, Drivers, Setup};
 use zdu_model::event::{Event, Record, Request};
-use zdu_model::ids::{FleetName, RolloutId};
+use zdu_model::ids::RolloutId;
 use zdu_model::plan::{Plan, Work};
 use zdu_model::report::Evidence;
 use zdu_model::time::{Millis, Timestamp};
-use zdu_model::verdict::exit;
+use zdu_model::verdict::{Verdict, exit};
 use zdu_runtime::{Clock, Driven, Rig, RuntimeError, drive};
 
 /// How long the lease lasts without renewal. A controller that stands still for longer must not
@@ -46,6 +46,8 @@ const PROGRESS_MAX: usize = 256;
 pub struct Ways {
     /// Take the lease although another controller holds it, for this reason.
     pub take_over: Option<String>,
+    /// Begin although the release was rolled back before, for this reason.
+    pub clear_refused: Option<String>,
     /// The directory for records on nodes; `$HOME/.zdu` when absent.
     pub node_base: Option<String>,
     /// Leave the records on the nodes.
@@ -66,6 +68,8 @@ pub struct Ended {
 /// # Errors
 /// When zdu cannot do its own job; how the rollout ended is data.
 pub fn start(context: &Context, plan: Plan, ways: &Ways) -> Result<Ended, Failure> {
+    let how = "when it is repaired: `zdu run --clear-refused \"what was repaired\"`";
+    refused::admit(context, &plan, ways.clear_refused.as_deref(), how)?;
     let id = new_id(context)?;
     let directory = context.state.rollout(&id);
     make_directory(directory.path())?;
@@ -266,7 +270,8 @@ impl Session<'_> {
         let hint = format!("`zdu resume {}` goes on from here", self.id);
         match driven {
             Ok(Driven::Ended(verdict)) => {
-                if !self.ways.keep_records {
+                // A held rollout may still have to ask a node about a step nobody knows of.
+                if !self.ways.keep_records && verdict != Verdict::Held {
                     let base = self.ways.node_base.as_deref();
                     finish::remove_records(screen.view().plan(), access, base, &self.id).await;
                 }
@@ -347,10 +352,4 @@ fn new_id(context: &Context) -> Result<RolloutId, Failure> {
     let word = random_word()?;
     let id = format!("{day}-{}", word.get(..4).unwrap_or(&word));
     RolloutId::new(id).map_err(Failure::from)
-}
-
-/// The fleet a plan belongs to.
-#[must_use]
-pub fn fleet_of(plan: &Plan) -> &FleetName {
-    &plan.fleet.name
 }
