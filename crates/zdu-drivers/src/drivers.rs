@@ -177,7 +177,6 @@ impl Drivers {
         }
         self.kept.abort();
         let _ended = self.kept.await;
-        self.inner.access.close().await;
         if let Some(inner) = Arc::into_inner(self.inner) {
             inner.traffic.stop().await;
         }

@@ -1,6 +1,7 @@
 //! From a configuration file to a plan, with what preflight sees in between.
 
 use crate::failure::Failure;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub struct Prepared {
     /// The planner's input; `observed` is filled by [`observe`].
     pub input: Input,
     renderer: Renderer,
+    access: OnceCell<Arc<Access>>,
 }
 
 /// Loads a configuration file.
@@ -52,7 +54,7 @@ pub fn prepared(config: Config) -> Prepared {
         observed: Observed::default(),
     };
     let renderer = Renderer(Templates::new(&config.procedure));
-    Prepared { config, input, renderer }
+    Prepared { config, input, renderer, access: OnceCell::new() }
 }
 
 fn digest_of(procedure: &zdu_model::procedure::Procedure) -> Digest {
@@ -72,12 +74,17 @@ impl Prepared {
         zdu_plan::plan(&self.input, &self.renderer).map_err(Failure::from)
     }
 
-    /// Ways to everything the fleet names, with the values of its secrets.
+    /// Ways to everything the fleet names, with the values of its secrets: made once, so that no
+    /// value is fetched twice and the rollout goes on with the channels preflight opened.
     ///
     /// # Errors
     /// A secret that has no value.
     pub fn access(&self) -> Result<Arc<Access>, Failure> {
-        access(&self.input.fleet, &self.input.policy.secrets)
+        if let Some(made) = self.access.get() {
+            return Ok(Arc::clone(made));
+        }
+        let made = access(&self.input.fleet, &self.input.policy.secrets)?;
+        Ok(Arc::clone(self.access.get_or_init(|| made)))
     }
 }
 

@@ -133,7 +133,7 @@ fn upgrade(context: &Context, config: Config) -> Result<Ended, Failure> {
     let mut prepared = prepared(config);
     preflight::see(&mut prepared)?;
     let plan = prepared.plan()?.plan;
-    rollout::start(context, plan, &Ways::default())
+    rollout::start(context, plan, prepared.access()?, &Ways::default())
 }
 
 /// The `logs` directory of the document, in the current directory.

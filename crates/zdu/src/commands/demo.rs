@@ -111,7 +111,7 @@ impl Stage {
         let plan = prepared.plan()?.plan;
         let records = dir.join("records").display().to_string();
         let ways = Ways { node_base: Some(records), ..Ways::default() };
-        Ok(rollout::start(&inner, plan, &ways)?.exit)
+        Ok(rollout::start(&inner, plan, prepared.access()?, &ways)?.exit)
     }
 
     /// Ends the clients and the balancer, in this order.

@@ -44,11 +44,7 @@ pub(crate) fn see(prepared: &mut Prepared) -> Result<(), Failure> {
 fn look(prepared: &mut Prepared) -> Result<Vec<Finding>, Failure> {
     let access = prepared.access()?;
     let sockets = socket_directory()?;
-    block_on(async {
-        let findings = prepare::observe(prepared, &access, sockets.as_ref()).await;
-        access.close().await;
-        findings
-    })
+    block_on(prepare::observe(prepared, &access, sockets.as_ref()))
 }
 
 /// A failure when anything was found that is not as it must be.

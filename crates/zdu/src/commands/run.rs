@@ -8,7 +8,9 @@ use crate::prepare::{self, Prepared};
 use crate::rollout::{self, Ways, socket_directory};
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
+use std::sync::Arc;
 use zdu_conductor::plan_file::read_plan;
+use zdu_drivers::Access;
 use zdu_model::plan::Plan;
 use zdu_model::verdict::exit;
 use zdu_plan::{PlanReport, diff, lint, render_text};
@@ -26,7 +28,7 @@ pub(crate) fn run(args: &RunArgs, context: &Context) -> Result<u8, Failure> {
         node_base: node_dir.as_ref().map(|path| path.display().to_string()),
         keep_records: *keep_records,
     };
-    let plan = match (plan, config) {
+    let (plan, access) = match (plan, config) {
         (Some(plan), config) => reviewed(plan, config.as_deref())?,
         (None, config) => {
             let config = config.as_deref().unwrap_or(Path::new("zdu.yaml"));
@@ -36,11 +38,11 @@ pub(crate) fn run(args: &RunArgs, context: &Context) -> Result<u8, Failure> {
     if !*yes {
         confirm(context, &plan)?;
     }
-    Ok(rollout::start(context, plan, &ways)?.exit)
+    Ok(rollout::start(context, plan, access, &ways)?.exit)
 }
 
 /// A plan made now, after a preflight that found everything well.
-fn fresh(context: &Context, config: &Path) -> Result<Plan, Failure> {
+fn fresh(context: &Context, config: &Path) -> Result<(Plan, Arc<Access>), Failure> {
     let mut prepared = prepare::load(&config.display().to_string())?;
     for warning in &prepared.config.warnings {
         context.printer.warn(&warning.to_string());
@@ -51,7 +53,7 @@ fn fresh(context: &Context, config: &Path) -> Result<Plan, Failure> {
         Ok(_) | Err(_) => {}
     }
     preflight::see(&mut prepared)?;
-    Ok(prepared.plan()?.plan)
+    Ok((prepared.plan()?.plan, prepared.access()?))
 }
 
 fn needs_preflight(prepared: &Prepared) -> bool {
@@ -59,23 +61,22 @@ fn needs_preflight(prepared: &Prepared) -> bool {
 }
 
 /// Exactly the plan that was reviewed, if it still fits.
-fn reviewed(path: &Path, config: Option<&Path>) -> Result<Plan, Failure> {
+fn reviewed(path: &Path, config: Option<&Path>) -> Result<(Plan, Arc<Access>), Failure> {
     let (plan, _digest) = read_plan(path)?;
     let findings = lint(&plan);
     if let Some(finding) = findings.first() {
         let what = format!("use {}: {finding}", path.display());
         return Err(Failure::new(exit::DATA, what).hint("make the plan again: `zdu plan --out`"));
     }
-    match config {
+    let access = match config {
         None => {
             let access = prepare::access(&plan.fleet, &plan.policy.secrets)?;
             let sockets = socket_directory()?;
             let findings = rollout::block_on(async {
-                let findings = prepare::observe_fleet(&plan.fleet, &access, sockets.as_ref()).await;
-                access.close().await;
-                Ok(findings)
+                Ok(prepare::observe_fleet(&plan.fleet, &access, sockets.as_ref()).await)
             })?;
             preflight::judge(&findings)?;
+            access
         }
         Some(config) => {
             let mut prepared = prepare::load(&config.display().to_string())?;
@@ -87,9 +88,10 @@ fn reviewed(path: &Path, config: Option<&Path>) -> Result<Plan, Failure> {
                 let failure = Failure { causes: changes, ..Failure::new(exit::DATA, what) };
                 return Err(failure.hint("review a new plan: `zdu plan --out`"));
             }
+            prepared.access()?
         }
-    }
-    Ok(plan)
+    };
+    Ok((plan, access))
 }
 
 fn confirm(context: &Context, plan: &Plan) -> Result<(), Failure> {

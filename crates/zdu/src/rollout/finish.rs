@@ -56,7 +56,6 @@ pub(super) async fn remove_records(
         });
     }
     while tasks.join_next().await.is_some() {}
-    access.close().await;
 }
 
 /// Law 12: a release that was rolled back is refused until someone clears it.

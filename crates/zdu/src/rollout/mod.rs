@@ -14,7 +14,8 @@ use settings::Settings;
 use std::io::Read as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use zdu_conductor::Rollout;
 use zdu_conductor::directory::RolloutDir;
@@ -67,7 +68,12 @@ pub struct Ended {
 ///
 /// # Errors
 /// When zdu cannot do its own job; how the rollout ended is data.
-pub fn start(context: &Context, plan: Plan, ways: &Ways) -> Result<Ended, Failure> {
+pub fn start(
+    context: &Context,
+    plan: Plan,
+    access: Arc<Access>,
+    ways: &Ways,
+) -> Result<Ended, Failure> {
     let how = "when it is repaired: `zdu run --clear-refused \"what was repaired\"`";
     refused::admit(context, &plan, ways.clear_refused.as_deref(), how)?;
     let id = new_id(context)?;
@@ -76,7 +82,7 @@ pub fn start(context: &Context, plan: Plan, ways: &Ways) -> Result<Ended, Failur
     write_plan(&directory.plan(), &plan)?;
     Settings { node_base: ways.node_base.clone() }.write(&directory)?;
     let session = Session { context, id: id.clone(), directory, ways: ways.clone() };
-    let exit = block_on(session.run(Arc::new(plan), Opening::New))?;
+    let exit = block_on(session.run(Arc::new(plan), access, Opening::New))?;
     Ok(Ended { rollout: id, exit })
 }
 
@@ -97,7 +103,8 @@ pub fn reopen(
     let ways = Ways { node_base, ..ways.clone() };
     let session = Session { context, id, directory, ways };
     let asked = (request, context.by(), reason.to_owned());
-    block_on(session.run(Arc::new(plan), Opening::Existing(asked)))
+    let access = prepare::access(&plan.fleet, &plan.policy.secrets)?;
+    block_on(session.run(Arc::new(plan), access, Opening::Existing(asked)))
 }
 
 /// Whether a controller drives the rollout now: its lease is held, not expired, and its process
@@ -117,17 +124,19 @@ fn is_dead_here(context: &Context, owner: &zdu_conductor::storage::Owner) -> boo
     here && !Path::new("/proc").join(owner.pid.to_string()).exists()
 }
 
-/// Runs something that waits, on a runtime of its own.
+/// Runs something that waits. One runtime serves the whole process, so that the channels preflight
+/// opened are those the rollout uses; it is never dropped, because tasks that still wait on a dead
+/// node must not keep us at the end.
 ///
 /// # Errors
 /// What it answers, or that no runtime could be started.
 pub fn block_on<T>(waiting: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::fatal("start the async runtime", &error))?;
-    let ended = runtime.block_on(waiting);
-    // Tasks that still wait on a dead node must not keep us.
-    runtime.shutdown_background();
-    ended
+    static RUNTIME: OnceLock<std::io::Result<Runtime>> = OnceLock::new();
+    let build = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    match RUNTIME.get_or_init(build) {
+        Ok(runtime) => runtime.block_on(waiting),
+        Err(error) => Err(Failure::fatal("start the async runtime", error)),
+    }
 }
 
 enum Opening {
@@ -143,8 +152,12 @@ struct Session<'c> {
 }
 
 impl Session<'_> {
-    async fn run(self, plan: Arc<Plan>, opening: Opening) -> Result<u8, Failure> {
-        let access = prepare::access(&plan.fleet, &plan.policy.secrets)?;
+    async fn run(
+        self,
+        plan: Arc<Plan>,
+        access: Arc<Access>,
+        opening: Opening,
+    ) -> Result<u8, Failure> {
         let logs = Arc::new(self.logs(&plan)?);
         let known = match &opening {
             Opening::New => Timestamp(0),
@@ -196,7 +209,9 @@ impl Session<'_> {
         };
         let driven = drive(rig, &mut screen).await;
         screen.finish();
-        self.end(driven, &screen, &access, clock.now(), logs.directory()).await
+        let ended = self.end(driven, &screen, &access, clock.now(), logs.directory()).await;
+        access.close().await;
+        ended
     }
 
     fn logs(&self, plan: &Arc<Plan>) -> Result<Logs, Failure> {
