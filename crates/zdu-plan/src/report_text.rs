@@ -175,10 +175,15 @@ fn step_lines(step: &StepReport, wave: &WaveReport, lines: &mut Vec<String>) {
     }
     marks.push(class(*rollback, undo.is_empty()).into());
     lines.push(format!("    {phase:<12} {key} [{}]{on}", marks.join(", ")));
-    lines.push(format!("      {act}"));
+    lines.push(format!("      {}", hanging(act)));
     for (name, act) in undo {
-        lines.push(format!("      undo {name}: {act}"));
+        lines.push(format!("      undo {name}: {}", hanging(act)));
     }
+}
+
+/// A script of several lines hangs below its step, or its own lines would read as the plan's.
+fn hanging(act: &str) -> String {
+    act.trim_end().replace('\n', "\n        ")
 }
 
 /// Says the nodes only where they are not all of the wave.
