@@ -29,10 +29,10 @@ pub(crate) fn run(args: &RunArgs, context: &Context) -> Result<u8, Failure> {
         keep_records: *keep_records,
     };
     let (plan, access) = match (plan, config) {
-        (Some(plan), config) => reviewed(plan, config.as_deref())?,
+        (Some(plan), config) => reviewed(context, plan, config.as_deref(), &ways)?,
         (None, config) => {
             let config = config.as_deref().unwrap_or(Path::new("zdu.yaml"));
-            fresh(context, config)?
+            fresh(context, config, &ways)?
         }
     };
     if !*yes {
@@ -42,8 +42,9 @@ pub(crate) fn run(args: &RunArgs, context: &Context) -> Result<u8, Failure> {
 }
 
 /// A plan made now, after a preflight that found everything well.
-fn fresh(context: &Context, config: &Path) -> Result<(Plan, Arc<Access>), Failure> {
+fn fresh(context: &Context, config: &Path, ways: &Ways) -> Result<(Plan, Arc<Access>), Failure> {
     let mut prepared = prepare::load(&config.display().to_string())?;
+    rollout::refuse_second(context, &prepared.input.fleet.name, ways)?;
     for warning in &prepared.config.warnings {
         context.printer.warn(&warning.to_string());
     }
@@ -61,8 +62,14 @@ fn needs_preflight(prepared: &Prepared) -> bool {
 }
 
 /// Exactly the plan that was reviewed, if it still fits.
-fn reviewed(path: &Path, config: Option<&Path>) -> Result<(Plan, Arc<Access>), Failure> {
+fn reviewed(
+    context: &Context,
+    path: &Path,
+    config: Option<&Path>,
+    ways: &Ways,
+) -> Result<(Plan, Arc<Access>), Failure> {
     let (plan, _digest) = read_plan(path)?;
+    rollout::refuse_second(context, &plan.fleet.name, ways)?;
     let findings = lint(&plan);
     if let Some(finding) = findings.first() {
         let what = format!("use {}: {finding}", path.display());

@@ -23,11 +23,11 @@ use zdu_conductor::files::{FileStorage, read_lease};
 use zdu_conductor::journal;
 use zdu_conductor::plan_file::{read_plan, write_plan};
 use zdu_conductor::requests::Requests;
-use zdu_conductor::storage::{Claim, LeaseError};
+use zdu_conductor::storage::{Claim, Lease, LeaseError};
 use zdu_conductor::turn::{Conductor, OpenError, Opened};
 use zdu_drivers::{Access, Drivers, Setup};
 use zdu_model::event::{Event, Record, Request};
-use zdu_model::ids::RolloutId;
+use zdu_model::ids::{FleetName, RolloutId};
 use zdu_model::plan::{Plan, Work};
 use zdu_model::report::Evidence;
 use zdu_model::time::{Millis, Timestamp};
@@ -116,6 +116,22 @@ pub fn is_driven(context: &Context, plan: &Plan, id: &RolloutId) -> Result<bool,
     let lease = read_lease(&context.state.fleet(&plan.fleet.name))?;
     let Some(held) = lease.held.filter(|held| held.rollout == *id) else { return Ok(false) };
     Ok(held.expires > context.now() && !is_dead_here(context, &held.owner))
+}
+
+/// Refuses when another controller holds the fleet's lease: asked before preflight, which would
+/// otherwise find that controller's work and call it a problem of the fleet. The lease itself is
+/// taken later and decides.
+///
+/// # Errors
+/// The lease is held.
+pub fn refuse_second(context: &Context, fleet: &FleetName, ways: &Ways) -> Result<(), Failure> {
+    let Some(held) = read_lease(&context.state.fleet(fleet))?.held else { return Ok(()) };
+    let free = held.expires <= context.now() || is_dead_here(context, &held.owner);
+    if free || ways.take_over.is_some() {
+        return Ok(());
+    }
+    let Lease { owner, rollout, taken_at: since, expires, .. } = held;
+    Err(LeaseError::Held { owner, rollout, since, expires }.into())
 }
 
 /// Whether the owner was a process of this host and is gone.
