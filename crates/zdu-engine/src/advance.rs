@@ -177,7 +177,12 @@ impl Rollout {
         {
             return;
         }
-        let step = self.certify_first(planned).unwrap_or(step);
+        let step = match self.certify_first(planned) {
+            None => step,
+            Some(certify) if self.may_certify_again(certify) => certify,
+            // The certificate is being had again already.
+            Some(_) => return,
+        };
         self.assert_laws(self.plan.step(step));
         let attempt = self.state(step).attempt + 1;
         turn.decision.events.push(Event::StepStarted { step, attempt });
@@ -197,6 +202,20 @@ impl Rollout {
         let node = planned.subject.node().filter(|_| planned.needs_drain)?;
         let lost = self.certified.get(node) == Some(&false);
         if lost { self.certify_step.get(node).copied() } else { None }
+    }
+
+    /// A certificate that could not be had again is for the rules; only a compensation asks once
+    /// more, and is stuck when it is refused again.
+    fn may_certify_again(&self, step: StepNo) -> bool {
+        match self.state(step).status {
+            StepStatus::Pending => true,
+            StepStatus::Ended(class) => {
+                class.passes() || (self.is_compensating(step) && !self.attention.contains(&step))
+            }
+            StepStatus::Scheduled { .. }
+            | StepStatus::Running { .. }
+            | StepStatus::Unknown { .. } => false,
+        }
     }
 
     /// Laws 2 and 3, as assertions: a plan that passed the linter cannot break them, so breaking
@@ -229,7 +248,13 @@ impl Rollout {
             .hold
             .as_ref()
             .is_some_and(|(_, since)| now >= since.after(self.plan.policy.hold_deadline));
-        if !self.active.is_empty() {
+        // A step that is due and was not begun waits for what a hold or a failure keeps from it.
+        let comes = |step: &StepNo| match self.state(*step).status {
+            StepStatus::Running { .. } | StepStatus::Unknown { .. } => true,
+            StepStatus::Scheduled { at, .. } => at > now,
+            StepStatus::Pending | StepStatus::Ended(_) => false,
+        };
+        if self.active.iter().any(comes) {
             return Decision::nothing();
         }
         let unwinding = self.unwinds.iter().any(|unwind| !unwind.stuck);
@@ -248,8 +273,10 @@ impl Rollout {
     }
 
     fn final_verdict(&self) -> Verdict {
-        if !self.stuck.is_empty() || self.stuck_fleet {
-            return Verdict::Stuck { nodes: self.stuck.iter().cloned().collect() };
+        // Law 4: what was to be put back and stands out of traffic is named.
+        let left = matches!(self.course, Course::Unwinding { .. }) && !self.out.is_empty();
+        if !self.stuck.is_empty() || self.stuck_fleet || left {
+            return Verdict::Stuck { nodes: self.stuck.union(&self.out).cloned().collect() };
         }
         match (&self.course, &self.first_failure) {
             (Course::Unwinding { scope: UnwindScope::InFlight, .. }, _) => Verdict::Aborted,

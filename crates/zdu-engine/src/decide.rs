@@ -1,7 +1,7 @@
 //! The one entry: an input, and what follows from it.
 
 use crate::capacity;
-use crate::state::{Rollout, StepStatus, is_engines_own};
+use crate::state::{Course, Rollout, StepStatus, is_engines_own};
 use crate::wake::Wake;
 use alloc::string::String;
 use alloc::vec;
@@ -146,7 +146,7 @@ impl Rollout {
                 }
             }
         };
-        decision.wake = self.next_wake();
+        decision.wake = self.next_wake(decision.is_nothing().then_some(now));
         decision
     }
 
@@ -158,6 +158,9 @@ impl Rollout {
         match request {
             Request::Hold | Request::Abort if ended => {
                 Some(Refusal::NothingToDo("the rollout has ended"))
+            }
+            Request::Hold | Request::Abort if self.is_going_back() => {
+                Some(Refusal::NothingToDo("it is being put back already, and ends with that"))
             }
             Request::Hold | Request::Abort => None,
             Request::Resume => match (&self.ended, &self.hold) {
@@ -261,10 +264,61 @@ impl Rollout {
                 let report = Report::bare(End::Done);
                 events.push(Event::StepEnded { step, attempt, class: Class::Succeeded, report });
             }
-            Request::Abort | Request::Rollback => effects = self.cancellations(),
-            Request::Approve(_) | Request::Hold | Request::Resume => {}
+            Request::Abort | Request::Rollback => {
+                events.extend(self.ends_of_own_waits());
+                effects = self.cancellations();
+                let (asked, inquiries) = self.ask_again();
+                events.extend(asked);
+                effects.extend(inquiries);
+            }
+            Request::Resume => {
+                let (asked, inquiries) = self.ask_again();
+                events.extend(asked);
+                effects = inquiries;
+            }
+            Request::Approve(_) | Request::Hold => {}
+        }
+        if self.ended.is_some() {
+            // The controller that ended it no longer holds anything out.
+            effects.extend(self.out.iter().map(|node| Effect::KeepOut { node: node.clone() }));
         }
         Decision { events, effects, wake: None }
+    }
+
+    fn is_going_back(&self) -> bool {
+        matches!(self.course, Course::Quieting { .. } | Course::Unwinding { .. })
+    }
+
+    /// Steps that only wait for the clock or a person end with the request that ends the rollout.
+    fn ends_of_own_waits(&self) -> Vec<Event> {
+        let own = self.active.iter().filter(|step| is_engines_own(self.plan.step(**step)));
+        let running =
+            own.filter(|step| matches!(self.state(**step).status, StepStatus::Running { .. }));
+        let end = |step: &StepNo| Event::StepEnded {
+            step: *step,
+            attempt: self.state(*step).attempt,
+            class: Class::Failed,
+            report: Report::bare(End::NotMet("no longer waited for".into())),
+        };
+        running.map(end).collect()
+    }
+
+    /// Law 6: a step whose node could not be reached may still run; a person's request asks the
+    /// node again before anything is begun or undone.
+    fn ask_again(&self) -> (Vec<Event>, Vec<Effect>) {
+        let mut asked = (vec![], vec![]);
+        if !self.unwinds.is_empty() {
+            // What is being put back was settled when that began.
+            return asked;
+        }
+        for planned in self.plan.steps.iter().filter(|step| self.may_still_run(step.no)) {
+            let (step, attempt) = (planned.no, self.state(planned.no).attempt);
+            let cause = "the node could not be reached before a person asked to go on".into();
+            let how = Inquiry::Recover;
+            asked.0.push(Event::StepUnknown { step, attempt, cause, how });
+            asked.1.push(Effect::Recover { step, attempt });
+        }
+        asked
     }
 
     /// Waits of our own are cut short by an abort; a command on a node is let to its end, because

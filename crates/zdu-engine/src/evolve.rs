@@ -81,6 +81,8 @@ impl Rollout {
             return Err(alloc::format!("epoch {} is not newer than the last", taken.0));
         }
         self.epoch = Some(taken);
+        // Nobody held the nodes out while no controller was there.
+        self.lose_certificates();
         Ok(())
     }
 
@@ -140,7 +142,8 @@ impl Rollout {
             }
             Home::Lane { stage, wave, lane, index } => {
                 let state = &self.waves[stage][wave].lanes[lane];
-                let free = state.busy.is_none_or(|busy| busy == step);
+                let waits = |busy| matches!(self.state(busy).status, StepStatus::Scheduled { .. });
+                let free = state.busy.is_none_or(|busy| busy == step || certifies && waits(busy));
                 let here = self.cursor == (stage, wave);
                 here && free && (state.next == index || certifies)
             }
@@ -221,6 +224,7 @@ impl Rollout {
             self.passed(step);
             return Ok(());
         }
+        self.half_returned(step);
         let state = self.state_mut(step);
         state.lost = matches!(report.end, End::Lost(_));
         state.exit = if let End::Exited(code) = report.end { Some(code) } else { None };
@@ -234,6 +238,16 @@ impl Rollout {
         Ok(())
     }
 
+    /// An undrain that did not pass may have returned the node on some instances only.
+    fn half_returned(&mut self, step: StepNo) {
+        let plan = self.plan.clone();
+        let planned = plan.step(step);
+        if let (Work::Undrain, Some(node)) = (&planned.work, planned.subject.node()) {
+            self.out.insert(node.clone());
+            self.certified.insert(node.clone(), false);
+        }
+    }
+
     /// A group's entrance is free again when its node is drained or did not get in.
     fn leave_entrance(&mut self, step: StepNo) {
         let plan = self.plan.clone();
@@ -242,8 +256,9 @@ impl Rollout {
             return;
         };
         let passed = matches!(self.state(step).status, StepStatus::Ended(class) if class.passes());
+        // A drain that did not pass may still land: nobody else goes in before it is settled.
         let refused = matches!(planned.work, Work::Guard { .. }) && !passed;
-        if refused || matches!(planned.work, Work::Drain) {
+        if refused || (matches!(planned.work, Work::Drain) && passed) {
             self.entering.retain(|_, holder| holder != node);
         }
     }
@@ -263,12 +278,28 @@ impl Rollout {
         self.move_on(step);
     }
 
+    fn next_of(&self, stage: usize, wave: usize, lane: usize) -> usize {
+        self.waves[stage][wave].lanes[lane].next
+    }
+
+    /// An unwind whose next step is scheduled is busy with it.
+    fn wait_for_schedule(&mut self) {
+        let active = &self.active;
+        for unwind in &mut self.unwinds {
+            let next = unwind.steps.get(unwind.next).copied();
+            if unwind.busy.is_none() {
+                unwind.busy = next.filter(|next| active.contains(next));
+            }
+        }
+    }
+
     fn move_on(&mut self, step: StepNo) {
         if let Some(unwind) = self.unwind_with(step) {
-            unwind.busy = None;
             if unwind.steps.get(unwind.next) == Some(&step) {
                 unwind.next += 1;
             }
+            unwind.busy = None;
+            self.wait_for_schedule();
             return;
         }
         match self.home(step) {
@@ -281,6 +312,14 @@ impl Rollout {
                 if state.next == at {
                     state.next += 1;
                 }
+                let next = self.lane(stage, wave, lane).steps.get(self.next_of(stage, wave, lane));
+                let next = next.copied().filter(|next| self.active.contains(next));
+                if next.is_some() {
+                    // It waited for its certificate and is begun by its schedule.
+                    self.waves[stage][wave].lanes[lane].busy = next;
+                    return;
+                }
+                let state = &self.waves[stage][wave].lanes[lane];
                 let done = state.next == count && state.course == LaneCourse::Going;
                 if done {
                     self.set_lane((stage, wave, lane), LaneCourse::Done);
@@ -336,7 +375,13 @@ impl Rollout {
         let plan = self.plan.clone();
         let planned = plan.step(step);
         match action {
-            FailureAction::Retry { .. } => return Ok(()),
+            FailureAction::Retry { .. } => {
+                // The contract's own repetitions do not count as tries; a rule's do.
+                let state = self.state_mut(step);
+                let again = state.status == StepStatus::Ended(Class::Again);
+                state.tries += u32::from(again);
+                return Ok(());
+            }
             FailureAction::GoOn => {
                 self.state_mut(step).status = StepStatus::Ended(Class::Warned);
                 self.move_on(step);
@@ -377,6 +422,17 @@ impl Rollout {
         if let Home::Lane { stage, wave, lane, .. } = self.home(step) {
             self.waves[stage][wave].lanes[lane].busy = None;
             self.set_lane((stage, wave, lane), LaneCourse::Failed);
+            let plan = self.plan.clone();
+            let lane = &plan.stages[stage].waves[wave].lanes[lane];
+            if let Some(node) = lane.subject.node() {
+                self.entering.retain(|_, holder| holder != node);
+            }
+            for step in &lane.steps {
+                if matches!(self.state(*step).status, StepStatus::Scheduled { .. }) {
+                    self.state_mut(*step).status = StepStatus::Pending;
+                    self.active.remove(step);
+                }
+            }
         }
     }
 
@@ -387,8 +443,9 @@ impl Rollout {
             self.unwinds.clear();
             self.course = Course::Unwinding { scope: scope.clone(), asked };
         }
-        self.entering.clear();
         for at in self.lanes_of(scope) {
+            let lane = self.plan.stages[at.0].waves[at.1].lanes[at.2].subject.clone();
+            self.entering.retain(|_, holder| Some(&*holder) != lane.node());
             self.waves[at.0][at.1].lanes[at.2].busy = None;
             self.set_lane(at, LaneCourse::Unwinding);
             if (at.0, at.1) == self.cursor {
@@ -439,7 +496,28 @@ impl Rollout {
         for at in self.unwinding_lanes(scope) {
             self.forget_lane(at);
         }
+        if let UnwindScope::Node(node) = scope {
+            self.leave_out(&node.clone());
+        }
         Ok(())
+    }
+
+    /// A node that was put back is not begun in later waves or stages: what they build on is gone.
+    fn leave_out(&mut self, node: &NodeName) {
+        for stage in 0..self.waves.len() {
+            for wave in 0..self.waves[stage].len() {
+                for lane in 0..self.waves[stage][wave].lanes.len() {
+                    let mine = self.lane(stage, wave, lane).subject.node() == Some(node);
+                    let waits = LaneCourse::Waiting;
+                    if mine && self.waves[stage][wave].lanes[lane].course == waits {
+                        self.set_lane((stage, wave, lane), LaneCourse::Unwound);
+                        if (stage, wave) == self.cursor {
+                            self.waiting.remove(&lane);
+                        }
+                    }
+                }
+            }
+        }
     }
 
     /// A lane that was put back is as if it had never begun.

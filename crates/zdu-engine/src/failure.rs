@@ -106,7 +106,7 @@ impl Rollout {
         self.by_rule(now, planned, class)
     }
 
-    fn is_compensating(&self, step: StepNo) -> bool {
+    pub(crate) fn is_compensating(&self, step: StepNo) -> bool {
         match self.home(step) {
             Home::Undo => true,
             Home::Gate { .. } => false,
@@ -155,10 +155,16 @@ impl Rollout {
         let state = self.state(planned.no);
         let tail = state.tail.as_deref().unwrap_or_default();
         let failed = u32::try_from(self.failed_nodes.len()).unwrap_or(u32::MAX);
-        // An unknown outcome is repeated or passed over only where a rule names it.
-        let by_guess = class == Class::Unknown
-            && matches!(action, FailureAction::Retry { .. } | FailureAction::GoOn)
-            && !classes.contains(&Class::Unknown);
+        // An unknown outcome is repeated, passed over, or undone while it may still run, only
+        // where a rule names it (law 6).
+        let guesses = match action {
+            FailureAction::Retry { .. } | FailureAction::GoOn => true,
+            FailureAction::RollbackNode
+            | FailureAction::RollbackWave
+            | FailureAction::RollbackRollout => !state.lost,
+            FailureAction::Hold | FailureAction::Stop => false,
+        };
+        let by_guess = class == Class::Unknown && guesses && !classes.contains(&Class::Unknown);
         let spent = matches!(action, FailureAction::Retry { max, .. } if state.tries >= *max);
         !by_guess
             && !spent
@@ -175,13 +181,14 @@ impl Rollout {
         match action {
             FailureAction::RollbackNode if gate => FailureAction::RollbackWave,
             FailureAction::RollbackNode if planned.subject.node().is_none() => FailureAction::Stop,
-            FailureAction::RollbackNode if self.is_behind_point_of_no_return(planned.no) => {
+            FailureAction::RollbackNode
+            | FailureAction::RollbackWave
+            | FailureAction::RollbackRollout
+                if planned.subject.node().is_some_and(|node| self.cannot_go_back(node)) =>
+            {
                 FailureAction::Hold
             }
-            FailureAction::GoOn if matches!(planned.work, Work::Certify | Work::Ready(_)) => {
-                // Laws 2 and 3: what these prove cannot be assumed.
-                FailureAction::Hold
-            }
+            FailureAction::GoOn if proves(&planned.work) => FailureAction::Hold,
             FailureAction::Retry { .. }
             | FailureAction::RollbackNode
             | FailureAction::RollbackWave
@@ -191,4 +198,12 @@ impl Rollout {
             | FailureAction::Stop => action,
         }
     }
+}
+
+/// Laws 1 to 3: what these acts make true or prove cannot be assumed.
+fn proves(work: &Work) -> bool {
+    matches!(
+        work,
+        Work::Guard { .. } | Work::Drain | Work::Certify | Work::Ready(_) | Work::Undrain
+    )
 }

@@ -1,9 +1,12 @@
 //! What a person's request does to the state: holds, aborts, and the reopening of what ended.
 
 use crate::state::{Course, LaneCourse, Rollout, StepStatus};
+use zdu_model::contract::Class;
 use zdu_model::event::{HoldCause, Inquiry, Request, UnwindScope};
 use zdu_model::ids::StepNo;
+use zdu_model::plan::Work;
 use zdu_model::time::Timestamp;
+use zdu_model::verdict::Verdict;
 
 impl Rollout {
     pub(crate) fn requested(&mut self, at: Timestamp, request: &Request) {
@@ -15,11 +18,11 @@ impl Rollout {
             }
             Request::Resume => self.reopen(),
             Request::Abort => {
-                self.ended = None;
+                self.reopen_to_go_back();
                 self.quiet(UnwindScope::InFlight, "aborted");
             }
             Request::Rollback => {
-                self.ended = None;
+                self.reopen_to_go_back();
                 self.quiet(UnwindScope::Rollout, "rollback was asked for");
             }
             Request::Approve(step) => {
@@ -39,26 +42,49 @@ impl Rollout {
         }
     }
 
-    /// A person's `resume`: what failed is fresh again, what was put back begins anew. A
-    /// compensation that is not complete is completed first, and nothing else.
-    fn reopen(&mut self) {
-        self.hold = None;
+    fn reopen_to_go_back(&mut self) {
         self.ended = None;
         self.stuck.clear();
         self.stuck_fleet = false;
+    }
+
+    /// A person's `resume`. After a hold what was held is fresh again, and nothing else. After an
+    /// end what was put back begins anew too. A compensation that is not complete is completed
+    /// first, and nothing else.
+    fn reopen(&mut self) {
+        let anew = self.ended.as_ref().is_some_and(|verdict| *verdict != Verdict::Held);
+        self.hold = None;
+        self.reopen_to_go_back();
         for unwind in &mut self.unwinds {
             unwind.stuck = false;
-            unwind.busy = None;
         }
         self.freshen_steps();
-        if self.unwinds.is_empty() {
-            self.course = Course::Forward;
-            self.failed_nodes.clear();
-            self.rolled_back.clear();
-            self.first_failure = None;
-            self.freshen_lanes();
+        let active = &self.active;
+        for unwind in &mut self.unwinds {
+            unwind.busy = unwind.busy.filter(|step| active.contains(step));
+        }
+        if matches!(self.course, Course::Quieting { .. }) {
+            return;
+        }
+        if self.unwinds.is_empty() || !anew {
+            if self.unwinds.is_empty() && anew {
+                self.course = Course::Forward;
+                self.failed_nodes.clear();
+                self.rolled_back.clear();
+                self.first_failure = None;
+            }
+            self.freshen_lanes(anew && self.unwinds.is_empty());
         }
         self.reset_cursor();
+    }
+
+    /// A step that was begun, whose node could not be asked, and that is no mere reading.
+    pub(crate) fn may_still_run(&self, step: StepNo) -> bool {
+        let state = self.state(step);
+        state.status == StepStatus::Ended(Class::Unknown)
+            && state.begun
+            && !state.lost
+            && !self.plan.step(step).work.is_level_triggered()
     }
 
     fn freshen_steps(&mut self) {
@@ -66,6 +92,9 @@ impl Rollout {
         for at in 0..self.steps.len() {
             let step = StepNo(u32::try_from(at).unwrap_or(u32::MAX));
             let idle = !self.active.contains(&step);
+            if self.may_still_run(step) {
+                continue;
+            }
             let state = &mut self.steps[at];
             let stale = match state.status {
                 StepStatus::Ended(class) => !class.passes(),
@@ -81,7 +110,7 @@ impl Rollout {
         }
     }
 
-    fn freshen_lanes(&mut self) {
+    fn freshen_lanes(&mut self, anew: bool) {
         for stage in 0..self.waves.len() {
             for wave in 0..self.waves[stage].len() {
                 let mut fresh = false;
@@ -89,31 +118,62 @@ impl Rollout {
                     let course = self.waves[stage][wave].lanes[lane].course;
                     let again = match course {
                         LaneCourse::Failed => LaneCourse::Going,
-                        LaneCourse::Unwound => LaneCourse::Waiting,
-                        LaneCourse::Waiting
+                        LaneCourse::Unwound if anew => LaneCourse::Waiting,
+                        LaneCourse::Unwound
+                        | LaneCourse::Waiting
                         | LaneCourse::Going
                         | LaneCourse::Done
                         | LaneCourse::Unwinding => course,
                     };
-                    if again != LaneCourse::Unwinding && again != LaneCourse::Done {
+                    if matches!(again, LaneCourse::Going | LaneCourse::Waiting) {
                         self.release_lane(stage, wave, lane);
                         fresh = true;
                     }
                     self.set_lane((stage, wave, lane), again);
                 }
                 if fresh {
-                    self.waves[stage][wave].gate_next = 0;
+                    self.freshen_gate(stage, wave);
                 }
             }
         }
     }
 
-    /// A lane is free for its next step unless that step still runs.
+    /// A wave that goes on is watched again behind its last lane.
+    fn freshen_gate(&mut self, stage: usize, wave: usize) {
+        self.waves[stage][wave].gate_next = 0;
+        let plan = self.plan.clone();
+        for step in &plan.stages[stage].waves[wave].gate {
+            if !self.active.contains(step) {
+                self.state_mut(*step).status = StepStatus::Pending;
+            }
+        }
+    }
+
+    /// A lane is free for its next step unless that step still runs, or may. A drain that did not
+    /// pass is begun again with its guard: what the guard read is from another time.
     fn release_lane(&mut self, stage: usize, wave: usize, lane: usize) {
+        let plan = self.plan.clone();
+        let steps = &plan.stages[stage].waves[wave].lanes[lane].steps;
+        let next = self.waves[stage][wave].lanes[lane].next;
         let busy = self.waves[stage][wave].lanes[lane].busy;
-        let runs = busy.is_some_and(|step| self.active.contains(&step));
-        if !runs {
-            self.waves[stage][wave].lanes[lane].busy = None;
+        let here = steps.get(next).copied();
+        let runs = busy.filter(|step| self.active.contains(step));
+        let waits = here.filter(|step| self.active.contains(step) || self.may_still_run(*step));
+        if let Some(busy) = runs.or(waits) {
+            self.waves[stage][wave].lanes[lane].busy = Some(busy);
+            return;
+        }
+        self.waves[stage][wave].lanes[lane].busy = None;
+        let drains = here.is_some_and(|step| matches!(plan.step(step).work, Work::Drain));
+        let guard = next.checked_sub(1).and_then(|before| steps.get(before)).copied();
+        if let (true, Some(guard)) = (drains, guard)
+            && matches!(plan.step(guard).work, Work::Guard { .. })
+        {
+            self.waves[stage][wave].lanes[lane].next = next - 1;
+            self.state_mut(guard).status = StepStatus::Pending;
+            if let Some(node) = plan.step(guard).subject.node() {
+                self.entering.retain(|_, holder| holder != node);
+            }
         }
     }
 }

@@ -45,7 +45,8 @@ impl Rollout {
                 for lane in (0..self.waves[stage][wave].lanes.len()).rev() {
                     let course = self.waves[stage][wave].lanes[lane].course;
                     let begun = !matches!(course, LaneCourse::Waiting | LaneCourse::Unwound);
-                    if begun && self.in_scope(&nodes, stage, wave, lane) {
+                    let whole = !self.is_cut_by_point_of_no_return((stage, wave, lane));
+                    if begun && whole && self.in_scope(&nodes, stage, wave, lane) {
                         here.push((course == LaneCourse::Done, (stage, wave, lane)));
                     }
                 }
@@ -66,23 +67,49 @@ impl Rollout {
 
     /// The nodes of a scope; none means everything.
     fn nodes_of(&self, scope: &UnwindScope) -> Option<BTreeSet<NodeName>> {
-        let of_wave = |flying_only: bool| {
+        let of_wave = || {
             let (planned, state) = self.current_wave()?;
-            let flies = |course| match course {
-                LaneCourse::Going | LaneCourse::Failed | LaneCourse::Unwinding => true,
-                LaneCourse::Done => !flying_only,
-                LaneCourse::Waiting | LaneCourse::Unwound => false,
-            };
             let lanes = planned.lanes.iter().zip(&state.lanes);
-            let nodes = lanes.filter(|(_, state)| flies(state.course));
-            Some(nodes.filter_map(|(lane, _)| lane.subject.node().cloned()).collect())
+            let begun = lanes.filter(|(_, state)| flies(state.course, LaneCourse::Done));
+            Some(begun.filter_map(|(lane, _)| lane.subject.node().cloned()).collect())
         };
         match scope {
             UnwindScope::Node(node) => Some(BTreeSet::from([node.clone()])),
-            UnwindScope::Wave => Some(of_wave(false).unwrap_or_default()),
-            UnwindScope::InFlight => Some(of_wave(true).unwrap_or_default()),
+            UnwindScope::Wave => Some(of_wave().unwrap_or_default()),
+            UnwindScope::InFlight => Some(self.nodes_in_flight()),
             UnwindScope::Rollout => None,
         }
+    }
+
+    fn nodes_in_flight(&self) -> BTreeSet<NodeName> {
+        let mut nodes = BTreeSet::new();
+        for (planned, states) in self.plan.stages.iter().zip(&self.waves) {
+            for (planned, state) in planned.waves.iter().zip(states) {
+                let lanes = planned.lanes.iter().zip(&state.lanes);
+                let flying = lanes.filter(|(_, state)| flies(state.course, LaneCourse::Going));
+                nodes.extend(flying.filter_map(|(lane, _)| lane.subject.node().cloned()));
+            }
+        }
+        nodes
+    }
+
+    /// Whether a point of no return stands in the middle of what was begun in this lane or after
+    /// it: then undoing the rest would leave the node between two releases.
+    fn is_cut_by_point_of_no_return(&self, at: At) -> bool {
+        let lane = self.lane(at.0, at.1, at.2);
+        let mut begun = lane.steps.iter().filter(|step| self.state(**step).begun);
+        begun.any(|step| self.is_behind_point_of_no_return(*step))
+    }
+
+    /// Whether a node has begun something that a point of no return keeps.
+    pub(crate) fn cannot_go_back(&self, node: &NodeName) -> bool {
+        let mine = |step: &&zdu_model::plan::PlannedStep| step.subject.node() == Some(node);
+        let Some(_) = self.last_point_of_no_return() else { return false };
+        self.plan.steps.iter().filter(mine).any(|step| {
+            self.state(step.no).begun
+                && self.home(step.no) != Home::Undo
+                && self.is_behind_point_of_no_return(step.no)
+        })
     }
 
     /// The lanes that are being put back under this scope.
@@ -132,5 +159,13 @@ impl Rollout {
     pub(crate) fn unwind_event(&self, scope: UnwindScope, cause: String) -> Event {
         let steps = self.unwind_steps(&scope);
         Event::UnwindStarted { scope, steps, cause }
+    }
+}
+
+/// Whether a lane has begun and is not settled, or is at `also`.
+fn flies(course: LaneCourse, also: LaneCourse) -> bool {
+    match course {
+        LaneCourse::Going | LaneCourse::Failed | LaneCourse::Unwinding => true,
+        LaneCourse::Done | LaneCourse::Waiting | LaneCourse::Unwound => course == also,
     }
 }

@@ -32,7 +32,9 @@ pub enum WakeReason {
 pub(crate) const DRIVER_GRACE: Millis = Millis::from_secs(60);
 
 impl Rollout {
-    pub(crate) fn next_wake(&self) -> Option<Wake> {
+    /// The next wake; when nothing followed from `now`, one that is due already would only lead to
+    /// nothing again, so only later ones count.
+    pub(crate) fn next_wake(&self, after: Option<Timestamp>) -> Option<Wake> {
         if self.ended.is_some() {
             return None;
         }
@@ -41,7 +43,8 @@ impl Rollout {
             at: since.after(self.plan.policy.hold_deadline),
             reason: WakeReason::HoldExpires,
         });
-        steps.chain(hold).min()
+        let later = |wake: &Wake| after.is_none_or(|now| wake.at > now);
+        steps.chain(hold).filter(later).min()
     }
 
     fn wake_of(&self, step: StepNo) -> Option<Wake> {
