@@ -36,9 +36,14 @@ fn measure(root: &Path, zdu: Option<&Path>) -> Result<(), String> {
     };
     let zdu = zdu.canonicalize().map_err(|cause| format!("find {}: {cause}", zdu.display()))?;
     say::line(&format!("each line: median of {RUNS}, in brackets all of them as measured"));
-    steps::one_after_another(&zdu)?;
-    steps::cold_and_memory(&zdu)?;
-    drains::idle_after_last_request(&zdu)
+    // One that fails says nothing about the others, and each takes its minute.
+    let parts = [
+        steps::one_after_another(&zdu),
+        steps::cold_and_memory(&zdu),
+        drains::idle_after_last_request(&zdu),
+    ];
+    let failed: Vec<String> = parts.into_iter().filter_map(Result::err).collect();
+    if failed.is_empty() { Ok(()) } else { Err(failed.join("\nbench: failed to ")) }
 }
 
 fn release_build(root: &Path) -> Result<PathBuf, String> {
