@@ -61,6 +61,12 @@ pub enum ChannelError {
         /// Last lines of standard error.
         stderr: Vec<String>,
     },
+    /// The connection ended since the last request; nothing was run.
+    #[error("connection lost since the last request{}", shown(stderr))]
+    Gone {
+        /// Last lines of standard error.
+        stderr: Vec<String>,
+    },
     /// No reply before the deadline; whether the script still runs is unknown. The channel is
     /// closed, because a late reply could be taken for that of the next request.
     #[error("no reply within {} ms", deadline.as_millis())]
@@ -87,7 +93,7 @@ impl ChannelError {
     #[must_use]
     pub fn was_not_run(&self) -> bool {
         match self {
-            Self::Connect { .. } | Self::Abandoned | Self::Nul => true,
+            Self::Connect { .. } | Self::Gone { .. } | Self::Abandoned | Self::Nul => true,
             Self::Lost { .. } | Self::Deadline { .. } | Self::TooLong { .. } => false,
         }
     }
@@ -281,6 +287,18 @@ impl Channel {
     /// Whether a request can be made: no earlier one was abandoned and the process lives.
     pub fn is_usable(&mut self) -> bool {
         !self.busy && matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// [`ChannelError::Gone`] when the process has ended between two requests.
+    pub(super) async fn loss(&mut self) -> Option<ChannelError> {
+        if self.busy || matches!(self.child.try_wait(), Ok(None)) {
+            return None;
+        }
+        let mut last = Vec::new();
+        // What was read stays in `last` also when the stream does not end in time.
+        let read = async { while matches!(self.stderr.read_buf(&mut last).await, Ok(1..)) {} };
+        let _ = timeout(LAST_WORDS, read).await;
+        Some(ChannelError::Gone { stderr: tail(&last) })
     }
 
     /// Process id of the local `sh` or `ssh`, while it runs.

@@ -51,11 +51,45 @@ impl Pool {
     /// # Errors
     /// [`ChannelError::Connect`].
     pub async fn channel(&self, name: &str, target: &Target) -> Result<Lease, ChannelError> {
-        let slot = {
-            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(slots.entry(name.to_owned()).or_default())
-        };
-        let mut guard = slot.lock_owned().await;
+        let guard = self.slot(name).lock_owned().await;
+        self.opened(guard, target).await
+    }
+
+    /// As [`Pool::channel`], but a channel that died unused since its last request is told once
+    /// before another is opened: who follows a step says so rather than wait without a reason.
+    ///
+    /// # Errors
+    /// [`ChannelError::Gone`] for the dead channel, [`ChannelError::Connect`].
+    pub async fn channel_or_loss(
+        &self,
+        name: &str,
+        target: &Target,
+    ) -> Result<Lease, ChannelError> {
+        let mut guard = self.slot(name).lock_owned().await;
+        if let Some(channel) = guard.as_mut() {
+            // One look: a process that dies after it is a loss in the request that follows.
+            if channel.is_usable() {
+                return Ok(Lease { guard });
+            }
+            let loss = channel.loss().await;
+            *guard = None;
+            if let Some(loss) = loss {
+                return Err(loss);
+            }
+        }
+        self.opened(guard, target).await
+    }
+
+    fn slot(&self, name: &str) -> Slot {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(slots.entry(name.to_owned()).or_default())
+    }
+
+    async fn opened(
+        &self,
+        mut guard: OwnedMutexGuard<Option<Channel>>,
+        target: &Target,
+    ) -> Result<Lease, ChannelError> {
         if !guard.as_mut().is_some_and(Channel::is_usable) {
             *guard = None;
             *guard = Some(Channel::open(target, self.connect_timeout).await?);

@@ -65,7 +65,7 @@ pub enum StepNews<'news> {
         /// The bytes.
         bytes: &'news [u8],
     },
-    /// The connection is gone; the next attempt follows after a pause.
+    /// The connection is gone, noticed in a request or before the next; the next attempt follows after a pause.
     Reconnecting {
         /// Counted from 1, from 1 again after a success.
         attempt: u32,
@@ -220,7 +220,8 @@ impl<'run> Run<'run> {
 
     /// One request: start while nobody has answered that, else poll from where the output is.
     async fn look(&mut self, wait: Duration) -> Result<Poll, SupervisorError> {
-        let mut channel = self.node.channel().await?;
+        let node = self.node;
+        let mut channel = node.pool.channel_or_loss(&node.name, &node.target).await?;
         if self.begun == Begun::Yes {
             let key = self.spec.key();
             let (out, err) = (self.range(self.stdout.len()), self.range(self.stderr.len()));
@@ -304,18 +305,25 @@ impl<'run> Run<'run> {
             return Ok(StepFate::Unreachable { begun: Begun::No, error });
         }
         let until = Instant::now() + grace + Duration::from_secs(10);
-        let killed = timeout_at(until, self.kill_and_collect(grace)).await;
-        let unreachable = |error| StepFate::Unreachable { begun: self.begun, error };
-        match killed {
-            Ok(Ok(fate)) => Ok(fate),
-            Ok(Err(SupervisorError::Channel(error))) => Ok(unreachable(error)),
-            Ok(Err(error)) => Err(error),
-            Err(_) => {
-                let deadline = grace + Duration::from_secs(10);
-                let error = self.last_error.clone();
-                Ok(unreachable(error.unwrap_or(ChannelError::Deadline { deadline })))
+        // A connection lost just now must not leave the step running: killing twice does no harm.
+        let killed = timeout_at(until, async {
+            loop {
+                match self.kill_and_collect(grace).await {
+                    Err(SupervisorError::Channel(error)) => {
+                        if let Some(fate) = self.reconnect(error).await {
+                            return Ok(fate);
+                        }
+                    }
+                    ended => return ended,
+                }
             }
+        });
+        if let Ok(ended) = killed.await {
+            return ended;
         }
+        let deadline = grace + Duration::from_secs(10);
+        let error = self.last_error.take().unwrap_or(ChannelError::Deadline { deadline });
+        Ok(StepFate::Unreachable { begun: self.begun, error })
     }
 
     async fn kill_and_collect(&mut self, grace: Duration) -> Result<StepFate, SupervisorError> {

@@ -25,6 +25,8 @@ const WAITER: &str = include_str!("waiter.sh");
 /// What a request may take beyond the wait it asks for: a node that swaps needs seconds for a
 /// `fork`, and a base directory on a slow disk for a sync.
 const REQUEST_MARGIN: Duration = Duration::from_secs(20);
+/// How long the record of the end may take after KILL: a loaded node needs a second or two.
+const AFTER_KILL: Duration = Duration::from_secs(5);
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -160,7 +162,8 @@ impl Supervisor {
     }
 
     /// Starts the step unless its record exists already, then waits on the node up to `wait` for
-    /// its end: a short step costs one round trip. The output comes from offset 0.
+    /// its end, however much it writes: a short step costs one round trip. The output comes from
+    /// offset 0.
     ///
     /// # Errors
     /// See [`SupervisorError`]. After a lost channel it is unknown whether the step began; calling
@@ -265,7 +268,7 @@ impl Supervisor {
             return Ok(state);
         }
         if state == StepState::Running || orphan {
-            return self.settle(channel, spec, Duration::from_secs(2)).await;
+            return self.settle(channel, spec, AFTER_KILL).await;
         }
         Ok(state)
     }

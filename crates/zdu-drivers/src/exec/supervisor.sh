@@ -176,13 +176,18 @@ zdu_bytes() {
     fi
 }
 
+# answer RECORD OUT-OFFSET ERR-OFFSET OUT-MAXIMUM ERR-MAXIMUM MARK: the state and the output.
+zdu_answer() {
+    printf 'zdu1 %s\n' "$zdu_state"
+    zdu_bytes "$1/out" "$2" "$4"
+    printf '%s' "$6"
+    zdu_bytes "$1/err" "$3" "$5"
+}
+
 # poll NAME MILLISECONDS OUT-OFFSET ERR-OFFSET OUT-MAXIMUM ERR-MAXIMUM MARK
 zdu_poll() {
     zdu_wait "$zdu_base/r/$1" "$2" "$3" "$4"
-    printf 'zdu1 %s\n' "$zdu_state"
-    zdu_bytes "$zdu_base/r/$1/out" "$3" "$5"
-    printf '%s' "$7"
-    zdu_bytes "$zdu_base/r/$1/err" "$4" "$6"
+    zdu_answer "$zdu_base/r/$1" "$3" "$4" "$5" "$6" "$7"
 }
 
 # launch RECORD USER COMMAND-TEXT piped|none, in a record just made.
@@ -238,7 +243,9 @@ zdu_begin() {
         rmdir "$zdu_rec"
         zdu_fail 'cannot create the record'
     fi
-    zdu_poll "$1/$2" "$8" 0 0 "$9" "$9" "${10}"
+    # Output alone does not end this wait: a step that says a word and ends costs one request.
+    zdu_wait "$zdu_rec" "$8" - -
+    zdu_answer "$zdu_rec" 0 0 "$9" "$9" "${10}"
 }
 
 # fence FLEET EPOCH: makes the node know the epoch.

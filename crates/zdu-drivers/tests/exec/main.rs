@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// Long enough for a machine that builds something else meanwhile.
-pub(crate) const LONG: Duration = Duration::from_secs(20);
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 /// The shells of this machine that must serve channels.
 pub(crate) fn shells() -> Vec<Vec<&'static str>> {

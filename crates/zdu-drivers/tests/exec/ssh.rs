@@ -3,16 +3,16 @@
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use zdu_drivers::exec::{
-    Channel, ChannelError, ConnectFailure, Exit, ForwardError, Node, Pool, StepFate, StepNews,
-    StreamForward, Target, run_step,
+    Channel, ChannelError, ConnectFailure, Exit, ForwardError, Limits, Node, Pool, StepFate,
+    StepNews, StreamForward, Target, run_step,
 };
 
 use crate::LONG;
 use crate::sshd::Sshd;
-use crate::steps::{base, shell, within};
+use crate::steps::{appeared, base, begin, is_gone, shell, within};
 
 fn failure(opened: Result<Channel, ChannelError>) -> (ConnectFailure, Vec<String>) {
     match opened {
@@ -94,7 +94,9 @@ async fn a_step_outlives_its_connection_and_its_output_is_whole() {
             }
         }
         StepNews::Reconnecting { error, .. } => {
-            assert!(matches!(error, ChannelError::Lost { .. }), "{error:?}");
+            // Noticed by the request that follows the cut, or just before it.
+            let lost = matches!(error, ChannelError::Lost { .. } | ChannelError::Gone { .. });
+            assert!(lost, "{error:?}");
             losses += 1;
             std::fs::write(&gate, "").expect("writes");
         }
@@ -106,6 +108,58 @@ async fn a_step_outlives_its_connection_and_its_output_is_whole() {
     assert_eq!((&end.stdout[..], &end.stderr[..]), (&b"one\ntwo\n"[..], &b"err\n"[..]));
     assert_eq!((told.len(), losses), (12, 1));
     assert_eq!(std::fs::read_to_string(count).expect("it ran"), "x\n");
+}
+
+#[tokio::test]
+async fn a_connection_that_died_between_two_requests_is_told_before_it_is_mended() {
+    let Some(sshd) = Sshd::start() else { return };
+    let (_directory, supervisor) = base();
+    let pool = Arc::new(Pool::new(LONG));
+    let node = Node { pool, name: "n".to_owned(), target: sshd.target() };
+    let number = node.channel().await.expect("opens").process_id().expect("it runs");
+    assert!(sshd.cut_connections() > 0);
+    while !is_gone(&number.to_string()) {
+        tokio::task::yield_now().await;
+    }
+    let mut told = Vec::new();
+    let mut news = |news: StepNews<'_>| {
+        if let StepNews::Reconnecting { attempt, error } = news {
+            told.push((attempt, error.clone()));
+        }
+    };
+    let step = shell("idle", "exit 3");
+    let end = run_step(&node, &supervisor, &step, within(LONG), &mut news).await.expect("runs");
+    assert_eq!(end.fate, StepFate::Ended(Exit::Exited(3)));
+    let [(1, ChannelError::Gone { stderr })] = told.as_slice() else { panic!("{told:?}") };
+    assert!(stderr.iter().any(|line| line.contains("closed")), "{stderr:?}");
+}
+
+#[tokio::test]
+async fn a_connection_lost_during_the_kill_does_not_leave_the_step_running() {
+    let Some(sshd) = Sshd::start() else { return };
+    let (directory, supervisor) = base();
+    let at = |name: &str| directory.path().join(name);
+    let script = format!(
+        "trap ': >>{}' TERM; : >{}; while :; do sleep 0.05; done",
+        at("term").display(),
+        at("ready").display(),
+    );
+    let pool = Arc::new(Pool::new(LONG));
+    let node = Node { pool, name: "n".to_owned(), target: sshd.target() };
+    let step = shell("stubborn", &script);
+    begin(&node, &supervisor, &step, &at("ready")).await;
+    let limits = Limits { deadline: Duration::from_millis(100), grace: Duration::from_secs(2) };
+    let mut losses = 0;
+    let mut news = |news: StepNews<'_>| {
+        losses += u32::from(matches!(news, StepNews::Reconnecting { .. }));
+    };
+    let cut = async {
+        appeared(&at("term")).await;
+        assert!(sshd.cut_connections() > 0);
+    };
+    let (end, ()) = tokio::join!(run_step(&node, &supervisor, &step, limits, &mut news), cut);
+    assert_eq!(end.expect("runs").fate, StepFate::TimedOut(Some(Exit::Signaled(9))));
+    assert!(losses > 0);
 }
 
 #[tokio::test]
