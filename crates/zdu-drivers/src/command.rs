@@ -56,8 +56,13 @@ pub(crate) async fn run(
     }
     let redactor = inner.access.redactor();
     let mut lines = Lines::new(step.no, inner.sink.clone(), redactor, TAIL_LINES_MAX);
+    let withheld = captures_secret(step);
+    if withheld {
+        lines.take(WITHHELD);
+    }
     let mut on_news = |news: StepNews<'_>| match news {
         StepNews::Attached => {}
+        StepNews::Output { .. } if withheld => {}
         StepNews::Output { stream: _, bytes } => lines.take(bytes),
         StepNews::Reconnecting { attempt, error } => {
             let text = format!("connection lost, attempt {attempt}: {}", chain(error));
@@ -81,6 +86,14 @@ pub(crate) async fn run(
             finish(inner, step, report, &out, &err)
         }
     }
+}
+
+/// Said in place of output that holds a value nobody can mask before it is taken out.
+pub(crate) const WITHHELD: &[u8] = b"(withheld: a secret is captured from this output)\n";
+
+/// Whether a secret is taken out of the step's output.
+pub(crate) fn captures_secret(step: &PlannedStep) -> bool {
+    step.capture.iter().any(|capture| capture.secret)
 }
 
 fn prepare(

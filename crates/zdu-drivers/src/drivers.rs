@@ -59,6 +59,17 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
+    /// Secret values an earlier controller captured are masked here too.
+    fn mask_captured(&self) {
+        for step in &self.plan.steps {
+            for capture in step.capture.iter().filter(|capture| capture.secret) {
+                if let Ok(value) = self.captures.read(&step.subject, &capture.name) {
+                    self.access.mask_also(&value);
+                }
+            }
+        }
+    }
+
     /// Where the open places of a step's texts get their values from.
     pub(crate) fn values<'a>(&'a self, step: &'a PlannedStep) -> probe::Values<'a> {
         probe::Values { captures: &self.captures, subject: &step.subject }
@@ -110,6 +121,7 @@ impl Drivers {
             progress,
             running: Mutex::new(BTreeMap::new()),
         });
+        inner.mask_captured();
         let kept = tokio::spawn(tell_kept(Arc::clone(&inner), events));
         Self { inner, kept }
     }

@@ -53,6 +53,8 @@ pub(crate) struct Traffic {
     keepers: BTreeMap<BalancerName, Keeper>,
     /// What the guard saw before each node was taken out.
     befores: Mutex<BTreeMap<NodeName, BTreeMap<BalancerName, Vec<Before>>>>,
+    /// Nodes we took out, until every instance took them back.
+    held: Mutex<BTreeSet<NodeName>>,
     /// Addresses the balancers reach the nodes from.
     addresses: BTreeSet<IpAddr>,
 }
@@ -120,7 +122,8 @@ impl Traffic {
         }
         let addresses = addresses(&plan.fleet);
         let befores = Mutex::new(BTreeMap::new());
-        Self { plan, access, balancers, keepers, befores, addresses }
+        let held = Mutex::new(BTreeSet::new());
+        Self { plan, access, balancers, keepers, befores, held, addresses }
     }
 
     fn node(&self, name: &NodeName) -> Option<&Node> {
@@ -134,7 +137,11 @@ impl Traffic {
         for (name, instances) in &self.balancers {
             readings.extend(read_balancer(name, instances, &nodes).await);
         }
-        self.remember(node, &readings);
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).contains(node);
+        if !held {
+            // While we hold the node out, what is read of it is our own drain.
+            self.remember(node, &readings);
+        }
         Report::with(End::Done, Evidence::Balancers(readings))
     }
 
@@ -158,6 +165,7 @@ impl Traffic {
 
     /// From now on the node is held out.
     pub(crate) async fn keep_out(&self, node: &NodeName) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(node.clone());
         for (balancer, befores) in self.befores(node) {
             if let Some(keeper) = self.keepers.get(&balancer) {
                 for before in &befores {
@@ -225,7 +233,11 @@ impl Traffic {
             }
             failures
         };
-        until_none(deadline, waiting, attempt).await
+        let report = until_none(deadline, waiting, attempt).await;
+        if matches!(report.end, End::Done) {
+            self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(node);
+        }
+        report
     }
 
     /// Waits until every instance shows the node as it was before.

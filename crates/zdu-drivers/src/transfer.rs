@@ -1,7 +1,7 @@
 //! Files to nodes, copies on nodes, and HTTP steps.
 
 use crate::access::chain;
-use crate::command::{capture, matched, node_of};
+use crate::command::{WITHHELD, capture, captures_secret, matched, node_of};
 use crate::drivers::Inner;
 use crate::exec::{backup_file, upload};
 use crate::probe;
@@ -51,7 +51,11 @@ pub(crate) async fn send(inner: &Inner, step: &PlannedStep, call: &HttpCall) -> 
         Err(why) => Report::bare(End::Lost(why)),
         Ok(answered) => {
             let redactor = inner.access.redactor();
-            let lines: Vec<_> = answered.text.lines().map(|line| redactor.mask(line)).collect();
+            let shown = match captures_secret(step) {
+                true => String::from_utf8_lossy(WITHHELD).into_owned(),
+                false => answered.text.clone(),
+            };
+            let lines: Vec<_> = shown.lines().map(|line| redactor.mask(line)).collect();
             let tail = lines[lines.len().saturating_sub(TAIL_LINES_MAX)..].to_vec();
             let report = Report {
                 matched: matched(&step.contract, &answered.text, &answered.text),

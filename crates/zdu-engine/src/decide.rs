@@ -1,7 +1,7 @@
 //! The one entry: an input, and what follows from it.
 
 use crate::capacity;
-use crate::state::{Course, Rollout, StepStatus, is_engines_own};
+use crate::state::{Course, Home, Rollout, StepStatus, is_engines_own};
 use crate::wake::Wake;
 use alloc::string::String;
 use alloc::vec;
@@ -307,11 +307,12 @@ impl Rollout {
     /// node again before anything is begun or undone.
     fn ask_again(&self) -> (Vec<Event>, Vec<Effect>) {
         let mut asked = (vec![], vec![]);
-        if !self.unwinds.is_empty() {
-            // What is being put back was settled when that began.
-            return asked;
-        }
+        // What is being put back was settled when that began; only compensations may still run.
+        let unwinding = !self.unwinds.is_empty();
         for planned in self.plan.steps.iter().filter(|step| self.may_still_run(step.no)) {
+            if unwinding && self.home(planned.no) != Home::Undo {
+                continue;
+            }
             let (step, attempt) = (planned.no, self.state(planned.no).attempt);
             let cause = "the node could not be reached before a person asked to go on".into();
             let how = Inquiry::Recover;

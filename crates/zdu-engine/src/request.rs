@@ -59,9 +59,12 @@ impl Rollout {
             unwind.stuck = false;
         }
         self.freshen_steps();
-        let active = &self.active;
-        for unwind in &mut self.unwinds {
-            unwind.busy = unwind.busy.filter(|step| active.contains(step));
+        for at in 0..self.unwinds.len() {
+            let unwind = &self.unwinds[at];
+            let next = unwind.steps.get(unwind.next).copied();
+            let waits = next.filter(|step| self.may_still_run(*step));
+            let runs = unwind.busy.filter(|step| self.active.contains(step));
+            self.unwinds[at].busy = runs.or(waits);
         }
         if matches!(self.course, Course::Quieting { .. }) {
             return;

@@ -114,14 +114,18 @@ impl Rollout {
 
     /// The lanes that are being put back under this scope.
     pub(crate) fn unwinding_lanes(&self, scope: &UnwindScope) -> Vec<At> {
-        let mut lanes = self.lanes_of(&UnwindScope::Rollout);
-        lanes.retain(|at| {
-            let mine = match scope {
-                UnwindScope::Node(node) => self.lane(at.0, at.1, at.2).subject.node() == Some(node),
-                UnwindScope::Wave | UnwindScope::Rollout | UnwindScope::InFlight => true,
-            };
-            mine && self.waves[at.0][at.1].lanes[at.2].course == LaneCourse::Unwinding
-        });
+        let mine = |at: &At| match scope {
+            UnwindScope::Node(node) => self.lane(at.0, at.1, at.2).subject.node() == Some(node),
+            UnwindScope::Wave | UnwindScope::Rollout | UnwindScope::InFlight => true,
+        };
+        let mut lanes = Vec::new();
+        for (stage, waves) in self.waves.iter().enumerate() {
+            for (wave, state) in waves.iter().enumerate() {
+                let all = (0..state.lanes.len()).map(|lane| (stage, wave, lane));
+                let unwinding = |at: &At| state.lanes[at.2].course == LaneCourse::Unwinding;
+                lanes.extend(all.filter(|at| unwinding(at) && mine(at)));
+            }
+        }
         lanes
     }
 

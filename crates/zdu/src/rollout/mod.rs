@@ -11,6 +11,7 @@ use crate::{prepare, refused};
 use logs::Logs;
 use screen::Screen;
 use settings::Settings;
+use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -27,7 +28,7 @@ use zdu_conductor::storage::{Claim, Lease, LeaseError};
 use zdu_conductor::turn::{Conductor, OpenError, Opened};
 use zdu_drivers::{Access, Drivers, Setup};
 use zdu_model::event::{Event, Record, Request};
-use zdu_model::ids::{FleetName, RolloutId};
+use zdu_model::ids::{FleetName, NodeName, RolloutId};
 use zdu_model::plan::{Plan, Work};
 use zdu_model::report::Evidence;
 use zdu_model::time::{Millis, Timestamp};
@@ -321,14 +322,41 @@ impl Session<'_> {
 
 /// What the guards of earlier controllers saw, so that an undrain can mirror it.
 fn remember(plan: &Plan, drivers: &Drivers, history: &[Record]) {
+    // From the begin of a drain to the end of its undrain a guard reads our own drain.
+    let mut out: BTreeSet<&NodeName> = BTreeSet::new();
     for record in history {
-        let Event::StepEnded { step, class, report, .. } = &record.event else { continue };
-        let planned = plan.step(*step);
-        let guard = matches!(planned.work, Work::Guard { .. }) && class.passes();
-        if let (true, Some(node), Evidence::Balancers(readings)) =
-            (guard, planned.subject.node(), &report.evidence)
-        {
-            drivers.remember(node, readings);
+        match &record.event {
+            Event::StepStarted { step, .. } => {
+                let planned = plan.step(*step);
+                if let (Work::Drain, Some(node)) = (&planned.work, planned.subject.node()) {
+                    out.insert(node);
+                }
+            }
+            Event::StepEnded { step, class, report, .. } if class.passes() => {
+                let planned = plan.step(*step);
+                let Some(node) = planned.subject.node() else { continue };
+                if matches!(planned.work, Work::Undrain) {
+                    out.remove(node);
+                }
+                let guard = matches!(planned.work, Work::Guard { .. }) && !out.contains(node);
+                if let (true, Evidence::Balancers(readings)) = (guard, &report.evidence) {
+                    drivers.remember(node, readings);
+                }
+            }
+            Event::StepEnded { .. }
+            | Event::RolloutStarted { .. }
+            | Event::ControllerStarted { .. }
+            | Event::StepUnknown { .. }
+            | Event::StepScheduled { .. }
+            | Event::FailureDecided { .. }
+            | Event::UnwindStarted { .. }
+            | Event::UnwindEnded { .. }
+            | Event::NodeStuck { .. }
+            | Event::Drifted { .. }
+            | Event::InstanceChanged { .. }
+            | Event::Requested { .. }
+            | Event::HoldStarted { .. }
+            | Event::RolloutEnded { .. } => {}
         }
     }
 }
