@@ -140,9 +140,9 @@ async fn a_connection_lost_during_the_kill_does_not_leave_the_step_running() {
     let (directory, supervisor) = base();
     let at = |name: &str| directory.path().join(name);
     let script = format!(
-        "trap ': >>{}' TERM; : >{}; while :; do sleep 0.05; done",
+        "trap ': >>{}' TERM; : >{ready}; while [ -e {ready} ]; do sleep 0.05; done",
         at("term").display(),
-        at("ready").display(),
+        ready = at("ready").display(),
     );
     let pool = Arc::new(Pool::new(LONG));
     let node = Node { pool, name: "n".to_owned(), target: sshd.target() };

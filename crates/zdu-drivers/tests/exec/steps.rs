@@ -96,6 +96,8 @@ async fn a_step_ends_with_its_exact_status_and_whole_output_in_every_shell() {
         let mut channel = Channel::open_shell(&sh, LONG).await.expect("opens");
         let cases = [
             ("exit 0", Exit::Exited(0)),
+            // Several ticks after its output, which alone must not end the wait.
+            ("sleep 0.3; exit 5", Exit::Exited(5)),
             ("exit 137", Exit::Exited(137)),
             ("kill -KILL $$", Exit::Signaled(9)),
             ("kill -INT $$", Exit::Signaled(2)),
@@ -252,7 +254,7 @@ async fn at_the_deadline_the_whole_group_is_killed_even_if_it_ignores_term() {
     let (directory, supervisor) = base();
     let ready = directory.path().join("ready");
     let script = format!(
-        "trap '' TERM; (trap '' TERM; sleep 600) & echo $!; : >{}; sleep 600",
+        "trap '' TERM; (trap '' TERM; sleep 120) & echo $!; : >{}; sleep 120",
         ready.display()
     );
     let (node, step) = (local(), shell("stubborn", &script));
@@ -280,7 +282,7 @@ async fn a_step_of_another_user_runs_as_that_user_and_can_be_killed() {
     let everyone = std::fs::Permissions::from_mode(0o777);
     std::fs::set_permissions(open.path(), everyone).expect("opens it to the user");
     let ready = open.path().join("ready");
-    let mut step = shell("long", &format!("sleep 600 & echo $!; : >{}; wait", ready.display()));
+    let mut step = shell("long", &format!("sleep 120 & echo $!; : >{}; wait", ready.display()));
     step.user = Some("nobody".to_owned());
     let node = local();
     begin(&node, &supervisor, &step, &ready).await;
@@ -348,7 +350,7 @@ async fn records_without_an_end_say_which_way_they_were_lost() {
     let (directory, supervisor) = base();
     let mut channel = Channel::open(&Target::Local, LONG).await.expect("opens");
     let ready = directory.path().join("ready");
-    let step = shell("lost", &format!(": >{}; exec sleep 600", ready.display()));
+    let step = shell("lost", &format!(": >{}; exec sleep 120", ready.display()));
     let key = step.key();
     let nothing = Range { offset: 0, maximum: 0 };
     let now = Duration::ZERO;
