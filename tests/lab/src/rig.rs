@@ -226,13 +226,14 @@ pub fn tell(text: impl Display) {
     drop(writeln!(std::io::stderr(), "{text}"));
 }
 
-/// The figures of one run in one line.
+/// The figures of one run in one line. A gap that ended with the load itself is its tail.
 pub fn tell_load(what: &str, began: Instant, load: &LoadReport) {
     tell(format_args!(
-        "{what}: {} requests, {} failed, longest gap {} ms, {:.1} s",
+        "{what}: {} requests, {} failed, longest gap {} ms, ended {} ms before the load, {:.1} s",
         load.ok + load.failed,
         load.failed,
         load.longest_gap_ms,
+        load.duration_ms.saturating_sub(load.longest_gap_end_ms),
         began.elapsed().as_secs_f64()
     ));
 }
