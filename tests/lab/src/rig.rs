@@ -177,11 +177,9 @@ impl Rig {
         let mut text = String::new();
         for host in self.lab.hosts() {
             // Invocations of `-s` are looks; output of a running process is its own.
-            let found = host.sh(
-                "cd /root && find . -type f ! -name double-invocations.jsonl ! -path '*/double-run/*' \
-                 ! -path './.zdu/lib/*' -exec sha256sum {} + | sort -k2; \
-                 ps -eo args= | grep -E 'zdu-double|haproxy' | grep -v grep | sort",
-            )?;
+            let found = host.sh("cd /root && find . -type f ! -name double-invocations.jsonl \
+                 ! -path '*/double-run/*' ! -path './.zdu/lib/*' -exec sha256sum {} + | sort -k2; \
+                 ps -eo args= | grep -E 'zdu-double|haproxy' | grep -v grep | sort")?;
             text.push_str(&format!("{}\n", host.name()));
             text.push_str(&String::from_utf8_lossy(&found.stdout));
         }
