@@ -177,11 +177,9 @@ impl Rig {
         let mut text = String::new();
         for host in self.lab.hosts() {
             // Invocations of `-s` are looks; output of a running process is its own.
-            let found = host.sh(
-                "cd /root && find . -type f ! -name double-invocations.jsonl ! -path '*/double-run/*' \
-                 ! -path './.zdu/lib/*' -exec sha256sum {} + | sort -k2; \
-                 ps -eo args= | grep -E 'zdu-double|haproxy' | grep -v grep | sort",
-            )?;
+            let found = host.sh("cd /root && find . -type f ! -name double-invocations.jsonl \
+                 ! -path '*/double-run/*' ! -path './.zdu/lib/*' -exec sha256sum {} + | sort -k2; \
+                 ps -eo args= | grep -E 'zdu-double|haproxy' | grep -v grep | sort")?;
             text.push_str(&format!("{}\n", host.name()));
             text.push_str(&String::from_utf8_lossy(&found.stdout));
         }
@@ -226,13 +224,14 @@ pub fn tell(text: impl Display) {
     drop(writeln!(std::io::stderr(), "{text}"));
 }
 
-/// The figures of one run in one line.
+/// The figures of one run in one line. A gap that ended with the load itself is its tail.
 pub fn tell_load(what: &str, began: Instant, load: &LoadReport) {
     tell(format_args!(
-        "{what}: {} requests, {} failed, longest gap {} ms, {:.1} s",
+        "{what}: {} requests, {} failed, longest gap {} ms, ended {} ms before the load, {:.1} s",
         load.ok + load.failed,
         load.failed,
         load.longest_gap_ms,
+        load.duration_ms.saturating_sub(load.longest_gap_end_ms),
         began.elapsed().as_secs_f64()
     ));
 }

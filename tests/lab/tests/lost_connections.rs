@@ -60,6 +60,7 @@ name: numbered
 summary: prints many lines for some seconds and ends with 7
 phases: [{ name: WORK, exit: 71 }, { name: UNDO, exit: 75 }]
 rollback_phase: UNDO
+roles: { anm: { help: has the Admin Node Manager } }
 stages:
   - name: work
     over: nodes
