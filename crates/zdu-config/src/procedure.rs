@@ -48,7 +48,8 @@ pub(crate) fn convert(raw: &raw::Procedure, findings: &mut Findings) -> Option<P
         vars: texts(&raw.vars.0),
         secrets: raw.secrets.0.iter().map(|(key, _)| key.value.clone()).collect(),
         roles: raw.roles.0.iter().map(|(key, _)| key.value.clone()).collect(),
-        captures: captures(raw),
+        captures: captures(raw, false),
+        secret_captures: captures(raw, true),
         findings,
     };
     let mut converter = Converter {
@@ -62,11 +63,12 @@ pub(crate) fn convert(raw: &raw::Procedure, findings: &mut Findings) -> Option<P
 }
 
 /// Names captured anywhere in the procedure.
-fn captures(raw: &raw::Procedure) -> BTreeSet<String> {
+fn captures(raw: &raw::Procedure, only_secret: bool) -> BTreeSet<String> {
     let steps = raw.stages.iter().flat_map(|stage| &stage.steps);
     let undo = steps.clone().flat_map(|step| &step.value.undo);
     let all = steps.chain(undo).flat_map(|step| &step.value.capture);
-    all.map(|capture| capture.name.value.clone()).collect()
+    let wanted = all.filter(|capture| capture.secret || !only_secret);
+    wanted.map(|capture| capture.name.value.clone()).collect()
 }
 
 impl Converter<'_> {

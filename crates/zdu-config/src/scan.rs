@@ -36,6 +36,8 @@ pub(crate) struct Scan<'f> {
     pub(crate) secrets: BTreeSet<String>,
     pub(crate) roles: BTreeSet<String>,
     pub(crate) captures: BTreeSet<String>,
+    /// Captured values that are declared secret.
+    pub(crate) secret_captures: BTreeSet<String>,
     pub(crate) findings: &'f mut Findings,
 }
 
@@ -127,7 +129,8 @@ impl Scan<'_> {
             let hint = suggest(name, known.iter().map(String::as_str), what);
             self.findings.error_hint(place, message, hint);
         }
-        if let ("secret", Slot::Closed(where_)) = (kind, slot) {
+        let secret = kind == "secret" || self.secret_captures.contains(name);
+        if let (true, Slot::Closed(where_)) = (secret, slot) {
             let message = format!("the secret `{}` is used in {where_}", shown(name));
             let hint = "secrets are allowed in `stdin`, HTTP headers, bodies and `basic` only";
             self.findings.error_hint(place, message, hint);

@@ -1,5 +1,6 @@
 //! Running a rollout: a new one from a plan, or one that exists, to its end or its hold.
 
+mod alive;
 mod finish;
 mod logs;
 mod screen;
@@ -116,7 +117,7 @@ pub fn reopen(
 pub fn is_driven(context: &Context, plan: &Plan, id: &RolloutId) -> Result<bool, Failure> {
     let lease = read_lease(&context.state.fleet(&plan.fleet.name))?;
     let Some(held) = lease.held.filter(|held| held.rollout == *id) else { return Ok(false) };
-    Ok(held.expires > context.now() && !is_dead_here(context, &held.owner))
+    Ok(held.expires > context.now() && !alive::is_gone(&context.state.rollout(id), &held.owner))
 }
 
 /// Refuses when another controller holds the fleet's lease: asked before preflight, which would
@@ -127,18 +128,13 @@ pub fn is_driven(context: &Context, plan: &Plan, id: &RolloutId) -> Result<bool,
 /// The lease is held.
 pub fn refuse_second(context: &Context, fleet: &FleetName, ways: &Ways) -> Result<(), Failure> {
     let Some(held) = read_lease(&context.state.fleet(fleet))?.held else { return Ok(()) };
-    let free = held.expires <= context.now() || is_dead_here(context, &held.owner);
+    let directory = context.state.rollout(&held.rollout);
+    let free = held.expires <= context.now() || alive::is_gone(&directory, &held.owner);
     if free || ways.take_over.is_some() {
         return Ok(());
     }
     let Lease { owner, rollout, taken_at: since, expires, .. } = held;
     Err(LeaseError::Held { owner, rollout, since, expires }.into())
-}
-
-/// Whether the owner was a process of this host and is gone.
-fn is_dead_here(context: &Context, owner: &zdu_conductor::storage::Owner) -> bool {
-    let here = owner.host == context.owner().host;
-    here && !Path::new("/proc").join(owner.pid.to_string()).exists()
 }
 
 /// Runs something that waits. One runtime serves the whole process, so that the channels preflight
@@ -181,6 +177,7 @@ impl Session<'_> {
             Opening::Existing(_) => self.latest()?,
         };
         let clock = Clock::not_before(known);
+        alive::mark(&self.directory);
         let opened = self.open(&plan, &clock, &opening)?;
         let Opened { conductor, history, repaired, turn } = opened;
         let mut screen =
@@ -228,6 +225,7 @@ impl Session<'_> {
         screen.finish();
         let ended = self.end(driven, &screen, &access, clock.now(), logs.directory()).await;
         access.close().await;
+        alive::unmark(&self.directory);
         ended
     }
 
@@ -269,8 +267,8 @@ impl Session<'_> {
             }
         };
         match attempt(self.ways.take_over.clone()) {
-            Err(OpenError::Lease(LeaseError::Held { owner, .. }))
-                if is_dead_here(self.context, &owner) =>
+            Err(OpenError::Lease(LeaseError::Held { owner, rollout, .. }))
+                if alive::is_gone(&self.context.state.rollout(&rollout), &owner) =>
             {
                 let reason = format!("process {} of this host is gone", owner.pid);
                 self.context.printer.say(&format!("the lease is taken over: {reason}"));
