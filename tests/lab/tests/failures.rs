@@ -74,7 +74,8 @@ fn fail_each_phase(node: &str) {
 /// rolling stage put back.
 fn table(ran: &Ran, node: &str, column: &str, rolling: bool) -> Option<String> {
     let columns = ["EXPORT", "UPGRADE", "PRE-APPLY", "APPLY", "POST-APPLY", "ROLLBACK"];
-    let row = ran.stdout.lines().find(|line| line.trim_start().starts_with(node));
+    let begins = format!("| {node} ");
+    let row = ran.stdout.lines().find(|line| line.trim_start().starts_with(&begins));
     let Some(row) = row else {
         return Some(format!("{column}: no row of {node} in {}", ran.stdout));
     };
@@ -92,14 +93,7 @@ fn table(ran: &Ran, node: &str, column: &str, rolling: bool) -> Option<String> {
 
 /// The cells behind the node's name: `PASSED (0)`, `FAILED (100)`, `*`.
 fn cells(row: &str) -> Vec<String> {
-    let mut cells: Vec<String> = Vec::new();
-    for word in row.replace('|', " ").split_whitespace().skip(1) {
-        match cells.last_mut() {
-            Some(last) if word.starts_with('(') => *last = format!("{last} {word}"),
-            _ => cells.push(word.to_owned()),
-        }
-    }
-    cells
+    row.trim().trim_matches('|').split('|').skip(1).map(|cell| cell.trim().to_owned()).collect()
 }
 
 #[test]
