@@ -1,176 +1,29 @@
 //! Random plans, faults, drift, requests and crashes against the engine; the laws are checked from
 //! outside, on a model of the world, after every turn. A seed names a whole run.
-#![allow(missing_docs, reason = "tests")]
+#![allow(
+    missing_docs,
+    clippy::wildcard_enum_match_arm,
+    clippy::unwrap_in_result,
+    clippy::format_push_string,
+    reason = "a test looks at some events"
+)]
 
+mod chaos;
 mod world;
 
+use chaos::{INSTANCES, Rng, Spec, plan};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use world::{Builder, member, node, rule, run};
+use world::member;
 use zdu_engine::{Input, Rollout};
-use zdu_model::contract::Class;
 use zdu_model::effect::Effect;
 use zdu_model::event::*;
 use zdu_model::ids::*;
 use zdu_model::plan::*;
-use zdu_model::policy::FailureAction;
-use zdu_model::procedure::Over;
 use zdu_model::report::*;
 use zdu_model::time::{Millis, Timestamp};
 use zdu_model::verdict::Verdict;
-
-struct Rng(u64);
-impl Rng {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n.max(1)
-    }
-    fn chance(&mut self, percent: u64) -> bool {
-        self.below(100) < percent
-    }
-}
-
-const INSTANCES: [&str; 2] = ["lb-a", "lb-b"];
-
-struct Spec {
-    builder: Builder,
-    source: BTreeMap<StepNo, StepNo>,
-}
-
-fn plan(rng: &mut Rng) -> Spec {
-    let names = ["a", "b", "c", "d", "e", "f"];
-    let count = 1 + rng.below(6) as usize;
-    let names = &names[..count];
-    let mut b = Builder::new(names, 0);
-    let groups = 1 + rng.below(2) as usize;
-    let all = b.plan.fleet.groups[0].nodes.clone();
-    let mut template = b.plan.fleet.groups.remove(0);
-    template.nodes.clear();
-    for g in 0..groups {
-        let mut group = template.clone();
-        group.name = GroupName::new(format!("g{g}")).expect("a name");
-        group.nodes = all
-            .iter()
-            .enumerate()
-            .filter(|(i, _)| i % groups == g)
-            .map(|(_, n)| n.clone())
-            .collect();
-        if group.nodes.is_empty() {
-            continue;
-        }
-        group.min_available = rng.below(group.nodes.len() as u64) as u32;
-        b.plan.fleet.groups.push(group);
-    }
-    b.plan.policy.failures_allowed = rng.below(3) as u32;
-    b.plan.policy.hold_deadline = Millis([5_000, 3_600_000][rng.below(2) as usize]);
-    b.plan.policy.cross_point_of_no_return = rng.chance(50);
-    let actions = [
-        FailureAction::RollbackNode,
-        FailureAction::RollbackNode,
-        FailureAction::RollbackNode,
-        FailureAction::RollbackWave,
-        FailureAction::RollbackRollout,
-        FailureAction::Hold,
-        FailureAction::Stop,
-        FailureAction::Retry { max: 2, pause: Millis(500) },
-    ];
-    b.plan.rules.clear();
-    if rng.chance(50) {
-        let mut r = rule("APPLY", FailureAction::Hold);
-        r.phase = None;
-        r.class = vec![Class::Unknown];
-        b.plan.rules.push(r);
-    }
-    for phase in ["UPGRADE", "PRE-APPLY", "APPLY", "POST-APPLY"] {
-        b.plan.rules.push(rule(phase, actions[rng.below(actions.len() as u64) as usize]));
-    }
-    let pnr = rng.chance(15);
-    if rng.chance(30) {
-        b.nodes_stage();
-    }
-    let parallel = 1 + rng.below(4) as u32;
-    let mut rest: Vec<&str> = names.to_vec();
-    let mut waves = vec![];
-    while !rest.is_empty() {
-        let n = (1 + rng.below(3) as usize).min(rest.len());
-        let here: Vec<&str> = rest.drain(..n).collect();
-        let lanes = here.iter().map(|name| lane(&mut b, rng, name, pnr)).collect();
-        let mut gate = vec![];
-        if rng.chance(70) {
-            gate.push(b.step(&Subject::Fleet, "soak", "POST-APPLY", Work::Soak(Millis(1000))));
-        }
-        waves.push(Wave { lanes, parallel, gate });
-    }
-    let name = StageName::new("apply").expect("a name");
-    b.plan.stages.push(PlannedStage { name, over: Over::Rolling, waves });
-    let mut source = BTreeMap::new();
-    for step in &b.plan.steps {
-        for undo in &step.undo {
-            source.insert(*undo, step.no);
-        }
-    }
-    Spec { builder: b, source }
-}
-
-fn lane(b: &mut Builder, rng: &mut Rng, name: &str, pnr: bool) -> Lane {
-    let on = Subject::Node(node(name));
-    let group = b.plan.fleet.group_of(&node(name)).expect("in one").name.clone();
-    let mut step = |b: &mut Builder, key: &str, phase: &str, work: Work, drain: bool| {
-        let no = b.step(&on, key, phase, work);
-        b.get(no).needs_drain = drain;
-        b.get(no).attempts = 1 + rng.below(2) as u32;
-        no
-    };
-    let guard = step(b, "guard", "PRE-APPLY", Work::Guard { group: group.clone() }, false);
-    b.get(guard).contract.again.max = 10;
-    let drain = step(b, "drain", "PRE-APPLY", Work::Drain, false);
-    let undo = vec![
-        step(b, "ready", "ROLLBACK", Work::Ready(vec![]), false),
-        step(b, "undrain", "ROLLBACK", Work::Undrain, false),
-        step(b, "serving", "ROLLBACK", Work::Serving, false),
-    ];
-    b.get(drain).undo = undo;
-    let certify = step(b, "certify", "PRE-APPLY", Work::Certify, false);
-    let mut steps = vec![guard, drain, certify];
-    for (key, phase) in [("stop-old", "PRE-APPLY"), ("apply", "APPLY")] {
-        let s = step(b, key, phase, run(), true);
-        let u = step(b, &format!("undo-{key}"), "ROLLBACK", run(), true);
-        b.get(s).undo = vec![u];
-        steps.push(s);
-    }
-    let ready = step(b, "ready", "POST-APPLY", Work::Ready(vec![]), false);
-    let undrain = step(b, "undrain", "POST-APPLY", Work::Undrain, false);
-    let again = step(b, "guard", "ROLLBACK", Work::Guard { group }, false);
-    b.get(again).contract.again.max = 10;
-    let undo = vec![
-        again,
-        step(b, "drain", "ROLLBACK", Work::Drain, false),
-        step(b, "certify", "ROLLBACK", Work::Certify, false),
-    ];
-    b.get(undrain).undo = undo;
-    let serving = step(b, "serving", "POST-APPLY", Work::Serving, false);
-    steps.extend([ready, undrain, serving]);
-    if rng.chance(15) {
-        b.get(steps[3]).undo.clear();
-    }
-    if pnr && rng.chance(40) {
-        b.get(steps[4]).point_of_no_return = true;
-        b.get(steps[4]).undo.clear();
-    }
-    for s in &steps {
-        if rng.chance(15) {
-            b.get(*s).unknown = Unknown::Rerun;
-        }
-    }
-    Lane { subject: on, steps }
-}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Proc {
@@ -335,82 +188,6 @@ impl Sim {
             Event::UnwindStarted { steps, .. } => self.check_unwind(steps),
             Event::RolloutEnded { verdict } => self.check_end(&verdict.clone()),
             _ => {}
-        }
-    }
-
-    fn check_unwind(&mut self, steps: &[StepNo]) {
-        let mut last: BTreeMap<NodeName, u64> = BTreeMap::new();
-        for step in steps {
-            let source = self.source[step];
-            let Some(on) = self.plan.step(source).subject.node().cloned() else { continue };
-            let Some(seq) = self.begun_seq.get(&source).copied() else {
-                self.violate("8 compensates what never began", self.name(*step));
-                continue;
-            };
-            if last.get(&on).is_some_and(|l| seq > *l) {
-                self.violate("8 order of compensation", self.name(*step));
-            }
-            last.insert(on, seq);
-        }
-    }
-
-    fn check_end(&mut self, verdict: &Verdict) {
-        let out: Vec<String> = self.rollout.nodes_out().iter().map(ToString::to_string).collect();
-        let really: BTreeSet<String> =
-            self.drained.iter().filter(|(_, d)| **d).map(|((n, _), _)| n.to_string()).collect();
-        let kind = match verdict {
-            Verdict::Succeeded => "succeeded",
-            Verdict::RolledBack => "rolled_back",
-            Verdict::Aborted => "aborted",
-            Verdict::Failed { .. } => "failed",
-            Verdict::Stuck { nodes } => {
-                let named: BTreeSet<String> = nodes.iter().map(ToString::to_string).collect();
-                if out.iter().any(|n| !named.contains(n)) {
-                    self.violate(
-                        "4 stuck, and a node that is out is not named",
-                        format!("{out:?} {named:?}"),
-                    );
-                }
-                if named.is_empty() {
-                    self.violate("4 stuck with no node", String::new());
-                }
-                return;
-            }
-            Verdict::Held => return,
-        };
-        let stop = self
-            .records
-            .iter()
-            .any(|r| matches!(r.event, Event::FailureDecided { action: FailureAction::Stop, .. }));
-        let held = self.plan.policy.cross_point_of_no_return
-            || self
-                .records
-                .iter()
-                .any(|r| matches!(&r.event, Event::Requested { request: Request::Approve(_), .. }));
-        let pnr = held
-            && self
-                .plan
-                .steps
-                .iter()
-                .any(|s| s.point_of_no_return && self.begun_seq.contains_key(&s.no));
-        // A `stop` rule leaves everything as it is, by its word; what is out is then in the state
-        // that every view names, and nothing else may be.
-        let known = really.iter().all(|node| out.contains(node));
-        if stop && known {
-            return;
-        }
-        if !out.is_empty() || !really.is_empty() {
-            let why = if stop {
-                " after a stop rule"
-            } else if pnr {
-                " behind a point of no return"
-            } else {
-                ""
-            };
-            self.violate(
-                &format!("4 verdict {kind} leaves nodes out{why}"),
-                format!("out {out:?} drained {really:?} {verdict:?}"),
-            );
         }
     }
 
@@ -722,37 +499,6 @@ impl Sim {
         } else {
             None
         }
-    }
-
-    fn trace(&self) -> String {
-        let mut text = String::new();
-        for group in &self.plan.fleet.groups {
-            let names: Vec<&str> = group.nodes.iter().map(|n| n.name.as_str()).collect();
-            text += &format!(
-                "  {} {names:?} min {} parallel {}\n",
-                group.name,
-                group.min_available,
-                self.plan.stages.last().expect("one").waves[0].parallel
-            );
-        }
-        for record in &self.records {
-            let step = match &record.event {
-                Event::StepStarted { step, .. }
-                | Event::StepEnded { step, .. }
-                | Event::StepScheduled { step, .. }
-                | Event::FailureDecided { step, .. }
-                | Event::StepUnknown { step, .. }
-                | Event::NodeStuck { step, .. } => self.name(*step),
-                _ => String::new(),
-            };
-            let mut event = format!("{:?}", record.event);
-            if let Event::StepEnded { class, report, .. } = &record.event {
-                event = format!("StepEnded {class:?} {:?}", report.end);
-            }
-            event.truncate(150);
-            text += &format!("  {} {} {step} {event}\n", record.seq.0, record.at.0);
-        }
-        text
     }
 }
 

@@ -11,6 +11,12 @@
 //!
 //! Start reading at [`Lab`], then [`Host`], [`haproxy`], [`load`]. `tests/lab_itself.rs` shows
 //! each of them at work. [`rig`] puts three gateways and the real `zdu` into a lab.
+#![allow(
+    clippy::format_push_string,
+    clippy::wildcard_enum_match_arm,
+    clippy::collapsible_match,
+    reason = "a rig builds texts piece by piece and looks at some events only"
+)]
 
 /// Ends a test loudly, with success, on a machine that cannot have a lab.
 #[macro_export]

@@ -74,9 +74,9 @@ fn a_rollout_waits_for_a_stopped_balancer_says_so_and_goes_on_when_it_is_back() 
     let running = case.start_run().expect("zdu starts");
     await_some("the first soak", SOON, || {
         let plan = case.plan().ok()?;
-        let soaks = |event: &Event| match event {
-            Event::StepStarted { step, .. } => plan.step(*step).key.as_str() == "soak",
-            _ => false,
+        let soaks = |event: &Event| {
+            let Event::StepStarted { step, .. } = event else { return false };
+            plan.step(*step).key.as_str() == "soak"
         };
         case.records_now().iter().any(|record| soaks(&record.event)).then_some(())
     })

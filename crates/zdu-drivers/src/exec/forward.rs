@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
+use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -145,7 +146,8 @@ impl StreamForward {
 
     async fn wait_for_socket(&mut self) -> Result<(), ForwardError> {
         let until = Instant::now() + self.connect_timeout + Duration::from_secs(2);
-        while !self.path().exists() {
+        // The path appears with bind, connections are taken only after listen.
+        while UnixStream::connect(self.path()).await.is_err() {
             if !self.is_alive() {
                 // Its messages may be a moment behind its end.
                 let empty = || self.last_lines().is_empty();

@@ -65,7 +65,8 @@ pub enum StepNews<'news> {
         /// The bytes.
         bytes: &'news [u8],
     },
-    /// The connection is gone, noticed in a request or before the next; the next attempt follows after a pause.
+    /// The connection is gone, noticed in a request or before the next; the next attempt follows
+    /// after a pause.
     Reconnecting {
         /// Counted from 1, from 1 again after a success.
         attempt: u32,

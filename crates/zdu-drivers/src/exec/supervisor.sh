@@ -296,7 +296,8 @@ zdu_list() {
     done
 }
 
-# clean ROLLOUT: removes its records, and with the last of them the script; refuses while a step of it runs.
+# clean ROLLOUT: removes its records, and with the last of them the script; refuses while a step
+# of it runs.
 zdu_clean() {
     umask 077
     zdu_lock
