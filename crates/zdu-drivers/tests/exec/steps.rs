@@ -406,36 +406,6 @@ async fn a_node_that_cannot_be_reached_is_known_not_to_have_begun() {
     let end = run_step(&node, &supervisor, &step, within(LONG), &mut |_| {}).await.expect("data");
     assert!(matches!(end.fate, StepFate::Unreachable { begun: Begun::No, .. }), "{end:?}");
 }
-
-/// Forty programs, one after the other. A step takes fewer, and no tick of waiting.
-const PROGRAMS: &str = "set -- 1 2 3 4 5 6 7 8; for a; do for b in 1 2 3 4 5; do \
-                        /bin/true; done; done";
-
-#[tokio::test]
-async fn a_short_step_costs_one_quick_round_trip() {
-    for sh in shells() {
-        let (_directory, supervisor) = base();
-        let mut channel = Channel::open_shell(&sh, LONG).await.expect("opens");
-        let (mut times, mut yardstick) = (Vec::new(), Vec::new());
-        for number in 0..20 {
-            let step = spec(&number.to_string(), Command::Argv(vec!["true".to_owned()]));
-            let before = Instant::now();
-            let poll = supervisor.start(&mut channel, &step, LONG, 1000).await.expect("starts");
-            times.push(before.elapsed());
-            assert_eq!(poll.state, StepState::Ended(Exit::Exited(0)));
-            // Measured in turn with the steps: what the machine asks for programs just now.
-            let before = Instant::now();
-            channel.run(PROGRAMS, None, LONG).await.expect("runs");
-            yardstick.push(before.elapsed());
-        }
-        times.sort();
-        yardstick.sort();
-        let (step, programs) = (times[10], yardstick[10]);
-        println!("{sh:?}: median {step:?}, 95th {:?}, programs {programs:?}", times[18]);
-        assert!(step < programs, "{sh:?}: {step:?} and {programs:?}");
-    }
-}
-
 pub(crate) fn command_lines() -> Vec<String> {
     let entries = std::fs::read_dir("/proc").expect("/proc");
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path().join("cmdline")));
