@@ -14,6 +14,7 @@ use zdu_model::verdict::Verdict;
 pub fn next_commands(view: &RolloutView) -> Vec<String> {
     let id = view.id_text();
     let mut list = repairs(view);
+    list.extend(left_out(view));
     match view.verdict() {
         None | Some(Verdict::Held) => {
             list.extend(for_holds(view));
@@ -40,6 +41,20 @@ pub fn next_commands(view: &RolloutView) -> Vec<String> {
         ));
     }
     list
+}
+
+/// Law 4: a rollout that has ended names every node it leaves out of traffic.
+fn left_out(view: &RolloutView) -> Vec<String> {
+    if view.ended().is_none() {
+        return Vec::new();
+    }
+    let out = view.nodes().filter(|node| node.stuck.is_none());
+    let out = out.filter(|node| node.traffic != crate::node::Traffic::Serving);
+    let said = out.map(|node| {
+        let where_from = out_of(node);
+        format!("{} was left as it was{where_from}", node.name)
+    });
+    said.collect()
 }
 
 fn has_command(list: &[String]) -> bool {

@@ -161,6 +161,19 @@ fn a_node_that_was_put_back_shows_what_failed_and_that_the_rollback_passed() {
 }
 
 #[test]
+fn an_end_that_leaves_a_node_out_of_traffic_names_it() {
+    let mut story = Story::begin(&["node-a", "node-b"]);
+    let apply = story.no("sysupgrade_apply", "node-a");
+    story.pass_until(Some(apply));
+    story.fail(apply, 3);
+    let (phase, rolled_back) = (name("APPLY"), vec![]);
+    story.tell(Event::RolloutEnded { verdict: Verdict::Failed { phase, exit: 73, rolled_back } });
+    let next = next_commands(&story.view());
+    let named = "node-a was left as it was; it is out of edge/gateway/node-a";
+    assert_eq!(next.first().map(String::as_str), Some(named));
+}
+
+#[test]
 fn a_stuck_node_is_named_with_the_members_it_is_out_of() {
     let view = rolled_back(true).view();
     assert_eq!(state(&view, "node-a"), NodeState::Stuck);
