@@ -28,7 +28,9 @@ fn started(pid: u32) -> Option<String> {
 }
 
 /// Leaves a mark by which others can tell when this process is gone. Without it they wait until
-/// the lease expires, so a mark that cannot be written stops nothing.
+/// the lease expires, so a mark that cannot be written stops nothing. It is never taken away: a
+/// controller that cannot give its lease back (a full disk) is told gone by it, and a later process
+/// of the same number started at another time.
 pub(super) fn mark(directory: &RolloutDir) {
     let pid = std::process::id();
     let (Some(space), Some(started)) = (space(), started(pid)) else { return };
@@ -42,11 +44,6 @@ pub(super) fn mark(directory: &RolloutDir) {
         file.write_all(format!("{space} {started}").as_bytes())
     };
     let _unmarked = write();
-}
-
-/// Takes this process's mark away.
-pub(super) fn unmark(directory: &RolloutDir) {
-    let _unmarked = std::fs::remove_file(file(directory, std::process::id()));
 }
 
 /// Whether the owner of a lease on this rollout is certainly gone.

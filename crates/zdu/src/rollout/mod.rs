@@ -225,7 +225,6 @@ impl Session<'_> {
         screen.finish();
         let ended = self.end(driven, &screen, &access, clock.now(), logs.directory()).await;
         access.close().await;
-        alive::unmark(&self.directory);
         ended
     }
 
