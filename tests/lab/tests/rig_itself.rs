@@ -25,7 +25,7 @@ fn an_upgrade_by_hand_over_ssh_with_odd_paths_loses_no_request_and_leaves_weight
     let phrase = quote(&rig.spec().passphrase);
     let upgrade = format!("{new}/apigateway/upgrade/bin/sysupgrade");
     for node in NODES {
-        let words = format!("--old_install_dir {old} --anm_host {anm} --username admin");
+        let words = format!("--old_install_dir {old}/apigateway --anm_host {anm} --username admin");
         ssh(&rig, node, &format!("printf '%s\\n' {secret} | {upgrade} export {words}"));
     }
     for node in NODES {
