@@ -192,11 +192,7 @@ impl Traffic {
             let mut failures = Vec::new();
             for (balancer, befores) in &befores {
                 let Some(instances) = self.balancers.get(balancer) else { continue };
-                for one in hold_all(instances, befores).await {
-                    if let Err(error) = one.result {
-                        failures.push(format!("{} on {}: {error}", one.member, one.instance));
-                    }
-                }
+                failures.extend(refusals(hold_all(instances, befores).await));
             }
             failures
         };
@@ -225,11 +221,7 @@ impl Traffic {
             let mut failures = Vec::new();
             for (balancer, befores) in &befores {
                 let Some(instances) = self.balancers.get(balancer) else { continue };
-                for one in undrain_all(instances, befores).await {
-                    if let Err(error) = one.result {
-                        failures.push(format!("{} on {}: {error}", one.member, one.instance));
-                    }
-                }
+                failures.extend(refusals(undrain_all(instances, befores).await));
             }
             failures
         };
@@ -483,6 +475,15 @@ impl NodeSockets for Sockets<'_> {
                 .collect())
         })
     }
+}
+
+/// What the instances did not take, each as a sentence.
+fn refusals<T>(asked: Vec<crate::balancer::member::PerMember<T>>) -> Vec<String> {
+    let refused = asked.into_iter().filter_map(|one| {
+        let error = one.result.err()?;
+        Some(format!("{} on {}: {error}", one.member, one.instance))
+    });
+    refused.collect()
 }
 
 /// Tries until no failure is left or the deadline passed.
