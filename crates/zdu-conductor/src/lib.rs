@@ -22,4 +22,5 @@ pub mod storage;
 pub mod turn;
 pub mod verify;
 
-pub use zdu_engine::{Illegal, Input, Refusal, Rollout, WakeReason};
+pub use rollout::Heard;
+pub use zdu_engine::{Illegal, Input, Refusal, Rollout, WakeReason, readings_before_drains};

@@ -16,6 +16,7 @@ mod capacity;
 mod decide;
 mod evolve;
 mod failure;
+mod mirror;
 mod request;
 mod state;
 mod unwind;
@@ -23,5 +24,6 @@ mod wake;
 
 pub use decide::{Decision, Input, Refusal};
 pub use evolve::Illegal;
+pub use mirror::readings_before_drains;
 pub use state::{Course, Rollout, StepStatus};
 pub use wake::{Wake, WakeReason};

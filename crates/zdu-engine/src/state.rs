@@ -355,6 +355,13 @@ impl Rollout {
     }
 }
 
+/// A driver of rollouts may wrap one; this is how it still tells what is known.
+impl AsRef<Rollout> for Rollout {
+    fn as_ref(&self) -> &Rollout {
+        self
+    }
+}
+
 impl LaneCourse {
     fn is_settled(self) -> bool {
         match self {

@@ -8,10 +8,9 @@ use tokio::time::Instant;
 use zdu_conductor::requests::Requests;
 use zdu_conductor::storage::{AppendError, LeaseError, Storage};
 use zdu_conductor::turn::{Conductor, Turn, TurnError};
-use zdu_conductor::{Illegal, Input, Rollout, WakeReason};
+use zdu_conductor::{Heard, Illegal, Input, Rollout, WakeReason};
 use zdu_drivers::{Answer, Drivers, Progress};
 use zdu_model::event::{Record, Request};
-use zdu_model::report::End;
 use zdu_model::time::Timestamp;
 use zdu_model::verdict::Verdict;
 
@@ -176,7 +175,7 @@ impl<S: Storage> Run<'_, S> {
                         return Ok(Driven::Interrupted);
                     }
                 }
-                Some(answer) = answers.recv() => self.answered(answer)?,
+                Some(answer) = answers.recv() => self.hear(input_of(answer))?,
                 () = tokio::time::sleep(renew) => self.conductor.renew(self.clock.now())?,
                 () = tokio::time::sleep_until(wake) => self.turn(Input::Advance)?,
                 Some(progress) = progress.recv() => self.watch.progress(&progress),
@@ -208,14 +207,15 @@ impl<S: Storage> Run<'_, S> {
         self.watch.records(&turn.records);
     }
 
-    fn answered(&mut self, answer: Answer) -> Result<(), RuntimeError> {
-        if let Answer::Report { report, .. } = &answer
-            && let End::EpochRefused { seen } = report.end
-        {
-            // Law 7: a newer controller exists, so not even this ending is ours to record.
-            return Err(RuntimeError::Fenced { seen });
+    fn hear(&mut self, input: Input) -> Result<(), RuntimeError> {
+        match self.conductor.hear(self.clock.now(), input)? {
+            Heard::Turn(turn) => self.carry_out(turn),
+            Heard::Refused(refusal) => {
+                self.watch.say(&format!("the request is refused: {refusal}"));
+            }
+            Heard::Fenced { seen } => return Err(RuntimeError::Fenced { seen }),
         }
-        self.turn(input_of(answer))
+        Ok(())
     }
 
     /// First: hold. Second: abort. Third: leave at once. False means leave.
@@ -232,11 +232,7 @@ impl<S: Storage> Run<'_, S> {
     }
 
     fn ask(&mut self, request: Request, by: String, reason: String) -> Result<(), RuntimeError> {
-        if let Some(refusal) = self.conductor.machine().refuses(&request) {
-            self.watch.say(&format!("the request is refused: {refusal}"));
-            return Ok(());
-        }
-        self.turn(Input::Request { request, by, reason })
+        self.hear(Input::Request { request, by, reason })
     }
 
     fn take_requests(&mut self) -> Result<(), RuntimeError> {

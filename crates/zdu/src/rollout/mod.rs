@@ -12,14 +12,12 @@ use crate::{prepare, refused};
 use logs::Logs;
 use screen::Screen;
 use settings::Settings;
-use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
-use zdu_conductor::Rollout;
 use zdu_conductor::directory::RolloutDir;
 use zdu_conductor::files::{FileStorage, read_lease};
 use zdu_conductor::journal;
@@ -27,11 +25,11 @@ use zdu_conductor::plan_file::{read_plan, write_plan};
 use zdu_conductor::requests::Requests;
 use zdu_conductor::storage::{Claim, Lease, LeaseError};
 use zdu_conductor::turn::{Conductor, OpenError, Opened};
+use zdu_conductor::{Rollout, readings_before_drains};
 use zdu_drivers::{Access, Drivers, Setup};
-use zdu_model::event::{Event, Record, Request};
-use zdu_model::ids::{FleetName, NodeName, RolloutId};
-use zdu_model::plan::{Plan, Work};
-use zdu_model::report::Evidence;
+use zdu_model::event::{Event, Request};
+use zdu_model::ids::{FleetName, RolloutId};
+use zdu_model::plan::Plan;
 use zdu_model::time::{Millis, Timestamp};
 use zdu_model::verdict::{Verdict, exit};
 use zdu_runtime::{Clock, Driven, Rig, RuntimeError, drive};
@@ -205,7 +203,9 @@ impl Session<'_> {
             answers: answers_in,
             progress: progress_in,
         });
-        remember(&plan, &drivers, &history);
+        for (node, readings) in readings_before_drains(&plan, &history) {
+            drivers.remember(&node, &readings);
+        }
         self.context.printer.say(&format!("rollout {}", self.id));
         let rig = Rig {
             conductor,
@@ -313,47 +313,6 @@ impl Session<'_> {
                     .hint(&hint))
             }
             Err(error) => Err(Failure::from(error).hint(&hint)),
-        }
-    }
-}
-
-/// What the guards of earlier controllers saw, so that an undrain can mirror it.
-fn remember(plan: &Plan, drivers: &Drivers, history: &[Record]) {
-    // From the begin of a drain to the end of its undrain a guard reads our own drain.
-    let mut out: BTreeSet<&NodeName> = BTreeSet::new();
-    for record in history {
-        match &record.event {
-            Event::StepStarted { step, .. } => {
-                let planned = plan.step(*step);
-                if let (Work::Drain, Some(node)) = (&planned.work, planned.subject.node()) {
-                    out.insert(node);
-                }
-            }
-            Event::StepEnded { step, class, report, .. } if class.passes() => {
-                let planned = plan.step(*step);
-                let Some(node) = planned.subject.node() else { continue };
-                if matches!(planned.work, Work::Undrain) {
-                    out.remove(node);
-                }
-                let guard = matches!(planned.work, Work::Guard { .. }) && !out.contains(node);
-                if let (true, Evidence::Balancers(readings)) = (guard, &report.evidence) {
-                    drivers.remember(node, readings);
-                }
-            }
-            Event::StepEnded { .. }
-            | Event::RolloutStarted { .. }
-            | Event::ControllerStarted { .. }
-            | Event::StepUnknown { .. }
-            | Event::StepScheduled { .. }
-            | Event::FailureDecided { .. }
-            | Event::UnwindStarted { .. }
-            | Event::UnwindEnded { .. }
-            | Event::NodeStuck { .. }
-            | Event::Drifted { .. }
-            | Event::InstanceChanged { .. }
-            | Event::Requested { .. }
-            | Event::HoldStarted { .. }
-            | Event::RolloutEnded { .. } => {}
         }
     }
 }

@@ -1,0 +1,42 @@
+//! What an undrain mirrors, read back from the journal.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use zdu_model::event::{Event, Record};
+use zdu_model::ids::NodeName;
+use zdu_model::plan::{Plan, Work};
+use zdu_model::report::{Evidence, InstanceReading};
+
+/// What the guards of earlier controllers saw of each node before it was taken out: a controller
+/// that takes over gives it to its drivers, so that an undrain mirrors what was there and not what
+/// is there now.
+///
+/// A guard that reads while its own node is out sees our own drain and is passed over.
+#[must_use]
+pub fn readings_before_drains(
+    plan: &Plan,
+    records: &[Record],
+) -> BTreeMap<NodeName, Vec<InstanceReading>> {
+    // From the begin of a drain to the end of its undrain a guard reads our own drain.
+    let mut out: BTreeSet<&NodeName> = BTreeSet::new();
+    let mut seen = BTreeMap::new();
+    for record in records {
+        if let Event::StepStarted { step, .. } = &record.event {
+            let planned = plan.step(*step);
+            if let (Work::Drain, Some(node)) = (&planned.work, planned.subject.node()) {
+                out.insert(node);
+            }
+        }
+        let Event::StepEnded { step, class, report, .. } = &record.event else { continue };
+        let planned = plan.step(*step);
+        let (true, Some(node)) = (class.passes(), planned.subject.node()) else { continue };
+        if matches!(planned.work, Work::Undrain) {
+            out.remove(node);
+        }
+        let guard = matches!(planned.work, Work::Guard { .. }) && !out.contains(node);
+        if let (true, Evidence::Balancers(readings)) = (guard, &report.evidence) {
+            seen.insert(node.clone(), readings.clone());
+        }
+    }
+    seen
+}
