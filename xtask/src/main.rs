@@ -15,6 +15,8 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
   tidy               the rules no compiler checks: crate edges, sizes, names, links
   test [--quick]     everything a change has to pass; --quick leaves out the end-to-end tests
+  sim [--seeds N] [--seed S] [--seconds T] [--nodes N] [--trace]
+                     random rollouts against every law; --trace shows the one of --seed S
   bench [--zdu PATH] zdu against plain ssh, in a lab; without PATH a release build is made
 ";
 
@@ -25,11 +27,29 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(&root()),
         ["test"] => suite::run(&root(), suite::Extent::Whole),
         ["test", "--quick"] => suite::run(&root(), suite::Extent::Quick),
+        ["sim", rest @ ..] => swarm(rest),
         ["bench"] => bench::run(&root(), None),
         ["bench", "--zdu", path] => bench::run(&root(), Some(Path::new(path))),
-        [] | [..] => {
-            say::error(USAGE.trim_end());
-            ExitCode::from(64)
+        [] | [..] => usage(),
+    }
+}
+
+fn usage() -> ExitCode {
+    say::error(USAGE.trim_end());
+    ExitCode::from(64)
+}
+
+/// Builds the swarm optimised, alone, and hands the words to it.
+fn swarm(words: &[&str]) -> ExitCode {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = std::process::Command::new(cargo);
+    command.args(["run", "--quiet", "--release", "--package", "zdu-swarm", "--"]);
+    match command.args(words).current_dir(root()).status() {
+        Ok(status) if status.success() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(cause) => {
+            say::error(&format!("sim: cargo cannot be started: {cause}"));
+            ExitCode::FAILURE
         }
     }
 }

@@ -1,0 +1,32 @@
+//! What must hold whatever happens. Each checker watches the world and the durable journal, guards
+//! one law of the design, and is proved able to fail by a planted fault (`tests/plants.rs`).
+
+mod capacity;
+mod certificate;
+mod lost;
+mod readiness;
+mod replay;
+mod restored;
+
+use crate::seen::{Scene, Seen};
+
+/// Watches one law.
+pub(crate) trait Checker {
+    /// What it is called.
+    fn name(&self) -> &'static str;
+
+    /// Something happened; answers what is wrong, when something is.
+    fn saw(&mut self, scene: &Scene<'_>, seen: &Seen<'_>) -> Option<String>;
+}
+
+/// All of them.
+pub(crate) fn all() -> Vec<Box<dyn Checker>> {
+    vec![
+        Box::new(capacity::Capacity::default()),
+        Box::new(certificate::Certificate::default()),
+        Box::new(readiness::Readiness::default()),
+        Box::new(restored::Restored::default()),
+        Box::new(lost::Lost::default()),
+        Box::new(replay::Replay::default()),
+    ]
+}

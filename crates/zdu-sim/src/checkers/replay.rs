@@ -1,0 +1,55 @@
+//! Law 9: replaying the journal gives the live state.
+
+use super::Checker;
+use crate::seen::{Scene, Seen};
+use std::sync::Arc;
+use zdu_conductor::Rollout;
+use zdu_conductor::chain::scan;
+
+/// Comparing the whole state costs as much as the plan is large; every so many rests is enough to
+/// name the record, because the end is always compared.
+const EVERY: u64 = 16;
+
+/// Keeps a second state that has only ever seen the journal.
+#[derive(Default)]
+pub(super) struct Replay {
+    replica: Option<Rollout>,
+    rests: u64,
+}
+
+impl Checker for Replay {
+    fn name(&self) -> &'static str {
+        "replay"
+    }
+
+    fn saw(&mut self, scene: &Scene<'_>, seen: &Seen<'_>) -> Option<String> {
+        match seen {
+            Seen::Durable(records) => {
+                let plan = Arc::clone(&scene.layout.plan);
+                let replica = self.replica.get_or_insert_with(|| Rollout::new(plan));
+                let refused = records.iter().find_map(|record| replica.evolve(record).err());
+                refused.map(|illegal| illegal.to_string())
+            }
+            Seen::Rests { rollout, .. } => {
+                self.rests += 1;
+                let due = rollout.verdict().is_some() || self.rests.is_multiple_of(EVERY);
+                let differs = due && self.replica.as_ref() != Some(*rollout);
+                differs.then(|| "the replayed journal is not the live state".to_owned())
+            }
+            Seen::Over => match scan(&(scene.bytes)()) {
+                Ok(scan) if scan.records == scene.journal => None,
+                Ok(_) => Some("the file holds other records than were confirmed".into()),
+                Err(error) => Some(format!("the journal cannot be read: {error}")),
+            },
+            Seen::Started { .. }
+            | Seen::Gone { .. }
+            | Seen::Released { .. }
+            | Seen::Read { .. }
+            | Seen::Began { .. }
+            | Seen::Ended { .. }
+            | Seen::Landed { .. }
+            | Seen::Trouble(_)
+            | Seen::Verdict(_) => None,
+        }
+    }
+}

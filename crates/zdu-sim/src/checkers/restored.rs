@@ -1,0 +1,95 @@
+//! Law 4: every drain is undone by the mirror of what was done, or the rollout ends by naming the
+//! node.
+
+use super::Checker;
+use crate::layout::Place;
+use crate::seen::{Hand, Scene, Seen};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use zdu_model::report::Held;
+use zdu_model::verdict::Verdict;
+use zdu_view::fold::RolloutView;
+use zdu_view::next::next_commands;
+
+/// Watches what hands leave behind.
+#[derive(Default)]
+pub(super) struct Restored {
+    /// How each entry was when a guard read it and no hand of ours was on it.
+    before: BTreeMap<usize, (Held, u32)>,
+    /// Entries our hand took out and did not put back.
+    out: BTreeSet<usize>,
+}
+
+impl Checker for Restored {
+    fn name(&self) -> &'static str {
+        "restored"
+    }
+
+    fn saw(&mut self, scene: &Scene<'_>, seen: &Seen<'_>) -> Option<String> {
+        match seen {
+            Seen::Read { node } => {
+                let slots = &scene.layout.slots_of_node[*node];
+                if slots.iter().all(|slot| !self.out.contains(slot)) {
+                    for slot in slots {
+                        let state = &scene.world.slots[*slot];
+                        self.before.insert(*slot, (state.held, state.weight));
+                    }
+                }
+            }
+            Seen::Landed { slot, hand: Hand::Drain | Hand::Reassert, .. } => {
+                self.out.insert(*slot);
+            }
+            Seen::Landed { slot, hand: Hand::Undrain, .. } => {
+                self.out.remove(slot);
+                let state = &scene.world.slots[*slot];
+                let before = self.before.get(slot).copied();
+                let place = &scene.layout.slots[*slot];
+                if before.is_some_and(|before| before != (state.held, state.weight)) {
+                    return Some(format!(
+                        "{} on {} was {before:?} and is {:?} after its undrain",
+                        place.member,
+                        scene.layout.instances[place.instance],
+                        (state.held, state.weight)
+                    ));
+                }
+            }
+            Seen::Verdict(verdict) if !matches!(verdict, Verdict::Held) => {
+                return self.left_out(scene, verdict);
+            }
+            Seen::Landed { hand: Hand::Cut, .. }
+            | Seen::Verdict(_)
+            | Seen::Started { .. }
+            | Seen::Gone { .. }
+            | Seen::Durable(_)
+            | Seen::Released { .. }
+            | Seen::Began { .. }
+            | Seen::Ended { .. }
+            | Seen::Trouble(_)
+            | Seen::Rests { .. }
+            | Seen::Over => {}
+        }
+        None
+    }
+}
+
+impl Restored {
+    /// Nodes that stay out at an end must be named, with what to do.
+    fn left_out(&self, scene: &Scene<'_>, verdict: &Verdict) -> Option<String> {
+        let nodes: BTreeSet<Place> =
+            self.out.iter().map(|slot| scene.layout.slots[*slot].node).collect();
+        if nodes.is_empty() {
+            return None;
+        }
+        let mut view = RolloutView::new(Arc::clone(&scene.layout.plan));
+        for record in scene.journal {
+            view.apply(record);
+        }
+        let said = next_commands(&view).join("\n");
+        let unnamed = nodes.iter().map(|node| scene.layout.name(*node));
+        let unnamed: Vec<_> = unnamed.filter(|name| !said.contains(name)).collect();
+        (!unnamed.is_empty() || matches!(verdict, Verdict::Succeeded)).then(|| {
+            let out: Vec<_> = nodes.iter().map(|node| scene.layout.name(*node)).collect();
+            format!("{verdict:?} leaves {out:?} out and names not {unnamed:?}")
+        })
+    }
+}

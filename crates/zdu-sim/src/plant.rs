@@ -1,0 +1,142 @@
+//! Planted faults: one way each to break a law, so that every checker is seen to catch what it is
+//! for. Nothing of this is in the program; it sits between the real parts and the simulated world.
+
+use zdu_conductor::turn::{Decision, Machine};
+use zdu_conductor::{Illegal, Input, Rollout, WakeReason};
+use zdu_model::contract::Class;
+use zdu_model::event::{Event, Record};
+use zdu_model::plan::Work;
+use zdu_model::report::{End, Evidence, MemberState};
+use zdu_model::time::Timestamp;
+
+/// What is broken on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Plant {
+    /// The engine is told that every member serves.
+    CapacityIsInvented,
+    /// The engine is told that a drain is certified when it is not.
+    CertificateIsInvented,
+    /// The engine is told that a node is ready when it is not.
+    ReadinessIsInvented,
+    /// Unknown outcomes are called failures.
+    UnknownIsFailure,
+    /// What is put back is put back in the order it was done.
+    UnwindsForward,
+    /// Points of no return are crossed without a word.
+    CrossesWithoutAsking,
+    /// Nobody wakes the engine when time has passed.
+    NobodyWakes,
+    /// The store says durable and keeps nothing.
+    ReceiptBeforeDisk,
+    /// The store takes appends of a controller that lost its lease.
+    OldControllerWrites,
+    /// Nodes take commands of an older epoch.
+    NodesForgetEpochs,
+    /// An undrain leaves the weight as it is.
+    UndrainForgetsWeight,
+    /// An undrain makes everything ready, whatever it was.
+    UndrainMakesReady,
+    /// The drain lands on the first instance only, and only that one is asked.
+    OneInstanceIsEnough,
+    /// Nobody looks whether a drain holds.
+    KeeperSleeps,
+    /// A recovery begins the step anew and looks at nothing.
+    RecoveryRepeats,
+    /// A captured secret is reported with its value.
+    CaptureLeaks,
+    /// The view does not hear of nodes that are stuck.
+    ViewIsDeaf,
+}
+
+/// The production machine, with what is planted around it.
+pub(crate) struct Watched {
+    pub(crate) rollout: Rollout,
+    pub(crate) plant: Option<Plant>,
+}
+
+impl AsRef<Rollout> for Watched {
+    fn as_ref(&self) -> &Rollout {
+        &self.rollout
+    }
+}
+
+impl Machine for Watched {
+    type Input = Input;
+    type Reason = WakeReason;
+    type Illegal = Illegal;
+
+    fn decide(&self, now: Timestamp, input: &Input) -> Decision<WakeReason> {
+        let Some(plant) = self.plant else {
+            return Machine::decide(&self.rollout, now, input);
+        };
+        let input = self.bend_input(plant, input.clone());
+        let mut decision = Machine::decide(&self.rollout, now, &input);
+        for event in &mut decision.events {
+            bend_event(plant, event);
+        }
+        if plant == Plant::CrossesWithoutAsking {
+            decision.events = crossed(decision.events);
+        }
+        if plant == Plant::NobodyWakes {
+            decision.wake = None;
+        }
+        decision
+    }
+
+    fn evolve(&mut self, record: &Record) -> Result<(), Illegal> {
+        self.rollout.evolve(record)
+    }
+
+    fn advance() -> Input {
+        Input::Advance
+    }
+
+    fn recovered() -> Input {
+        Input::Recovered
+    }
+}
+
+impl Watched {
+    fn bend_input(&self, plant: Plant, mut input: Input) -> Input {
+        if let Input::Report { step, report, .. } = &mut input {
+            let work = &self.rollout.plan().step(*step).work;
+            let certified = plant == Plant::CertificateIsInvented && matches!(work, Work::Certify);
+            let ready = plant == Plant::ReadinessIsInvented && matches!(work, Work::Ready(_));
+            if certified || ready {
+                report.end = End::Done;
+            }
+            if let (Plant::CapacityIsInvented, Evidence::Balancers(readings)) =
+                (plant, &mut report.evidence)
+            {
+                for member in readings.iter_mut().flat_map(|reading| &mut reading.members) {
+                    member.state = MemberState::Serving;
+                }
+            }
+        }
+        input
+    }
+}
+
+fn bend_event(plant: Plant, event: &mut Event) {
+    match (plant, event) {
+        (Plant::UnknownIsFailure, Event::StepEnded { class, .. }) if *class == Class::Unknown => {
+            *class = Class::Failed;
+        }
+        (Plant::UnwindsForward, Event::UnwindStarted { steps, .. }) => steps.reverse(),
+        _ => {}
+    }
+}
+
+/// A hold at a point of no return becomes the word of a person nobody asked.
+fn crossed(events: Vec<Event>) -> Vec<Event> {
+    use zdu_model::event::{HoldCause, Request};
+    let cross = |event| match event {
+        Event::HoldStarted { cause: HoldCause::PointOfNoReturn(step) } => Event::Requested {
+            request: Request::Approve(step),
+            by: "nobody".into(),
+            reason: String::new(),
+        },
+        other => other,
+    };
+    events.into_iter().map(cross).collect()
+}

@@ -1,0 +1,330 @@
+//! A controller: the production conductor and engine, with the loop around them that the runtime
+//! has, on virtual time. It can be killed, paused and replaced at any moment.
+
+use crate::dice::Dice;
+use crate::fault::Ask;
+use crate::hands::Hands;
+use crate::plant::Watched;
+use crate::run::{Happening, Run};
+use crate::seen::Seen;
+use crate::store::Store;
+use zdu_conductor::chain::sha256;
+use zdu_conductor::storage::{AppendError, Claim, LeaseError, Owner};
+use zdu_conductor::turn::{Conductor, OpenError, Opened, Turn, TurnError};
+use zdu_conductor::{Heard, Illegal, Input, Rollout, WakeReason, readings_before_drains};
+use zdu_model::event::{Event, HoldCause, Request};
+use zdu_model::ids::{Digest, Epoch, RolloutId};
+use zdu_model::time::{Millis, Timestamp};
+use zdu_model::verdict::Verdict;
+
+/// How long the lease lasts without renewal, as the program has it.
+const LEASE_TTL: Millis = Millis::from_secs(30);
+
+/// How long a person takes to look at a rollout that ended and to do something about it.
+const PERSON: u64 = 120_000;
+
+/// A controller process.
+pub(crate) struct Process {
+    pub(crate) alive: bool,
+    pub(crate) paused_until: Timestamp,
+    pub(crate) epoch: Epoch,
+    pub(crate) hands: Hands,
+    /// Answers on their way to its loop.
+    pub(crate) answers_due: u64,
+    conductor: Option<Conductor<Watched, Store>>,
+    wakes: u64,
+    wake_due: bool,
+}
+
+impl Run {
+    fn rollout_id() -> RolloutId {
+        RolloutId::new("simulated").expect("a name")
+    }
+
+    /// The digest journals are bound to; any stands for the plan's own here.
+    fn plan_digest() -> Digest {
+        sha256(b"the plan of the run")
+    }
+
+    /// A controller starts: a new rollout, or the one that is there.
+    pub(crate) fn start(&mut self, ask: Option<Ask>, force: bool) {
+        let now = self.agenda.now();
+        let number = self.processes.len();
+        let holder_lives = self.processes.iter().any(|process| process.alive);
+        let dead = self.disk.lease().held.is_some() && !holder_lives;
+        let pid = u32::try_from(number).unwrap_or(u32::MAX);
+        let owner = Owner { user: "op".into(), host: "a".into(), pid };
+        let force = match (force, dead) {
+            (true, _) => Some("a person said so".to_owned()),
+            (false, true) => Some("its process is gone".to_owned()),
+            (false, false) => None,
+        };
+        let claim = Claim { owner, now, ttl: LEASE_TTL, force };
+        match self.open(&claim) {
+            Ok(opened) => self.opened(opened, ask),
+            Err(error) => self.not_opened(error, ask),
+        }
+    }
+
+    fn open(&self, claim: &Claim) -> Result<Opened<Watched, Store>, OpenError<Illegal>> {
+        let store = Store::new(Self::rollout_id(), self.disk.clone(), self.plant);
+        let rollout = Rollout::new(self.layout.plan.clone());
+        let machine = Watched { rollout, plant: self.plant };
+        // What is durable decides: an append that died may have left the first line, or not.
+        if self.disk.bytes().contains(&b'\n') {
+            return Conductor::resume(machine, store, claim, &Self::plan_digest());
+        }
+        let plan = &self.layout.plan;
+        let started = Event::RolloutStarted {
+            rollout: Self::rollout_id(),
+            plan: Self::plan_digest(),
+            fleet: plan.fleet.name.clone(),
+            procedure: plan.procedure.clone(),
+            release: plan.release.clone(),
+            by: "op".into(),
+        };
+        Conductor::open_new(machine, store, claim, started)
+    }
+
+    fn opened(&mut self, opened: Opened<Watched, Store>, ask: Option<Ask>) {
+        let Opened { conductor, history, repaired: _, turn } = opened;
+        let (number, epoch) = (self.processes.len(), conductor.lease().epoch);
+        let dice = Dice::of(self.dice.below(u64::MAX), "hands", number as u64);
+        self.processes.push(Process {
+            alive: true,
+            paused_until: Timestamp(0),
+            epoch,
+            hands: Hands::new(dice),
+            answers_due: 0,
+            conductor: Some(conductor),
+            wakes: 0,
+            wake_due: false,
+        });
+        self.tell(&Seen::Started { process: number, epoch });
+        let plan = self.layout.plan.clone();
+        for (node, readings) in readings_before_drains(&plan, &history) {
+            if let Some(place) = self.layout.places.get(&node).copied() {
+                self.remember(number, place, &readings);
+            }
+        }
+        self.tell_durable();
+        self.plan_renewal(number);
+        self.carry_out(number, turn);
+        if let Some(ask) = ask {
+            self.person(number, &ask);
+        }
+        self.settle(number);
+    }
+
+    fn not_opened(&mut self, error: OpenError<Illegal>, ask: Option<Ask>) {
+        let died = self.disk.take_death();
+        self.tell_durable();
+        match error {
+            OpenError::Illegal { .. }
+            | OpenError::Turn(TurnError::Illegal { .. } | TurnError::Rounds { .. })
+            | OpenError::FirstEvent
+            | OpenError::Read(_) => {
+                let chain = chain(&error);
+                self.violate("replay", format!("a journal of ours cannot be opened: {chain}"));
+            }
+            OpenError::Lease(LeaseError::Held { .. }) if !self.anybody_comes() => {}
+            OpenError::Lease(_) | OpenError::Empty | OpenError::Exists { .. } => {
+                // Whoever holds the lease drives the rollout; should it die, this one goes on.
+                if !self.processes.iter().any(|process| process.alive) {
+                    self.start_soon(LEASE_TTL, ask, false);
+                }
+            }
+            OpenError::Turn(TurnError::Append(_) | TurnError::Lease(_) | TurnError::Stopped) => {
+                let pause = if died { Millis(1_000) } else { Millis(20_000) };
+                self.start_soon(pause, ask, false);
+            }
+        }
+    }
+
+    fn anybody_comes(&self) -> bool {
+        self.processes.iter().all(|process| !process.alive)
+    }
+
+    /// Something reaches the loop.
+    pub(crate) fn heard(&mut self, process: usize, input: Input) {
+        self.processes[process].answers_due = self.processes[process].answers_due.saturating_sub(1);
+        self.hear(process, input);
+        self.settle(process);
+    }
+
+    pub(crate) fn wake(&mut self, process: usize, number: u64) {
+        if self.processes[process].wakes == number {
+            self.processes[process].wake_due = false;
+            self.hear(process, Input::Advance);
+            self.settle(process);
+        }
+    }
+
+    fn hear(&mut self, process: usize, input: Input) {
+        let now = self.agenda.now();
+        let Some(conductor) = self.processes[process].conductor.as_mut() else { return };
+        let heard = conductor.hear(now, input);
+        self.tell_durable();
+        match heard {
+            Ok(Heard::Turn(turn)) => self.carry_out(process, turn),
+            Ok(Heard::Refused(_)) => {}
+            Ok(Heard::Fenced { .. }) => self.stop(process, "a node has seen a newer controller"),
+            Err(error) => self.broken(process, &error),
+        }
+    }
+
+    fn carry_out(&mut self, process: usize, turn: Turn<WakeReason>) {
+        self.processes[process].wakes += 1;
+        let number = self.processes[process].wakes;
+        self.processes[process].wake_due = turn.wake.is_some();
+        if let Some(wake) = turn.wake {
+            self.agenda.at(wake.at, Happening::Wake { process, number });
+        }
+        for released in turn.effects {
+            let effect = released.into_effect();
+            self.tell(&Seen::Released { process, effect: &effect });
+            self.take_effect(process, effect);
+        }
+    }
+
+    fn broken(&mut self, process: usize, error: &TurnError<Illegal>) {
+        if self.disk.take_death() {
+            self.counts.crashes += 1;
+            self.gone(process, "killed while it wrote");
+            self.start_soon(Millis(3_000), None, false);
+            return;
+        }
+        match error {
+            TurnError::Illegal { .. } | TurnError::Rounds { .. } => {
+                let text = format!("the engine refuses what it decided: {}", chain(error));
+                self.violate("replay", text);
+                self.gone(process, "a defect");
+            }
+            TurnError::Append(AppendError::Lost(_)) | TurnError::Lease(_) => {
+                self.stop(process, "the lease is lost");
+            }
+            TurnError::Append(_) | TurnError::Stopped => {
+                self.gone(process, "the journal cannot be written");
+                self.start_soon(Millis(20_000), None, false);
+            }
+        }
+    }
+
+    /// A controller that must not go on; somebody looks after a while whether anybody does.
+    fn stop(&mut self, process: usize, why: &'static str) {
+        self.gone(process, why);
+        self.start_soon(Millis(40_000), None, false);
+    }
+
+    /// Killed from outside.
+    pub(crate) fn kill(&mut self, process: usize, again_after: Millis) {
+        self.counts.crashes += 1;
+        self.gone(process, "killed");
+        self.start_soon(again_after, None, false);
+    }
+
+    fn gone(&mut self, process: usize, why: &'static str) {
+        self.processes[process].alive = false;
+        self.processes[process].conductor = None;
+        self.processes[process].hands.tasks.clear();
+        self.tell(&Seen::Gone { process, why });
+    }
+
+    fn plan_renewal(&mut self, process: usize) {
+        if let Some(conductor) = &self.processes[process].conductor {
+            let due = conductor.lease().renew_due();
+            self.agenda.at(due, Happening::Renew { process });
+        }
+    }
+
+    pub(crate) fn renew(&mut self, process: usize) {
+        let now = self.agenda.now();
+        let Some(conductor) = self.processes[process].conductor.as_mut() else { return };
+        match conductor.renew(now) {
+            Ok(()) => self.plan_renewal(process),
+            Err(_) => self.stop(process, "the lease is lost"),
+        }
+    }
+
+    /// The controller rests: it waits for something, or the rollout has come to an end.
+    fn settle(&mut self, process: usize) {
+        let Some(conductor) = self.processes[process].conductor.take() else { return };
+        let rollout = conductor.machine().as_ref();
+        let state = &self.processes[process];
+        let moves = state.wake_due || state.answers_due > 0 || !state.hands.tasks.is_empty();
+        self.tell(&Seen::Rests { rollout, moves });
+        if rollout.verdict().is_none() && !moves {
+            self.violate("waits", "nothing will ever move the rollout again".into());
+        }
+        match rollout.verdict().cloned() {
+            None => self.processes[process].conductor = Some(conductor),
+            Some(verdict) => {
+                self.tell(&Seen::Verdict(&verdict));
+                // A lease that cannot be given back expires by itself.
+                let _released = conductor.close();
+                self.gone(process, "the rollout has ended");
+                self.ended(verdict);
+            }
+        }
+    }
+
+    fn ended(&mut self, verdict: Verdict) {
+        self.ended_at = self.agenda.now();
+        let well = matches!(verdict, Verdict::Succeeded | Verdict::RolledBack);
+        self.verdict = Some(verdict);
+        if well {
+            return;
+        }
+        if let Some(ask) = self.afterwards.next() {
+            let pause = self.dice.span(1, PERSON);
+            self.start_soon(pause, Some(ask), false);
+        }
+    }
+
+    /// A person asks a controller that lives.
+    fn person(&mut self, process: usize, ask: &Ask) {
+        let Some(conductor) = &self.processes[process].conductor else { return };
+        let request = match ask {
+            Ask::For(request) => Some(request.clone()),
+            Ask::ApproveWhatIsAsked => self.what_is_asked(conductor.machine().as_ref()),
+        };
+        // With nothing to approve a person says: go on.
+        let request = request.unwrap_or(Request::Resume);
+        let (by, reason) = ("a person".into(), "because".into());
+        self.hear(process, Input::Request { request, by, reason });
+    }
+
+    /// A person asks, and the loop goes on.
+    pub(crate) fn ask_driving(&mut self, process: usize, ask: &Ask) {
+        self.person(process, ask);
+        self.settle(process);
+    }
+
+    fn what_is_asked(&self, rollout: &Rollout) -> Option<Request> {
+        if let Some(HoldCause::PointOfNoReturn(step) | HoldCause::Unknown(step)) = rollout.hold() {
+            return Some(Request::Approve(*step));
+        }
+        let manual = self.layout.plan.steps.iter().find(|step| {
+            let (status, _) = rollout.step_status(step.no);
+            matches!(step.work, zdu_model::plan::Work::Manual { .. })
+                && matches!(status, zdu_engine::StepStatus::Running { .. })
+        });
+        manual.map(|step| Request::Approve(step.no))
+    }
+
+    /// The controller that drives the rollout, as far as one does.
+    pub(crate) fn driving(&self) -> Option<usize> {
+        let mut alive = self.processes.iter().enumerate().rev().filter(|(_, p)| p.alive);
+        alive.next().map(|(number, _)| number)
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

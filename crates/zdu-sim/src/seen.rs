@@ -1,0 +1,121 @@
+//! What happens in a run, as checkers and traces are told. It comes from the world and the store,
+//! never from what the controller believes.
+
+use crate::fault::What;
+use crate::layout::{Layout, Place};
+use crate::world::World;
+use zdu_conductor::Rollout;
+use zdu_model::effect::Effect;
+use zdu_model::event::Record;
+use zdu_model::ids::{Attempt, Epoch, StepNo};
+use zdu_model::time::Timestamp;
+use zdu_model::verdict::Verdict;
+
+/// What a controller's hand did to an entry of a balancer instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hand {
+    /// Took it out.
+    Drain,
+    /// Put it back.
+    Undrain,
+    /// Took it out again, because it was seen in traffic.
+    Reassert,
+    /// Cut its sessions.
+    Cut,
+}
+
+/// Something that happened.
+#[derive(Debug)]
+pub(crate) enum Seen<'a> {
+    /// A controller began to drive the rollout.
+    Started {
+        /// Which process.
+        process: usize,
+        /// Its epoch.
+        epoch: Epoch,
+    },
+    /// A controller is gone: killed, stopped, or at the end.
+    Gone {
+        /// Which process.
+        process: usize,
+        /// Why.
+        why: &'a str,
+    },
+    /// Records are durable.
+    Durable(&'a [Record]),
+    /// An effect was handed to the drivers.
+    Released {
+        /// By which process.
+        process: usize,
+        /// The effect.
+        effect: &'a Effect,
+    },
+    /// A guard read the balancers.
+    Read {
+        /// The node that is to go out.
+        node: Place,
+    },
+    /// The work of a step begins at its place.
+    Began {
+        /// The step.
+        step: StepNo,
+        /// Which attempt.
+        attempt: Attempt,
+        /// The epoch the node was told.
+        epoch: Epoch,
+    },
+    /// The work of a step ended at its place.
+    Ended {
+        /// The step.
+        step: StepNo,
+        /// Which attempt.
+        attempt: Attempt,
+    },
+    /// A hand landed on an entry.
+    Landed {
+        /// The entry.
+        slot: usize,
+        /// What it did.
+        hand: Hand,
+        /// The epoch of the controller.
+        epoch: Epoch,
+    },
+    /// A fault came.
+    Trouble(&'a What),
+    /// A controller has nothing more to do at this moment.
+    Rests {
+        /// Its machine.
+        rollout: &'a Rollout,
+        /// Whether something will move it again: an answer on its way, a wake, a person.
+        moves: bool,
+    },
+    /// A controller came to an end of the rollout.
+    Verdict(&'a Verdict),
+    /// Nothing more happens.
+    Over,
+}
+
+/// What a checker may look at.
+pub(crate) struct Scene<'a> {
+    /// The fleet as it is.
+    pub(crate) world: &'a World,
+    /// The plan with everything looked up.
+    pub(crate) layout: &'a Layout,
+    /// Every durable record.
+    pub(crate) journal: &'a [Record],
+    /// Every byte of the journal.
+    pub(crate) bytes: &'a dyn Fn() -> Vec<u8>,
+    /// The time.
+    pub(crate) now: Timestamp,
+}
+
+/// A law that was broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The checker that saw it.
+    pub checker: &'static str,
+    /// What it saw.
+    pub what: String,
+    /// When.
+    pub at: Timestamp,
+}

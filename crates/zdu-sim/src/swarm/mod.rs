@@ -1,0 +1,79 @@
+//! Random rollouts: fleets, procedures, policies and faults from one seed.
+
+mod faults;
+mod fleet;
+mod policy;
+mod procedure;
+
+use crate::dice::Dice;
+use crate::run::Setup;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use zdu_model::ids::Digest;
+use zdu_model::plan::{Plan, Release};
+use zdu_model::text::{Template, Text};
+use zdu_plan::{Input, Observed, Render, RenderError, Scope, plan};
+
+/// The largest fleet of the swarm.
+pub const NODES_MAX: u64 = 200;
+
+/// What a swarm draws from.
+#[derive(Debug, Clone, Default)]
+pub struct Range {
+    /// Plans to draw from besides the random ones, such as those of the built-in procedures.
+    pub plans: Vec<Arc<Plan>>,
+    /// The most nodes; [`NODES_MAX`] when absent.
+    pub nodes_max: Option<u64>,
+}
+
+/// The run of this seed.
+#[must_use]
+pub fn setup(range: &Range, seed: u64) -> Setup {
+    let mut dice = Dice::of(seed, "setup", 0);
+    let given = !range.plans.is_empty() && dice.chance(25);
+    let plan = if given {
+        dice.pick(&range.plans).clone()
+    } else {
+        Arc::new(random_plan(range.nodes_max.unwrap_or(NODES_MAX), seed))
+    };
+    faults::around(plan, seed)
+}
+
+/// A random plan: what a planner makes of a random fleet, procedure and policy.
+fn random_plan(nodes_max: u64, seed: u64) -> Plan {
+    // A draw that cannot be planned safely is refused, as it should be; the next is tried.
+    for attempt in 0.. {
+        let mut dice = Dice::of(seed, "plan", attempt);
+        let fleet = fleet::random(&mut dice, nodes_max);
+        let procedure = procedure::random(&mut dice);
+        let policy = policy::random(&mut dice, &procedure);
+        let input = Input {
+            fleet,
+            procedure,
+            procedure_digest: Digest("0".repeat(64)),
+            policy,
+            release: Release { from: "1".into(), to: "2".into() },
+            vars: BTreeMap::new(),
+            tool: "simulated".into(),
+            observed: Observed::default(),
+        };
+        if let Ok(planned) = plan(&input, &Literal) {
+            return planned.plan;
+        }
+        assert!(attempt < 1_000, "seed {seed}: no plan is ever accepted");
+    }
+    unreachable!("the loop ends by itself")
+}
+
+/// Nothing in a random procedure is a template.
+struct Literal;
+
+impl Render for Literal {
+    fn text(&self, template: &Template, _: &Scope) -> Result<Text, RenderError> {
+        Ok(Text::literal(template.0.clone()))
+    }
+
+    fn condition(&self, _: &Template, _: &Scope) -> Result<bool, RenderError> {
+        Ok(true)
+    }
+}

@@ -1,0 +1,103 @@
+//! The plans of the built-in procedures, as the examples of the repository make them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use zdu_config::{Config, Disk, Templates, load};
+use zdu_model::ids::Digest;
+use zdu_model::plan::{Plan, Release};
+use zdu_model::text::{Template, Text};
+use zdu_plan::{Input, NodeScope, Observed, Render, RenderError, Scope, plan};
+
+/// Every example, planned offline.
+///
+/// # Errors
+/// A sentence that names the file.
+pub(crate) fn plans() -> Result<Vec<Arc<Plan>>, String> {
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let entries = std::fs::read_dir(&directory).map_err(|e| e.to_string())?;
+    let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.sort();
+    let yaml = paths.iter().filter(|path| path.extension().is_some_and(|ext| ext == "yaml"));
+    yaml.map(|path| planned(path).map(Arc::new)).collect()
+}
+
+fn planned(path: &Path) -> Result<Plan, String> {
+    let name = path.display().to_string();
+    let config = load(&name, &Disk).map_err(|_| format!("{name} does not load"))?;
+    let renderer = Renderer(Templates::new(&config.procedure));
+    let planned = plan(&input(&config), &renderer);
+    planned.map(|planned| planned.plan).map_err(|refusals| format!("{name}: {refusals:?}"))
+}
+
+fn input(config: &Config) -> Input {
+    let vars = config.vars.iter().map(|(name, value)| (name.to_string(), value.clone()));
+    Input {
+        fleet: config.fleet.clone(),
+        procedure: config.procedure.clone(),
+        procedure_digest: Digest("0".repeat(64)),
+        policy: config.policy.clone(),
+        release: config.release.clone(),
+        vars: vars.collect::<BTreeMap<_, _>>(),
+        tool: "simulated".into(),
+        observed: assumed(config),
+    }
+}
+
+/// A role that is looked up when connected is assumed to lie with the first nodes it may lie with.
+fn assumed(config: &Config) -> Observed {
+    let mut observed = Observed { consulted: true, ..Observed::default() };
+    for (role, declared) in &config.procedure.roles {
+        let borne = config.fleet.nodes().any(|node| node.roles.contains(role));
+        if declared.lookup.is_none() || borne {
+            continue;
+        }
+        let among = |roles: &std::collections::BTreeSet<_>| {
+            declared.among.as_ref().is_none_or(|among| roles.contains(among))
+        };
+        let bearers = config.fleet.nodes().filter(|node| among(&node.roles));
+        let count = declared.exactly.map_or(1, |count| usize::try_from(count).unwrap_or(1));
+        for node in bearers.take(count) {
+            observed.roles.entry(node.name.clone()).or_default().insert(role.clone());
+        }
+    }
+    observed
+}
+
+struct Renderer(Templates);
+
+impl Render for Renderer {
+    fn text(&self, template: &Template, scope: &Scope) -> Result<Text, RenderError> {
+        let why = |error: zdu_config::TemplateError| refused(template, &error);
+        self.0.text(template, &seen(scope)).map_err(why)
+    }
+
+    fn condition(&self, template: &Template, scope: &Scope) -> Result<bool, RenderError> {
+        let why = |error: zdu_config::TemplateError| refused(template, &error);
+        self.0.condition(template, &seen(scope)).map_err(why)
+    }
+}
+
+fn refused(template: &Template, error: &zdu_config::TemplateError) -> RenderError {
+    RenderError { template: template.0.clone(), why: error.to_string() }
+}
+
+fn seen(scope: &Scope) -> zdu_config::Scope {
+    let node = |node: &NodeScope| zdu_config::NodeScope {
+        name: node.name.clone(),
+        address: node.address.clone(),
+        zone: node.zone.clone(),
+        group: node.group.clone(),
+        roles: node.roles.iter().cloned().collect(),
+        vars: node.vars.clone(),
+    };
+    let (from, to) = scope.release.clone();
+    zdu_config::Scope {
+        vars: scope.vars.clone(),
+        node: scope.node.as_ref().map(node),
+        nodes: scope.nodes.iter().map(node).collect(),
+        release: Release { from, to },
+        fleet: scope.fleet.clone(),
+    }
+}

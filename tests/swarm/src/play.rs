@@ -1,0 +1,153 @@
+//! Random rollouts against every law, until a number of seeds or of seconds is
+//! through. The first seed is printed first; a seed names its whole run.
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use zdu_sim::swarm::{self, Range};
+use zdu_sim::{Counts, Violation, run, run_traced};
+
+use crate::{examples, say};
+
+/// What is played.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Order {
+    /// How many seeds at most.
+    pub(crate) seeds: u64,
+    /// The first of them.
+    pub(crate) first: u64,
+    /// For how long at most.
+    pub(crate) seconds: Option<u64>,
+    /// The most nodes of a random fleet.
+    pub(crate) nodes: Option<u64>,
+    /// One run, every line of it.
+    pub(crate) trace: bool,
+}
+
+/// Runs that break a law are listed up to this many; more say nothing new.
+const SHOWN: usize = 20;
+
+#[derive(Default)]
+struct Sum {
+    rollouts: u64,
+    counts: Counts,
+    broken: Vec<(u64, Violation)>,
+}
+
+/// Plays them and says what was found.
+pub(crate) fn play(order: &Order) -> ExitCode {
+    let plans = match examples::plans() {
+        Ok(plans) => plans,
+        Err(why) => {
+            say::error(&format!("sim: {why}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let range = Range { plans, nodes_max: order.nodes };
+    if order.trace {
+        return trace(&range, order.first);
+    }
+    say::line(&format!("first seed {}", order.first));
+    let begun = Instant::now();
+    let sum = all(&range, order, begun);
+    told(&sum, begun.elapsed());
+    if sum.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn trace(range: &Range, seed: u64) -> ExitCode {
+    let setup = swarm::setup(range, seed);
+    for fault in &setup.faults {
+        say::line(&format!("fault {fault:?}"));
+    }
+    let outcome = run_traced(&setup);
+    for line in &outcome.lines {
+        say::line(line);
+    }
+    for Violation { checker, what, at } in &outcome.violations {
+        say::line(&format!("BROKEN {checker} at {}: {what}", at.0));
+    }
+    if outcome.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn all(range: &Range, order: &Order, begun: Instant) -> Sum {
+    let next = AtomicU64::new(order.first);
+    let end = order.first.saturating_add(order.seeds);
+    let until = order.seconds.map(Duration::from_secs);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut sum = Sum::default();
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|_| scope.spawn(|| work(range, &next, end, || over(until, begun))))
+            .collect();
+        for worker in workers {
+            let part = worker.join().unwrap_or_default();
+            sum.rollouts += part.rollouts;
+            add(&mut sum.counts, part.counts);
+            sum.broken.extend(part.broken);
+        }
+    });
+    sum.broken.sort_by_key(|(seed, _)| *seed);
+    sum
+}
+
+fn over(until: Option<Duration>, begun: Instant) -> bool {
+    until.is_some_and(|until| begun.elapsed() >= until)
+}
+
+fn work(range: &Range, next: &AtomicU64, end: u64, over: impl Fn() -> bool) -> Sum {
+    let mut sum = Sum::default();
+    loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if seed >= end || over() {
+            return sum;
+        }
+        let setup = swarm::setup(range, seed);
+        let played = std::panic::catch_unwind(|| run(&setup));
+        sum.rollouts += 1;
+        match played {
+            Ok(outcome) => {
+                add(&mut sum.counts, outcome.counts);
+                sum.broken.extend(outcome.violations.into_iter().map(|broken| (seed, broken)));
+            }
+            Err(_) => sum.broken.push((
+                seed,
+                Violation {
+                    checker: "panics",
+                    what: "an assertion failed; its words stand above".into(),
+                    at: zdu_model::time::Timestamp(0),
+                },
+            )),
+        }
+    }
+}
+
+fn add(sum: &mut Counts, more: Counts) {
+    let Counts { faults, crashes, takeovers, unwinds, requests, records } = more;
+    sum.faults += faults;
+    sum.crashes += crashes;
+    sum.takeovers += takeovers;
+    sum.unwinds += unwinds;
+    sum.requests += requests;
+    sum.records += records;
+}
+
+fn told(sum: &Sum, took: Duration) {
+    for (seed, Violation { checker, what, at: _ }) in sum.broken.iter().take(SHOWN) {
+        say::line(&format!("BROKEN {checker}: seed {seed}: {what}"));
+    }
+    let mut kinds = std::collections::BTreeMap::<&str, u64>::new();
+    for (_, broken) in &sum.broken {
+        *kinds.entry(broken.checker).or_default() += 1;
+    }
+    for (kind, count) in kinds {
+        say::line(&format!("{count} runs break {kind}"));
+    }
+    let Counts { faults, crashes, takeovers, unwinds, requests, records } = sum.counts;
+    say::line(&format!(
+        "{} rollouts in {:.1} s: {faults} faults, {crashes} crashes, {takeovers} takeovers, \
+         {unwinds} unwinds, {requests} requests, {records} records",
+        sum.rollouts,
+        took.as_secs_f64()
+    ));
+}
