@@ -327,10 +327,10 @@ impl Run {
         }
         self.journal.extend(records.iter().cloned());
         self.counts.records += records.len() as u64;
+        self.tell(&Seen::Durable(&records));
         for record in &records {
             self.count(record);
         }
-        self.tell(&Seen::Durable(&records));
     }
 
     fn count(&mut self, record: &Record) {

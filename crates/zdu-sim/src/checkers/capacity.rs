@@ -14,8 +14,8 @@ pub(super) struct Capacity {
     /// there was room then.
     read: BTreeMap<Place, (Epoch, bool)>,
     epoch: Epoch,
-    /// Nodes that are out by our hand.
-    out: BTreeSet<Place>,
+    /// Entries that are out by our hand.
+    out: BTreeSet<usize>,
 }
 
 impl Checker for Capacity {
@@ -31,16 +31,15 @@ impl Checker for Capacity {
             }
             Seen::Landed { slot, hand: Hand::Drain, epoch } => {
                 let node = scene.layout.slots[*slot].node;
-                if self.out.insert(node) {
+                let mut own = scene.layout.slots_of_node[node].iter();
+                let first = !own.any(|slot| self.out.contains(slot));
+                self.out.insert(*slot);
+                if first {
                     return self.drained(scene, node, *epoch);
                 }
             }
             Seen::Landed { slot, hand: Hand::Undrain, .. } => {
-                let node = scene.layout.slots[*slot].node;
-                let mut slots = scene.layout.slots_of_node[node].iter();
-                if slots.all(|slot| !scene.world.slots[*slot].is_out()) {
-                    self.out.remove(&node);
-                }
+                self.out.remove(slot);
             }
             Seen::Landed { hand: Hand::Reassert | Hand::Cut, .. }
             | Seen::Gone { .. }
@@ -72,7 +71,10 @@ impl Capacity {
             Some((_, true)) => {}
         }
         let group_of = &scene.layout.plan.fleet.groups[group];
-        let ours = self.out.iter().filter(|out| scene.layout.groups[**out] == group).count();
+        // What a reload or another hand put back is out no longer.
+        let still_out = self.out.iter().filter(|slot| scene.world.slots[**slot].is_out());
+        let nodes: BTreeSet<Place> = still_out.map(|slot| scene.layout.slots[*slot].node).collect();
+        let ours = nodes.iter().filter(|out| scene.layout.groups[**out] == group).count();
         let with_members = group_of.nodes.iter().filter(|node| !node.members.is_empty()).count();
         let least = usize::try_from(group_of.min_available).unwrap_or(usize::MAX);
         (with_members - ours < least).then(|| {

@@ -29,7 +29,9 @@ impl Checker for Restored {
         match seen {
             Seen::Read { node } => {
                 let slots = &scene.layout.slots_of_node[*node];
-                if slots.iter().all(|slot| !self.out.contains(slot)) {
+                let ours =
+                    |slot: &usize| self.out.contains(slot) && scene.world.slots[*slot].is_out();
+                if !slots.iter().any(ours) {
                     for slot in slots {
                         let state = &scene.world.slots[*slot];
                         self.before.insert(*slot, (state.held, state.weight));
@@ -75,8 +77,13 @@ impl Checker for Restored {
 impl Restored {
     /// Nodes that stay out at an end must be named, with what to do.
     fn left_out(&self, scene: &Scene<'_>, verdict: &Verdict) -> Option<String> {
-        let nodes: BTreeSet<Place> =
-            self.out.iter().map(|slot| scene.layout.slots[*slot].node).collect();
+        // What a reload or another hand put back is no longer ours to put back, and what was out
+        // before us is where it was.
+        let still_out = self.out.iter().filter(|slot| {
+            let state = &scene.world.slots[**slot];
+            state.is_out() && self.before.get(slot) != Some(&(state.held, state.weight))
+        });
+        let nodes: BTreeSet<Place> = still_out.map(|slot| scene.layout.slots[*slot].node).collect();
         if nodes.is_empty() {
             return None;
         }
