@@ -216,8 +216,12 @@ impl Builder {
 }
 
 pub fn member(name: &str) -> Member {
+    member_of("edge", name)
+}
+
+pub fn member_of(balancer: &str, name: &str) -> Member {
     Member {
-        balancer: BalancerName::new("edge").expect("a name"),
+        balancer: BalancerName::new(balancer).expect("a name"),
         backend: "app".into(),
         server: name.into(),
     }
