@@ -110,8 +110,8 @@ impl Sim {
     /// A driver ends what it was told to cancel; its own report comes.
     pub(crate) fn cancelled(&mut self, effect: &Effect) {
         if let Effect::Cancel { step, attempt } = *effect {
-            let run = Effect::Run { step, attempt };
-            self.queue.retain(|e| *e != run);
+            let (run, recover) = (Effect::Run { step, attempt }, Effect::Recover { step, attempt });
+            self.queue.retain(|e| *e != run && *e != recover);
             let end = zdu_model::report::End::NotMet("cancelled".into());
             let report = zdu_model::report::Report::bare(end);
             self.input(&Input::Report { step, attempt, report });
