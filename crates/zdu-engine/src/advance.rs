@@ -13,7 +13,7 @@ use zdu_model::report::{End, Report};
 use zdu_model::time::Timestamp;
 use zdu_model::verdict::{Verdict, exit};
 
-/// How many lanes that cannot begin are looked past in one turn for one that can.
+/// How many lanes that have not begun are looked at in one round for some that can.
 const LOOK_AHEAD: usize = 64;
 
 /// Collects what one turn begins, with what it takes already.
@@ -141,7 +141,6 @@ impl Rollout {
     /// Whether a driver is awaited for this step.
     fn is_open(&self, step: StepNo) -> bool {
         matches!(self.state(step).status, StepStatus::Running { .. } | StepStatus::Unknown { .. })
-            && self.active.contains(&step)
     }
 
     fn continue_lanes(&self, turn: &mut Turn) {
@@ -169,7 +168,7 @@ impl Rollout {
             return;
         };
         let mut free = wave.parallel.max(1).saturating_sub(state.in_flight);
-        for lane in self.waiting.iter().take(LOOK_AHEAD + state.lanes.len().min(LOOK_AHEAD)) {
+        for lane in self.waiting.iter().take(LOOK_AHEAD) {
             if free == 0 {
                 break;
             }

@@ -59,9 +59,12 @@ fn a_rollback_asks_a_silent_node_what_runs_there_before_it_undoes_anything() {
     world.request(Request::Rollback);
     assert_eq!(world.run(), Verdict::Stuck { nodes: vec![node("a")] });
     assert_eq!(count(&world, "stop-new@a"), 0, "undone by guess: {:?}", world.log);
-    // The node answers again: the step had ended.
+    // The node answers again: the step had ended. Until then nothing is begun beside it.
     world.answer = Box::new(|_, _| None);
+    let before = world.records.len();
     world.request(Request::Resume);
+    world.input(&Input::Advance);
+    assert_eq!(begun_after(&world, before), [""; 0]);
     assert_eq!(world.run(), Verdict::RolledBack);
     assert_eq!((count(&world, "apply@a"), count(&world, "stop-new@a")), (1, 1));
 }

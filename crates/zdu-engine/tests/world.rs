@@ -21,7 +21,7 @@ pub fn node(name: &str) -> NodeName {
     NodeName::new(name).expect("a name")
 }
 
-fn phase(name: &str) -> PhaseName {
+pub fn phase(name: &str) -> PhaseName {
     PhaseName::new(name).expect("a name")
 }
 
