@@ -13,7 +13,7 @@ use zdu_model::report::{End, Report};
 use zdu_model::time::Timestamp;
 use zdu_model::verdict::{Verdict, exit};
 
-/// How many lanes that cannot begin are looked past in one turn for one that can.
+/// How many lanes that have not begun are looked at in one round for some that can.
 const LOOK_AHEAD: usize = 64;
 
 /// Collects what one turn begins, with what it takes already.
@@ -82,7 +82,8 @@ impl Rollout {
             self.continue_unwinds(&mut turn);
             self.continue_lanes(&mut turn);
         }
-        if self.course == Course::Forward && self.hold.is_none() {
+        let clear = self.going_ahead().next().is_none();
+        if self.course == Course::Forward && self.holds.is_empty() && clear {
             self.begin_lanes(&mut turn);
             self.continue_gate(&mut turn);
         }
@@ -103,13 +104,43 @@ impl Rollout {
                 continue;
             }
             match unwind.steps.get(unwind.next) {
-                Some(step) => self.start(*step, turn),
+                Some(step) => self.compensate(*step, turn),
                 None => {
                     let scope = unwind.scope.clone();
                     turn.decision.events.push(Event::UnwindEnded { scope });
                 }
             }
         }
+    }
+
+    /// Law 6: nothing is undone on a node beside what may still run there. That is asked for first,
+    /// and where the node does not answer a person must act.
+    fn compensate(&self, undo: StepNo, turn: &mut Turn) {
+        let subject = &self.plan.step(undo).subject;
+        let mut beside = self.plan.steps.iter().filter(|step| step.subject == *subject);
+        let open = beside.find(|step| self.is_open(step.no) || self.may_still_run(step.no));
+        let Some(open) = open else {
+            self.start(undo, turn);
+            return;
+        };
+        if self.is_open(open.no) {
+            return;
+        }
+        let decision = match self.ask_node(open.no) {
+            Some(asked) => asked,
+            None => {
+                let node = subject.node().cloned();
+                let reason = alloc::format!("nobody knows whether {} still runs", open.key);
+                Decision::events(vec![Event::NodeStuck { node, step: undo, reason }])
+            }
+        };
+        turn.decision.events.extend(decision.events);
+        turn.decision.effects.extend(decision.effects);
+    }
+
+    /// Whether a driver is awaited for this step.
+    fn is_open(&self, step: StepNo) -> bool {
+        matches!(self.state(step).status, StepStatus::Running { .. } | StepStatus::Unknown { .. })
     }
 
     fn continue_lanes(&self, turn: &mut Turn) {
@@ -125,6 +156,11 @@ impl Rollout {
                 self.start(*step, turn);
             }
         }
+        for (at, state) in self.going_ahead().filter(|(_, state)| state.busy.is_none()) {
+            if let Some(step) = self.lane(at.0, at.1, at.2).steps.get(state.next) {
+                self.start(*step, turn);
+            }
+        }
     }
 
     fn begin_lanes(&self, turn: &mut Turn) {
@@ -132,7 +168,7 @@ impl Rollout {
             return;
         };
         let mut free = wave.parallel.max(1).saturating_sub(state.in_flight);
-        for lane in self.waiting.iter().take(LOOK_AHEAD + state.lanes.len().min(LOOK_AHEAD)) {
+        for lane in self.waiting.iter().take(LOOK_AHEAD) {
             if free == 0 {
                 break;
             }
@@ -165,7 +201,7 @@ impl Rollout {
     fn start(&self, step: StepNo, turn: &mut Turn) {
         let planned = self.plan.step(step);
         if self.waits_at_point_of_no_return(planned) {
-            if self.hold.is_none() && !turn.held {
+            if self.holds.is_empty() && !turn.held {
                 turn.held = true;
                 let cause = HoldCause::PointOfNoReturn(step);
                 turn.decision.events.push(Event::HoldStarted { cause });
@@ -192,7 +228,9 @@ impl Rollout {
     }
 
     fn waits_at_point_of_no_return(&self, planned: &PlannedStep) -> bool {
+        // One that was begun is crossed: trying it again asks nobody.
         planned.point_of_no_return
+            && !self.state(planned.no).begun
             && !self.plan.policy.cross_point_of_no_return
             && !self.approvals.contains(&planned.no)
     }
@@ -244,10 +282,7 @@ impl Rollout {
 
     /// The end, when nothing runs and nothing can begin.
     fn end(&self, now: Timestamp) -> Decision {
-        let expired = self
-            .hold
-            .as_ref()
-            .is_some_and(|(_, since)| now >= since.after(self.plan.policy.hold_deadline));
+        let expired = self.hold_expires().is_some_and(|at| now >= at);
         // A step that is due and was not begun waits for what a hold or a failure keeps from it.
         let comes = |step: &StepNo| match self.state(*step).status {
             StepStatus::Running { .. } | StepStatus::Unknown { .. } => true,
@@ -258,13 +293,13 @@ impl Rollout {
             return Decision::nothing();
         }
         let unwinding = self.unwinds.iter().any(|unwind| !unwind.stuck);
-        let verdict = match (&self.course, &self.hold) {
+        let held = expired || self.is_held_for(&HoldCause::Person);
+        let verdict = match &self.course {
             _ if unwinding => None,
-            (_, Some((HoldCause::Person, _))) => Some(Verdict::Held),
-            (_, Some(_)) => expired.then_some(Verdict::Held),
-            (Course::Forward, None) => self.current_wave().is_none().then(|| self.final_verdict()),
-            (Course::Finishing | Course::Unwinding { .. }, None) => Some(self.final_verdict()),
-            (Course::Quieting { .. }, None) => None,
+            _ if !self.holds.is_empty() => held.then_some(Verdict::Held),
+            Course::Forward => self.current_wave().is_none().then(|| self.final_verdict()),
+            Course::Finishing | Course::Unwinding { .. } => Some(self.final_verdict()),
+            Course::Quieting { .. } => None,
         };
         match verdict {
             Some(verdict) => Decision::events(vec![Event::RolloutEnded { verdict }]),

@@ -8,7 +8,7 @@
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
-use zdu_model::fleet::{Fleet, Group};
+use zdu_model::fleet::{Fleet, Group, Member};
 use zdu_model::ids::NodeName;
 use zdu_model::report::{End, Evidence, InstanceReading, MemberState, Report};
 
@@ -33,7 +33,7 @@ fn objection(
     node: &NodeName,
     reading: &InstanceReading,
 ) -> Option<End> {
-    let InstanceReading { balancer: _, instance, error, members } = reading;
+    let InstanceReading { balancer, instance, error, members } = reading;
     if let Some(error) = error {
         return Some(End::Waiting(format!("balancer instance {instance} cannot be read: {error}")));
     }
@@ -46,8 +46,10 @@ fn objection(
     // A node without members serves in no balancer we can see; it must not count as serving.
     let count = others.filter(|other| serving.contains(&other.name)).count();
     let wanted = usize::try_from(group.min_available).unwrap_or(usize::MAX);
-    let has_members = fleet.node(node).is_some_and(|node| !node.members.is_empty());
-    (has_members && count < wanted).then(|| End::Waiting(explain(group, node, reading, count)))
+    // Where the node is no member it takes nothing away.
+    let here = |member: &Member| member.balancer == *balancer;
+    let serves_here = fleet.node(node).is_some_and(|node| node.members.iter().any(here));
+    (serves_here && count < wanted).then(|| End::Waiting(explain(group, node, reading, count)))
 }
 
 /// Nodes all of whose members serve on this instance.

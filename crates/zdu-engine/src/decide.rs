@@ -1,7 +1,7 @@
 //! The one entry: an input, and what follows from it.
 
 use crate::capacity;
-use crate::state::{Course, Home, Rollout, StepStatus, is_engines_own};
+use crate::state::{Course, Rollout, StepStatus, is_engines_own};
 use crate::wake::Wake;
 use alloc::string::String;
 use alloc::vec;
@@ -163,7 +163,7 @@ impl Rollout {
                 Some(Refusal::NothingToDo("it is being put back already, and ends with that"))
             }
             Request::Hold | Request::Abort => None,
-            Request::Resume => match (&self.ended, &self.hold) {
+            Request::Resume => match (&self.ended, self.hold()) {
                 (Some(Verdict::Succeeded), _) => {
                     Some(Refusal::NothingToDo("the rollout succeeded"))
                 }
@@ -184,15 +184,16 @@ impl Rollout {
     }
 
     fn asks_person(&self, step: StepNo) -> bool {
-        let held = self.hold.as_ref().map(|(cause, _)| cause);
-        held == Some(&HoldCause::PointOfNoReturn(step))
-            || held == Some(&HoldCause::Unknown(step))
+        self.is_held_for(&HoldCause::PointOfNoReturn(step))
+            || self.asks_whether(step)
             || self.runs_manual(step)
     }
 
-    /// Whether a person is asked if a step of unknown outcome happened; approving says it did.
+    /// Whether a person is asked if a step of unknown outcome happened; approving says it did. What
+    /// reads before it changes is read again by `resume`, and nobody's word stands for it.
     fn asks_whether(&self, step: StepNo) -> bool {
-        matches!(self.hold, Some((HoldCause::Unknown(held), _)) if held == step)
+        self.is_held_for(&HoldCause::Unknown(step))
+            && !self.plan.step(step).work.is_level_triggered()
     }
 
     fn runs_manual(&self, step: StepNo) -> bool {
@@ -236,7 +237,10 @@ impl Rollout {
     }
 
     fn reported(&self, step: StepNo, attempt: Attempt, report: &Report) -> Decision {
-        if !self.active.contains(&step) || self.state(step).attempt != attempt {
+        let awaited = self.active.contains(&step)
+            && self.state(step).attempt == attempt
+            && !matches!(self.state(step).status, StepStatus::Scheduled { .. });
+        if !awaited {
             // An answer to an attempt that is no longer awaited says nothing new.
             return Decision::nothing();
         }
@@ -307,12 +311,7 @@ impl Rollout {
     /// node again before anything is begun or undone.
     fn ask_again(&self) -> (Vec<Event>, Vec<Effect>) {
         let mut asked = (vec![], vec![]);
-        // What is being put back was settled when that began; only compensations may still run.
-        let unwinding = !self.unwinds.is_empty();
         for planned in self.plan.steps.iter().filter(|step| self.may_still_run(step.no)) {
-            if unwinding && self.home(planned.no) != Home::Undo {
-                continue;
-            }
             let (step, attempt) = (planned.no, self.state(planned.no).attempt);
             let cause = "the node could not be reached before a person asked to go on".into();
             let how = Inquiry::Recover;

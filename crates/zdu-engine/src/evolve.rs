@@ -3,7 +3,6 @@
 
 use crate::state::{Course, Home, LaneCourse, Rollout, StepStatus, UnwindState, index};
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::fmt;
 use zdu_model::contract::Class;
 use zdu_model::event::{Event, Inquiry, Record, ScheduleCause, UnwindScope};
@@ -60,13 +59,16 @@ impl Rollout {
             Event::FailureDecided { step, rule: _, action } => {
                 self.failure_decided(*step, *action)?;
             }
-            Event::UnwindStarted { scope, steps, cause: _ } => self.unwind_started(scope, steps),
+            Event::UnwindStarted { scope, steps, cause: _ } => self.unwind_started(scope, steps)?,
             Event::UnwindEnded { scope } => self.unwind_ended(scope)?,
             Event::NodeStuck { node, step, reason: _ } => self.node_stuck(node.as_ref(), *step)?,
             Event::Drifted { node, .. } => self.lose_certificate(node),
             Event::InstanceChanged { .. } => self.lose_certificates(),
             Event::Requested { request, .. } => self.requested(at, request),
-            Event::HoldStarted { cause } => self.hold = Some((cause.clone(), at)),
+            Event::HoldStarted { cause } => {
+                self.holds.retain(|(held, _)| held != cause);
+                self.holds.push((cause.clone(), at));
+            }
             Event::RolloutEnded { verdict } => {
                 self.ended = Some(verdict.clone());
                 self.active.clear();
@@ -86,7 +88,7 @@ impl Rollout {
         Ok(())
     }
 
-    fn known(&self, step: StepNo) -> Result<(), String> {
+    pub(crate) fn known(&self, step: StepNo) -> Result<(), String> {
         if index(step) < self.steps.len() {
             Ok(())
         } else {
@@ -144,7 +146,8 @@ impl Rollout {
                 let state = &self.waves[stage][wave].lanes[lane];
                 let waits = |busy| matches!(self.state(busy).status, StepStatus::Scheduled { .. });
                 let free = state.busy.is_none_or(|busy| busy == step || certifies && waits(busy));
-                let here = self.cursor == (stage, wave);
+                let under_way = state.course == LaneCourse::Going;
+                let here = self.cursor == (stage, wave) || under_way && self.cursor < (stage, wave);
                 here && free && (state.next == index || certifies)
             }
         };
@@ -323,7 +326,7 @@ impl Rollout {
                 let done = state.next == count && state.course == LaneCourse::Going;
                 if done {
                     self.set_lane((stage, wave, lane), LaneCourse::Done);
-                } else if (stage, wave) == self.cursor {
+                } else if (stage, wave) == self.cursor && state.course == LaneCourse::Going {
                     self.ripe.insert(lane);
                 }
             }
@@ -347,6 +350,11 @@ impl Rollout {
         state.status = StepStatus::Unknown { since: at, how };
         self.attention.remove(&step);
         self.active.insert(step);
+        // A compensation that is asked about is the one its unwind is busy with.
+        let next = |unwind: &&mut UnwindState| unwind.steps.get(unwind.next) == Some(&step);
+        if let Some(unwind) = self.unwinds.iter_mut().find(next) {
+            unwind.busy = Some(step);
+        }
         Ok(())
     }
 
@@ -387,8 +395,14 @@ impl Rollout {
                 self.move_on(step);
                 return Ok(());
             }
-            // The event behind this one says what is held for.
-            FailureAction::Hold => return Ok(()),
+            // The event behind this one says what is held for. Whoever goes in meanwhile reads what
+            // a drain left behind, and the drain begins again behind its guard.
+            FailureAction::Hold => {
+                if let (Work::Drain, Some(node)) = (&planned.work, planned.subject.node()) {
+                    self.entering.retain(|_, holder| holder != node);
+                }
+                return Ok(());
+            }
             FailureAction::Stop => self.course = Course::Finishing,
             FailureAction::RollbackNode => self.count_failed_node(planned.subject.node()),
             FailureAction::RollbackWave => self.quiet(UnwindScope::Wave, "a rule said so"),
@@ -414,7 +428,7 @@ impl Rollout {
     }
 
     pub(crate) fn quiet(&mut self, scope: UnwindScope, cause: &str) {
-        self.hold = None;
+        self.holds.clear();
         self.course = Course::Quieting { scope, cause: cause.into() };
     }
 
@@ -434,129 +448,6 @@ impl Rollout {
                 }
             }
         }
-    }
-
-    fn unwind_started(&mut self, scope: &UnwindScope, steps: &[StepNo]) {
-        let whole = !matches!(scope, UnwindScope::Node(_));
-        if whole {
-            let asked = self.course_was_asked();
-            self.unwinds.clear();
-            self.course = Course::Unwinding { scope: scope.clone(), asked };
-        }
-        for at in self.lanes_of(scope) {
-            let lane = self.plan.stages[at.0].waves[at.1].lanes[at.2].subject.clone();
-            self.entering.retain(|_, holder| Some(&*holder) != lane.node());
-            self.waves[at.0][at.1].lanes[at.2].busy = None;
-            self.set_lane(at, LaneCourse::Unwinding);
-            if (at.0, at.1) == self.cursor {
-                self.ripe.remove(&at.2);
-            }
-        }
-        self.drop_scheduled(scope);
-        for step in steps {
-            let state = self.state_mut(*step);
-            state.status = StepStatus::Pending;
-            (state.tries, state.agains) = (0, 0);
-        }
-        let unwind = UnwindState {
-            scope: scope.clone(),
-            steps: steps.to_vec(),
-            next: 0,
-            busy: None,
-            stuck: false,
-        };
-        self.unwinds.push(unwind);
-    }
-
-    fn course_was_asked(&self) -> bool {
-        matches!(&self.course, Course::Quieting { cause, .. } if cause != "a rule said so")
-    }
-
-    fn drop_scheduled(&mut self, scope: &UnwindScope) {
-        let plan = self.plan.clone();
-        let in_scope = |step: &StepNo| match scope {
-            UnwindScope::Node(node) => plan.step(*step).subject.node() == Some(node),
-            UnwindScope::Wave | UnwindScope::Rollout | UnwindScope::InFlight => true,
-        };
-        let dropped: Vec<StepNo> = self.active.iter().copied().filter(in_scope).collect();
-        for step in dropped {
-            if matches!(self.state(step).status, StepStatus::Scheduled { .. }) {
-                self.state_mut(step).status = StepStatus::Pending;
-                self.active.remove(&step);
-            }
-        }
-        self.attention.retain(|step| !in_scope(step));
-    }
-
-    fn unwind_ended(&mut self, scope: &UnwindScope) -> Result<(), String> {
-        let Some(at) = self.unwinds.iter().position(|unwind| unwind.scope == *scope) else {
-            return Err("no such unwind is under way".into());
-        };
-        self.unwinds.remove(at);
-        for at in self.unwinding_lanes(scope) {
-            self.forget_lane(at);
-        }
-        if let UnwindScope::Node(node) = scope {
-            self.leave_out(&node.clone());
-        }
-        Ok(())
-    }
-
-    /// A node that was put back is not begun in later waves or stages: what they build on is gone.
-    fn leave_out(&mut self, node: &NodeName) {
-        for stage in 0..self.waves.len() {
-            for wave in 0..self.waves[stage].len() {
-                for lane in 0..self.waves[stage][wave].lanes.len() {
-                    let mine = self.lane(stage, wave, lane).subject.node() == Some(node);
-                    let waits = LaneCourse::Waiting;
-                    if mine && self.waves[stage][wave].lanes[lane].course == waits {
-                        self.set_lane((stage, wave, lane), LaneCourse::Unwound);
-                        if (stage, wave) == self.cursor {
-                            self.waiting.remove(&lane);
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    /// A lane that was put back is as if it had never begun.
-    fn forget_lane(&mut self, at: (usize, usize, usize)) {
-        let plan = self.plan.clone();
-        let lane = &plan.stages[at.0].waves[at.1].lanes[at.2];
-        for step in &lane.steps {
-            let kept = self.state(*step).begun && self.is_behind_point_of_no_return(*step);
-            let state = self.state_mut(*step);
-            if !kept {
-                state.begun = false;
-                state.status = StepStatus::Pending;
-                (state.tries, state.agains) = (0, 0);
-            }
-        }
-        if let Some(node) = lane.subject.node() {
-            self.rolled_back.insert(node.clone());
-        }
-        self.waves[at.0][at.1].lanes[at.2].next = 0;
-        self.set_lane(at, LaneCourse::Unwound);
-    }
-
-    fn node_stuck(&mut self, node: Option<&NodeName>, step: StepNo) -> Result<(), String> {
-        self.attention.remove(&step);
-        match node {
-            Some(node) => {
-                self.stuck.insert(node.clone());
-            }
-            None => self.stuck_fleet = true,
-        }
-        let Some(unwind) = self.unwind_with(step) else {
-            return Err(alloc::format!("step {step} is not being compensated"));
-        };
-        unwind.busy = None;
-        unwind.stuck = true;
-        if matches!(self.course, Course::Forward) {
-            self.course = Course::Finishing;
-        }
-        Ok(())
     }
 
     fn lose_certificate(&mut self, node: &NodeName) {

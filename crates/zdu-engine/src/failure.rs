@@ -2,7 +2,7 @@
 
 use crate::decide::Decision;
 use crate::state::{Course, Home, LaneCourse, Rollout, StepStatus};
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec;
 use zdu_model::contract::Class;
 use zdu_model::effect::Effect;
@@ -27,21 +27,27 @@ impl Rollout {
         let StepStatus::Ended(class) = state.status else {
             return Decision::nothing();
         };
+        if self.is_put_back(planned) {
+            return Decision::nothing();
+        }
         let quieting = matches!(self.course, Course::Quieting { .. });
         let again = planned.contract.again;
+        let repeats = planned.attempts.max(REPEATS_MAX);
         let schedule = |at, cause| Decision::events(vec![Event::StepScheduled { step, at, cause }]);
         match class {
             Class::Unknown => self.inquire(now, planned),
             // What is about to be put back is not tried again.
             _ if quieting => Decision::nothing(),
-            Class::NotRun => schedule(now, ScheduleCause::NeverBegan),
+            Class::NotRun if state.tries <= repeats => schedule(now, ScheduleCause::NeverBegan),
             Class::Again if state.agains <= again.max => {
                 schedule(now.after(again.pause), ScheduleCause::Again)
             }
             Class::Failed | Class::TimedOut if state.tries < planned.attempts => {
                 schedule(now.after(again.pause), ScheduleCause::Retry)
             }
-            Class::Again | Class::Failed => self.give_up(now, planned, Class::Failed),
+            Class::Again | Class::Failed | Class::NotRun => {
+                self.give_up(now, planned, Class::Failed)
+            }
             Class::TimedOut => self.give_up(now, planned, Class::TimedOut),
             Class::Succeeded | Class::Warned => Decision::nothing(),
         }
@@ -65,20 +71,18 @@ impl Rollout {
                 false => self.give_up(now, planned, Class::Unknown),
             };
         }
-        let ask = |how: Inquiry, cause: &str, effect: Effect| Decision {
-            events: vec![Event::StepUnknown { step, attempt, cause: cause.to_string(), how }],
-            effects: vec![effect],
-            wake: None,
-        };
-        if !state.lost && state.inquiries < INQUIRIES_MAX {
-            let cause = "the node could not be reached";
-            return ask(Inquiry::Recover, cause, Effect::Recover { step, attempt });
+        if let Some(asked) = self.ask_node(step) {
+            return asked;
         }
         match &planned.unknown {
             Unknown::Rerun if state.lost && state.tries < repeats && !quieting => repeat(),
             Unknown::Observe { .. } if state.lost && !state.observed => {
-                let cause = "the node's record has no end";
-                ask(Inquiry::Observe, cause, Effect::Observe { step, attempt })
+                let (cause, how) = ("the node's record has no end".into(), Inquiry::Observe);
+                Decision {
+                    events: vec![Event::StepUnknown { step, attempt, cause, how }],
+                    effects: vec![Effect::Observe { step, attempt }],
+                    wake: None,
+                }
             }
             Unknown::Hold | Unknown::Rerun | Unknown::Observe { .. } => {
                 self.give_up(now, planned, Class::Unknown)
@@ -86,8 +90,28 @@ impl Rollout {
         }
     }
 
+    /// Asks the node for its record of the last attempt, as long as that was not done too often.
+    pub(crate) fn ask_node(&self, step: StepNo) -> Option<Decision> {
+        let state = self.state(step);
+        (!state.lost && state.inquiries < INQUIRIES_MAX).then(|| self.inquiry(step))
+    }
+
+    fn inquiry(&self, step: StepNo) -> Decision {
+        let attempt = self.state(step).attempt;
+        let (cause, how) = ("the node could not be reached".into(), Inquiry::Recover);
+        Decision {
+            events: vec![Event::StepUnknown { step, attempt, cause, how }],
+            effects: vec![Effect::Recover { step, attempt }],
+            wake: None,
+        }
+    }
+
     /// Nothing is left to try: a compensation is stuck, anything else is for the rules.
     fn give_up(&self, now: Timestamp, planned: &PlannedStep, class: Class) -> Decision {
+        // What is about to be put back is judged when its turn has come.
+        if matches!(self.course, Course::Quieting { .. }) {
+            return Decision::nothing();
+        }
         if self.is_compensating(planned.no) {
             let reason = match class {
                 Class::TimedOut => "it did not end within its deadline",
@@ -100,10 +124,15 @@ impl Rollout {
             let reason = String::from(reason);
             return Decision::events(vec![Event::NodeStuck { node, step: planned.no, reason }]);
         }
-        if matches!(self.course, Course::Quieting { .. }) {
-            return Decision::nothing();
-        }
         self.by_rule(now, planned, class)
+    }
+
+    /// A forward step of a lane that is being put back: how it ended changes nothing but whether
+    /// its undoing may begin, and who undoes it asks for that.
+    fn is_put_back(&self, planned: &PlannedStep) -> bool {
+        self.home(planned.no) != Home::Undo
+            && self.is_compensating(planned.no)
+            && !matches!(planned.work, Work::Certify)
     }
 
     pub(crate) fn is_compensating(&self, step: StepNo) -> bool {
@@ -126,7 +155,14 @@ impl Rollout {
         };
         let action = self.possible(planned, action);
         let mut events = vec![Event::FailureDecided { step, rule, action }];
+        let mut effects = vec![];
         match action {
+            // Law 6: trying again what may still run is asking the node again.
+            FailureAction::Retry { .. } if self.may_still_run(step) => {
+                let asked = self.inquiry(step);
+                events.extend(asked.events);
+                effects = asked.effects;
+            }
             FailureAction::Retry { pause, max: _ } => {
                 let at = now.after(pause);
                 events.push(Event::StepScheduled { step, at, cause: ScheduleCause::Retry });
@@ -138,7 +174,7 @@ impl Rollout {
                 }
             }
             FailureAction::Hold => {
-                let unknown = class == Class::Unknown;
+                let unknown = class == Class::Unknown && !planned.work.is_level_triggered();
                 let cause = if unknown { HoldCause::Unknown(step) } else { HoldCause::Rule(step) };
                 events.push(Event::HoldStarted { cause });
             }
@@ -147,7 +183,7 @@ impl Rollout {
             | FailureAction::GoOn
             | FailureAction::Stop => {}
         }
-        Decision::events(events)
+        Decision { events, effects, wake: None }
     }
 
     fn fits(&self, rule: &FailureRule, planned: &PlannedStep, class: Class) -> bool {

@@ -12,8 +12,8 @@ impl Rollout {
     pub(crate) fn requested(&mut self, at: Timestamp, request: &Request) {
         match request {
             Request::Hold => {
-                if self.hold.is_none() {
-                    self.hold = Some((HoldCause::Person, at));
+                if !self.is_held_for(&HoldCause::Person) {
+                    self.holds.push((HoldCause::Person, at));
                 }
             }
             Request::Resume => self.reopen(),
@@ -27,17 +27,16 @@ impl Rollout {
             }
             Request::Approve(step) => {
                 self.approvals.insert(*step);
-                if matches!(self.hold, Some((HoldCause::Unknown(held), _)) if held == *step) {
+                if self.is_held_for(&HoldCause::Unknown(*step)) {
                     // The person's answer comes as the step's ending, with the next event.
-                    self.hold = None;
                     let how = Inquiry::Observe;
                     self.state_mut(*step).status = StepStatus::Unknown { since: at, how };
                     self.active.insert(*step);
                 }
-                if matches!(self.hold, Some((HoldCause::PointOfNoReturn(held), _)) if held == *step)
-                {
-                    self.hold = None;
-                }
+                // Only what was asked about this step is answered.
+                let (unknown, point) =
+                    (HoldCause::Unknown(*step), HoldCause::PointOfNoReturn(*step));
+                self.holds.retain(|(held, _)| *held != unknown && *held != point);
             }
         }
     }
@@ -53,7 +52,7 @@ impl Rollout {
     /// first, and nothing else.
     fn reopen(&mut self) {
         let anew = self.ended.as_ref().is_some_and(|verdict| *verdict != Verdict::Held);
-        self.hold = None;
+        self.holds.clear();
         self.reopen_to_go_back();
         for unwind in &mut self.unwinds {
             unwind.stuck = false;
@@ -69,16 +68,22 @@ impl Rollout {
         if matches!(self.course, Course::Quieting { .. }) {
             return;
         }
-        if self.unwinds.is_empty() || !anew {
-            if self.unwinds.is_empty() && anew {
-                self.course = Course::Forward;
-                self.failed_nodes.clear();
-                self.rolled_back.clear();
-                self.first_failure = None;
-            }
-            self.freshen_lanes(anew && self.unwinds.is_empty());
+        if anew && self.unwinds.is_empty() {
+            self.course = Course::Forward;
+            self.failed_nodes.clear();
+            self.rolled_back.clear();
+            self.approvals.clear();
+            self.first_failure = None;
+            self.freshen_lanes(true);
+            self.reset_cursor();
+            return;
         }
-        self.reset_cursor();
+        if !anew {
+            self.freshen_lanes(false);
+        }
+        // A node that is being put back has lanes in earlier waves; those do not come again, so
+        // the rollout stays at the wave it is at.
+        self.list_lanes();
     }
 
     /// A step that was begun, whose node could not be asked, and that is no mere reading.

@@ -27,6 +27,9 @@ pub struct Rollout {
     pub(crate) cursor: (usize, usize),
     /// Lanes of the current wave that are under way and have no active step.
     pub(crate) ripe: BTreeSet<usize>,
+    /// Lanes of later waves that are under way: after a person's `resume` an earlier wave can have
+    /// work again while a node of a later one is still out. They come home first.
+    pub(crate) ahead: BTreeSet<(usize, usize, usize)>,
     /// Lanes of the current wave that have not begun.
     pub(crate) waiting: BTreeSet<usize>,
     /// Steps that run, are unknown or are scheduled.
@@ -35,7 +38,8 @@ pub struct Rollout {
     pub(crate) attention: BTreeSet<StepNo>,
     pub(crate) unwinds: Vec<UnwindState>,
     pub(crate) course: Course,
-    pub(crate) hold: Option<(HoldCause, Timestamp)>,
+    /// What a person is waited for, oldest first. Each is answered by itself, or all by `resume`.
+    pub(crate) holds: Vec<(HoldCause, Timestamp)>,
     pub(crate) ended: Option<Verdict>,
     pub(crate) approvals: BTreeSet<StepNo>,
     /// Nodes out of traffic by our doing: from the begin of `drain` to the begin of `undrain`.
@@ -210,12 +214,13 @@ impl Rollout {
             waves,
             cursor: (0, 0),
             ripe: BTreeSet::new(),
+            ahead: BTreeSet::new(),
             waiting: BTreeSet::new(),
             active: BTreeSet::new(),
             attention: BTreeSet::new(),
             unwinds: Vec::new(),
             course: Course::Forward,
-            hold: None,
+            holds: Vec::new(),
             ended: None,
             approvals: BTreeSet::new(),
             out: BTreeSet::new(),
@@ -251,10 +256,10 @@ impl Rollout {
         &self.course
     }
 
-    /// Why nothing new is begun, when a person is waited for.
+    /// Why nothing new is begun, when a person is waited for; the newest reason of several.
     #[must_use]
     pub fn hold(&self) -> Option<&HoldCause> {
-        self.hold.as_ref().map(|(cause, _)| cause)
+        self.holds.last().map(|(cause, _)| cause)
     }
 
     /// Nodes out of traffic by our doing.
@@ -328,9 +333,10 @@ impl Rollout {
         state.settled == state.lanes.len() && state.gate_next == gate
     }
 
-    fn list_lanes(&mut self) {
+    pub(crate) fn list_lanes(&mut self) {
         self.ripe.clear();
         self.waiting.clear();
+        self.ahead = self.lanes_ahead();
         let (stage, wave) = self.cursor;
         let Some(state) = self.waves.get(stage).and_then(|waves| waves.get(wave)) else {
             return;
@@ -342,6 +348,30 @@ impl Rollout {
                 self.ripe.insert(at);
             }
         }
+    }
+
+    fn lanes_ahead(&self) -> BTreeSet<(usize, usize, usize)> {
+        let mut ahead = BTreeSet::new();
+        for (stage, waves) in self.waves.iter().enumerate() {
+            for (wave, state) in waves.iter().enumerate() {
+                let later = (stage, wave) > self.cursor;
+                let lanes = state.lanes.iter().enumerate().filter(|_| later);
+                let going = lanes.filter(|(_, lane)| lane.course == LaneCourse::Going);
+                ahead.extend(going.map(|(lane, _)| (stage, wave, lane)));
+            }
+        }
+        ahead
+    }
+
+    /// The lanes of later waves that are still under way.
+    pub(crate) fn going_ahead(&self) -> impl Iterator<Item = ((usize, usize, usize), &LaneState)> {
+        let states = self.ahead.iter().map(|at| (*at, &self.waves[at.0][at.1].lanes[at.2]));
+        states.filter(|(_, lane)| lane.course == LaneCourse::Going)
+    }
+
+    /// Whether a person is waited for with this cause.
+    pub(crate) fn is_held_for(&self, cause: &HoldCause) -> bool {
+        self.holds.iter().any(|(held, _)| held == cause)
     }
 
     /// Moves a lane to a course and keeps the wave's counts.

@@ -1,6 +1,6 @@
 //! Putting things back: which compensations, in which order.
 
-use crate::state::{Course, Home, LaneCourse, Rollout, StepStatus, index};
+use crate::state::{Course, Home, LaneCourse, Rollout, StepStatus, UnwindState, index};
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -46,7 +46,7 @@ impl Rollout {
                     let course = self.waves[stage][wave].lanes[lane].course;
                     let begun = !matches!(course, LaneCourse::Waiting | LaneCourse::Unwound);
                     let whole = !self.is_cut_by_point_of_no_return((stage, wave, lane));
-                    if begun && whole && self.in_scope(&nodes, stage, wave, lane) {
+                    if begun && whole && self.in_scope(scope, &nodes, (stage, wave, lane)) {
                         here.push((course == LaneCourse::Done, (stage, wave, lane)));
                     }
                 }
@@ -57,11 +57,17 @@ impl Rollout {
         lanes
     }
 
-    fn in_scope(&self, nodes: &Option<BTreeSet<NodeName>>, s: usize, w: usize, l: usize) -> bool {
-        match (nodes, &self.lane(s, w, l).subject) {
+    /// A node goes back with all its lanes; of the fleet's own lanes only the one that is meant.
+    fn in_scope(&self, scope: &UnwindScope, nodes: &Option<BTreeSet<NodeName>>, at: At) -> bool {
+        let course = self.waves[at.0][at.1].lanes[at.2].course;
+        match (nodes, &self.lane(at.0, at.1, at.2).subject) {
             (None, _) => true,
             (Some(nodes), Subject::Node(node)) => nodes.contains(node),
-            (Some(_), Subject::Fleet) => false,
+            (Some(_), Subject::Fleet) => match scope {
+                UnwindScope::Wave => self.cursor == (at.0, at.1) && flies(course, LaneCourse::Done),
+                UnwindScope::InFlight => flies(course, LaneCourse::Going),
+                UnwindScope::Node(_) | UnwindScope::Rollout => false,
+            },
         }
     }
 
@@ -75,10 +81,23 @@ impl Rollout {
         };
         match scope {
             UnwindScope::Node(node) => Some(BTreeSet::from([node.clone()])),
-            UnwindScope::Wave => Some(of_wave().unwrap_or_default()),
+            UnwindScope::Wave => {
+                let mut nodes: BTreeSet<NodeName> = of_wave().unwrap_or_default();
+                nodes.extend(self.nodes_ahead());
+                Some(nodes)
+            }
             UnwindScope::InFlight => Some(self.nodes_in_flight()),
             UnwindScope::Rollout => None,
         }
+    }
+
+    /// Nodes of later waves that were still under way when they failed.
+    fn nodes_ahead(&self) -> impl Iterator<Item = NodeName> {
+        let began = self
+            .ahead
+            .iter()
+            .filter(|at| flies(self.waves[at.0][at.1].lanes[at.2].course, LaneCourse::Going));
+        began.filter_map(|at| self.lane(at.0, at.1, at.2).subject.node().cloned())
     }
 
     fn nodes_in_flight(&self) -> BTreeSet<NodeName> {
@@ -163,6 +182,152 @@ impl Rollout {
     pub(crate) fn unwind_event(&self, scope: UnwindScope, cause: String) -> Event {
         let steps = self.unwind_steps(&scope);
         Event::UnwindStarted { scope, steps, cause }
+    }
+}
+
+/// What the events of putting back come to.
+impl Rollout {
+    pub(crate) fn unwind_started(
+        &mut self,
+        scope: &UnwindScope,
+        steps: &[StepNo],
+    ) -> Result<(), String> {
+        steps.iter().try_for_each(|step| self.known(*step))?;
+        let whole = !matches!(scope, UnwindScope::Node(_));
+        if whole {
+            let asked = self.course_was_asked();
+            self.unwinds.clear();
+            self.course = Course::Unwinding { scope: scope.clone(), asked };
+        }
+        for at in self.lanes_of(scope) {
+            let lane = self.plan.stages[at.0].waves[at.1].lanes[at.2].subject.clone();
+            self.entering.retain(|_, holder| Some(&*holder) != lane.node());
+            self.waves[at.0][at.1].lanes[at.2].busy = None;
+            self.set_lane(at, LaneCourse::Unwinding);
+            if (at.0, at.1) == self.cursor {
+                self.ripe.remove(&at.2);
+            }
+        }
+        self.drop_scheduled(scope);
+        for step in steps {
+            let open = self.may_still_run(*step);
+            let state = self.state_mut(*step);
+            if !open {
+                state.status = StepStatus::Pending;
+            }
+            (state.tries, state.agains) = (0, 0);
+        }
+        let unwind = UnwindState {
+            scope: scope.clone(),
+            steps: steps.to_vec(),
+            next: 0,
+            busy: None,
+            stuck: false,
+        };
+        self.unwinds.push(unwind);
+        Ok(())
+    }
+
+    fn course_was_asked(&self) -> bool {
+        matches!(&self.course, Course::Quieting { cause, .. } if cause != "a rule said so")
+    }
+
+    fn drop_scheduled(&mut self, scope: &UnwindScope) {
+        let plan = self.plan.clone();
+        let in_scope = |step: &StepNo| match scope {
+            UnwindScope::Node(node) => plan.step(*step).subject.node() == Some(node),
+            UnwindScope::Wave | UnwindScope::Rollout | UnwindScope::InFlight => true,
+        };
+        let dropped: Vec<StepNo> = self.active.iter().copied().filter(in_scope).collect();
+        for step in dropped {
+            if matches!(self.state(step).status, StepStatus::Scheduled { .. }) {
+                self.state_mut(step).status = StepStatus::Pending;
+                self.active.remove(&step);
+            }
+        }
+        self.attention.retain(|step| !in_scope(step));
+    }
+
+    pub(crate) fn unwind_ended(&mut self, scope: &UnwindScope) -> Result<(), String> {
+        let Some(at) = self.unwinds.iter().position(|unwind| unwind.scope == *scope) else {
+            return Err("no such unwind is under way".into());
+        };
+        self.unwinds.remove(at);
+        for at in self.unwinding_lanes(scope) {
+            self.forget_lane(at);
+        }
+        if let UnwindScope::Node(node) = scope {
+            self.leave_out(&node.clone());
+        }
+        Ok(())
+    }
+
+    /// A node that was put back is not begun in later waves or stages: what they build on is gone.
+    fn leave_out(&mut self, node: &NodeName) {
+        for stage in 0..self.waves.len() {
+            for wave in 0..self.waves[stage].len() {
+                for lane in 0..self.waves[stage][wave].lanes.len() {
+                    let mine = self.lane(stage, wave, lane).subject.node() == Some(node);
+                    let waits = LaneCourse::Waiting;
+                    if mine && self.waves[stage][wave].lanes[lane].course == waits {
+                        self.set_lane((stage, wave, lane), LaneCourse::Unwound);
+                        if (stage, wave) == self.cursor {
+                            self.waiting.remove(&lane);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// A lane that was put back is as if it had never begun.
+    fn forget_lane(&mut self, at: (usize, usize, usize)) {
+        let plan = self.plan.clone();
+        let lane = &plan.stages[at.0].waves[at.1].lanes[at.2];
+        for step in &lane.steps {
+            self.attention.remove(step);
+            let kept = self.state(*step).begun && self.is_behind_point_of_no_return(*step);
+            let state = self.state_mut(*step);
+            if !kept {
+                state.begun = false;
+                state.status = StepStatus::Pending;
+                (state.tries, state.agains) = (0, 0);
+            }
+        }
+        if let Some(node) = lane.subject.node() {
+            self.rolled_back.insert(node.clone());
+            self.stuck.remove(node);
+        } else {
+            self.stuck_fleet = false;
+        }
+        self.waves[at.0][at.1].lanes[at.2].next = 0;
+        self.set_lane(at, LaneCourse::Unwound);
+    }
+
+    pub(crate) fn node_stuck(
+        &mut self,
+        node: Option<&NodeName>,
+        step: StepNo,
+    ) -> Result<(), String> {
+        self.known(step)?;
+        self.attention.remove(&step);
+        match node {
+            Some(node) => {
+                self.stuck.insert(node.clone());
+                // Nothing of it is under way: other nodes are let in and read what it left behind.
+                self.entering.retain(|_, holder| holder != node);
+            }
+            None => self.stuck_fleet = true,
+        }
+        let Some(unwind) = self.unwind_with(step) else {
+            return Err(alloc::format!("step {step} is not being compensated"));
+        };
+        unwind.busy = None;
+        unwind.stuck = true;
+        if matches!(self.course, Course::Forward) {
+            self.course = Course::Finishing;
+        }
+        Ok(())
     }
 }
 

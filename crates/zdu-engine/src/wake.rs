@@ -39,12 +39,15 @@ impl Rollout {
             return None;
         }
         let steps = self.active.iter().filter_map(|step| self.wake_of(*step));
-        let hold = self.hold.as_ref().map(|(_, since)| Wake {
-            at: since.after(self.plan.policy.hold_deadline),
-            reason: WakeReason::HoldExpires,
-        });
+        let hold = self.hold_expires().map(|at| Wake { at, reason: WakeReason::HoldExpires });
         let later = |wake: &Wake| after.is_none_or(|now| wake.at > now);
         steps.chain(hold).filter(later).min()
+    }
+
+    /// When the newest question to a person has waited long enough.
+    pub(crate) fn hold_expires(&self) -> Option<Timestamp> {
+        let newest = self.holds.iter().map(|(_, since)| *since).max();
+        newest.map(|since| since.after(self.plan.policy.hold_deadline))
     }
 
     fn wake_of(&self, step: StepNo) -> Option<Wake> {

@@ -1,11 +1,12 @@
 //! Each test is the shortest way found to one broken law. Deterministic; no seed needed.
 #![allow(missing_docs, clippy::wildcard_enum_match_arm, reason = "a test looks at some events")]
 
+mod script;
 mod world;
 
-use world::{Builder, World, member, node, rule};
+use script::{begun_after, count, drift, failing, plan_of, set_aside, until_begun};
+use world::{Builder, World, node, rule};
 use zdu_engine::Input;
-use zdu_model::contract::Class;
 use zdu_model::effect::Effect;
 use zdu_model::event::*;
 use zdu_model::ids::*;
@@ -14,70 +15,6 @@ use zdu_model::policy::FailureAction;
 use zdu_model::report::*;
 use zdu_model::time::Millis;
 use zdu_model::verdict::Verdict;
-
-fn is(event: &Event, plan: &Plan, key: &str, on: &str) -> bool {
-    let Event::StepStarted { step, .. } = event else { return false };
-    let planned = plan.step(*step);
-    planned.key.as_str() == key && planned.subject.node() == Some(&node(on))
-}
-
-/// Turns until the step has begun and its effect waits in the queue.
-fn until_begun(world: &mut World, key: &str, on: &str, times: usize) {
-    let plan = world.rollout.plan().clone();
-    for _ in 0..2000 {
-        if world.records.iter().filter(|r| is(&r.event, &plan, key, on)).count() >= times {
-            return;
-        }
-        assert!(world.turn(), "nothing to do before {key}@{on}; log {:?}", world.log);
-    }
-    panic!("{key}@{on} never begins; log {:?}", world.log);
-}
-
-/// The keys begun after a record, with their nodes.
-fn begun_after(world: &World, seq: usize) -> Vec<String> {
-    let plan = world.rollout.plan().clone();
-    world.records[seq..]
-        .iter()
-        .filter_map(|r| match &r.event {
-            Event::StepStarted { step, .. } => {
-                let p = plan.step(*step);
-                Some(format!("{}@{}", p.key, p.subject.node().map_or("fleet", |n| n.as_str())))
-            }
-            _ => None,
-        })
-        .collect()
-}
-
-fn drift(world: &mut World, on: &str) {
-    let instance = InstanceName::new("lb-a").expect("a name");
-    world.input(&Input::Drift {
-        node: node(on),
-        instance,
-        member: member(on),
-        seen: "UP".into(),
-        reasserted: true,
-    });
-}
-
-fn plan_of(nodes: &[&str], waves: &[&[&str]], parallel: u32, min: u32) -> Builder {
-    let mut b = Builder::new(nodes, min);
-    b.rolling_stage(waves, parallel);
-    b
-}
-
-/// Answers the first `times` runs of a step with this ending.
-fn failing(mut world: World, key: &'static str, on: &'static str, times: u32, end: End) -> World {
-    let mut left = times;
-    world = world.answering(move |planned, effect| {
-        let here = planned.key.as_str() == key && planned.subject.node() == Some(&node(on));
-        if here && left > 0 && matches!(effect, Effect::Run { .. }) {
-            left -= 1;
-            return Some(Report::bare(end.clone()));
-        }
-        None
-    });
-    world
-}
 
 /// What the runtime does with a wake: a wake that is due and leads to nothing is a spinning loop,
 /// and `drive` looks for requests of people only when no wake is due.
@@ -365,40 +302,6 @@ fn a_hold_past_its_deadline_does_not_spin_while_a_step_runs() {
 }
 
 #[test]
-fn a_step_that_may_still_run_on_an_unreachable_node_is_not_undone_by_guess() {
-    let b = plan_of(&["a"], &[&["a"]], 1, 0);
-    let mut world = World::new(b.plan).answering(|planned, _| {
-        (planned.key.as_str() == "apply").then(|| Report::bare(End::Unreachable("cut".into())))
-    });
-    for _ in 0..400 {
-        if world.rollout.verdict().is_some() || !world.turn() {
-            break;
-        }
-    }
-    assert!(!world.log.contains(&"stop-new@a".to_owned()), "log {:?}", world.log);
-}
-
-#[test]
-fn resume_finds_out_about_a_step_of_unknown_outcome_before_it_begins_it_again() {
-    let mut b = plan_of(&["a"], &[&["a"]], 1, 0);
-    let mut unknown = rule("APPLY", FailureAction::Hold);
-    unknown.class = vec![Class::Unknown];
-    b.plan.rules.insert(0, unknown);
-    let mut world = World::new(b.plan).answering(|planned, _| {
-        (planned.key.as_str() == "apply").then(|| Report::bare(End::Unreachable("cut".into())))
-    });
-    while world.rollout.hold().is_none() {
-        assert!(world.turn());
-    }
-    // The first attempt was never answered for: it may run at this moment.
-    let before = world.records.len();
-    world.request(Request::Resume);
-    world.input(&Input::Advance);
-    let begun = begun_after(&world, before);
-    assert!(!begun.contains(&"apply@a".to_owned()), "begun by guess: {begun:?}");
-}
-
-#[test]
 fn an_abort_behind_a_point_of_no_return_names_the_node_it_leaves_out() {
     let mut b = plan_of(&["a"], &[&["a"]], 1, 0);
     b.plan.policy.cross_point_of_no_return = true;
@@ -467,4 +370,129 @@ fn an_abort_does_not_wait_for_the_end_of_a_manual_step() {
     let _verdict = world.run();
     let waited = world.now.0 - asked.0;
     assert!(waited < 3_600_000, "waited {waited} ms for a person who was told to stop");
+}
+
+#[test]
+fn a_resume_while_a_node_goes_back_does_not_leave_the_wave_it_is_at() {
+    let mut b = Builder::new(&["a", "b"], 1);
+    b.plan.policy.failures_allowed = 1;
+    b.nodes_stage();
+    b.rolling_stage(&[&["a", "b"]], 2);
+    b.find("stop-new", "a").attempts = 2;
+    let mut left = 1;
+    let mut world = World::new(b.plan).answering(move |planned, _| {
+        let on = planned.subject.node().map(NodeName::as_str);
+        let fails = match (planned.key.as_str(), on) {
+            ("apply", Some("a")) => true,
+            ("stop-new", Some("a")) => core::mem::take(&mut left) == 1,
+            _ => false,
+        };
+        fails.then(|| Report::bare(End::Exited(1)))
+    });
+    until_begun(&mut world, "stop-new", "a", 1);
+    world.request(Request::Hold);
+    world.request(Request::Resume);
+    let verdict = world.run();
+    assert!(matches!(verdict, Verdict::Failed { .. }), "{verdict:?}");
+    assert_eq!(count(&world, "serving@b"), 1, "{:?}", world.log);
+}
+
+#[test]
+fn a_node_that_is_out_in_a_later_wave_comes_home_before_an_earlier_wave_begins_again() {
+    let mut b = plan_of(&["a", "b"], &[&["a"], &["b"]], 1, 1);
+    b.plan.policy.failures_allowed = 2;
+    let mut second = rule("APPLY", FailureAction::Stop);
+    second.failed_nodes = Some(1);
+    b.plan.rules.insert(0, second);
+    let mut world = World::new(b.plan)
+        .answering(|step, _| (step.key.as_str() == "apply").then(|| Report::bare(End::Exited(1))));
+    assert!(matches!(world.run(), Verdict::Failed { .. }));
+    assert!(world.rollout.nodes_out().contains(&node("b")));
+    let before = world.log.len();
+    world.answer = Box::new(|_, _| None);
+    world.request(Request::Resume);
+    assert_eq!(world.run(), Verdict::Succeeded);
+    let again = &world.log[before..];
+    let home = again.iter().position(|l| l == "serving@b").expect("b comes home");
+    let next = again.iter().position(|l| l == "guard@a").expect("a begins again");
+    assert!(home < next, "{again:?}");
+}
+
+#[test]
+fn a_second_answer_to_an_attempt_that_waits_for_its_retry_says_nothing_new() {
+    let mut b = plan_of(&["a"], &[&["a"]], 1, 0);
+    b.find("drain", "a").attempts = 2;
+    let mut world = World::new(b.plan);
+    until_begun(&mut world, "drain", "a", 1);
+    let Some(Effect::Run { step, attempt }) = world.queue.pop_front() else { panic!("runs") };
+    let report = Report::bare(End::NotMet("half".into()));
+    world.input(&Input::Report { step, attempt, report: report.clone() });
+    world.input(&Input::Advance);
+    world.input(&Input::Report { step, attempt, report });
+    assert_eq!(world.run(), Verdict::Succeeded);
+}
+
+#[test]
+fn a_stuck_node_does_not_keep_the_entrance_from_another_that_goes_back() {
+    let mut b = plan_of(&["a", "b"], &[&["a", "b"]], 2, 0);
+    b.plan.policy.failures_allowed = 2;
+    let mut world = World::new(b.plan).answering(|planned, _| {
+        let on = planned.subject.node().map(NodeName::as_str);
+        let forward = planned.phase.as_str() != "ROLLBACK";
+        let fails = match planned.key.as_str() {
+            "serving" => forward,
+            "drain" => !forward && on == Some("a"),
+            _ => false,
+        };
+        fails.then(|| Report::bare(End::NotMet("no".into())))
+    });
+    // Both have returned when the balancer shows neither.
+    let first = set_aside(&mut world, "serving", "a");
+    until_begun(&mut world, "serving", "b", 1);
+    world.queue.push_front(first);
+    assert_eq!(world.run(), Verdict::Stuck { nodes: vec![node("a")] });
+    assert_eq!(count(&world, "undrain@b"), 2, "b is put back: {:?}", world.log);
+}
+
+#[test]
+fn a_drain_that_waits_for_a_person_does_not_keep_another_node_from_going_back() {
+    let mut b = plan_of(&["a", "b"], &[&["b", "a"]], 2, 0);
+    b.plan.rules =
+        vec![rule("PRE-APPLY", FailureAction::Hold), rule("APPLY", FailureAction::RollbackNode)];
+    b.plan.rules.push(rule("POST-APPLY", FailureAction::RollbackNode));
+    let mut world = World::new(b.plan).answering(|planned, _| {
+        let on = planned.subject.node().map(NodeName::as_str);
+        let forward = planned.phase.as_str() != "ROLLBACK";
+        let fails = match (planned.key.as_str(), on) {
+            ("drain", Some("a")) | ("serving", Some("b")) => forward,
+            _ => false,
+        };
+        fails.then(|| Report::bare(End::NotMet("no".into())))
+    });
+    assert_eq!(world.run(), Verdict::Held);
+    assert_eq!(count(&world, "undrain@b"), 2, "b is put back: {:?}", world.log);
+}
+
+#[test]
+fn a_balancer_a_node_does_not_stand_in_has_no_say_about_it() {
+    let mut b = plan_of(&["a", "b"], &[&["a"]], 1, 1);
+    b.plan.fleet.groups[0].nodes[0].members = vec![world::member_of("inner", "a")];
+    let mut world = World::new(b.plan);
+    world.serving.insert(node("b"), MemberState::Down);
+    assert_eq!(world.run(), Verdict::Succeeded);
+}
+
+#[test]
+fn a_record_about_a_step_the_plan_does_not_have_is_refused() {
+    let world = World::new(plan_of(&["a"], &[&["a"]], 1, 0).plan);
+    let step = StepNo(9_999);
+    let (scope, cause) = (UnwindScope::Rollout, String::new());
+    for event in [
+        Event::UnwindStarted { scope, steps: vec![step], cause },
+        Event::NodeStuck { node: None, step, reason: String::new() },
+        Event::StepStarted { step, attempt: 1 },
+    ] {
+        let record = Record { seq: Seq(9), at: world.now, epoch: world.epoch, event };
+        assert!(world.replay().evolve(&record).is_err(), "{record:?}");
+    }
 }

@@ -11,11 +11,10 @@
 mod chaos;
 mod world;
 
-use chaos::{INSTANCES, Rng, Spec, plan};
+use chaos::{Rng, Spec, plan};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use world::member;
 use zdu_engine::{Input, Rollout};
 use zdu_model::effect::Effect;
 use zdu_model::event::*;
@@ -43,7 +42,15 @@ struct Sim {
     queue: VecDeque<Effect>,
     drained: BTreeMap<(NodeName, &'static str), bool>,
     procs: BTreeMap<(StepNo, Attempt), Proc>,
-    told: BTreeSet<(StepNo, Attempt)>,
+    /// Answers that come later, or twice.
+    late: Vec<(StepNo, Attempt, Report)>,
+    /// Nodes another hand has taken down, and at which record it last did.
+    down: BTreeSet<NodeName>,
+    down_at: usize,
+    /// At which record a node's guard read last.
+    read_at: BTreeMap<NodeName, usize>,
+    /// Lanes that had begun when a person said hold, while it stands.
+    held: Option<BTreeSet<StepNo>>,
     begun_seq: BTreeMap<StepNo, u64>,
     certified: BTreeMap<NodeName, bool>,
     ready_since: BTreeSet<NodeName>,
@@ -68,7 +75,11 @@ impl Sim {
             queue: VecDeque::new(),
             drained: BTreeMap::new(),
             procs: BTreeMap::new(),
-            told: BTreeSet::new(),
+            late: vec![],
+            down: BTreeSet::new(),
+            down_at: 0,
+            read_at: BTreeMap::new(),
+            held: None,
             begun_seq: BTreeMap::new(),
             certified: BTreeMap::new(),
             ready_since: BTreeSet::new(),
@@ -99,7 +110,7 @@ impl Sim {
     }
 
     fn crash(&mut self) {
-        self.queue.clear();
+        self.forget_effects();
         self.epoch += 1;
         let mut fresh = Rollout::new(self.plan.clone());
         for record in &self.records {
@@ -140,9 +151,11 @@ impl Sim {
         match event {
             Event::StepStarted { step, attempt: _ } => {
                 let p = plan.step(*step);
-                let Some(on) = p.subject.node().cloned() else { return };
+                self.check_begin(*step);
                 self.begun_seq.insert(*step, seq);
-                if p.needs_drain && self.certified.get(&on) != Some(&true) {
+                let Some(on) = p.subject.node().cloned() else { return };
+                let stands = !plan.fleet.node(&on).expect("known").members.is_empty();
+                if stands && p.needs_drain && self.certified.get(&on) != Some(&true) {
                     self.violate("2 needs_drain without a certificate", self.name(*step));
                 }
                 match p.work {
@@ -164,8 +177,7 @@ impl Sim {
                     _ => {}
                 }
             }
-            Event::StepEnded { step, class, attempt, .. } => {
-                self.told.insert((*step, *attempt));
+            Event::StepEnded { step, class, .. } => {
                 let p = plan.step(*step);
                 if let (true, Some(on)) = (class.passes(), p.subject.node().cloned()) {
                     match p.work {
@@ -186,214 +198,8 @@ impl Sim {
             }
             Event::InstanceChanged { .. } => self.certified.values_mut().for_each(|c| *c = false),
             Event::UnwindStarted { steps, .. } => self.check_unwind(steps),
+            Event::Requested { request, .. } => self.heed(request),
             Event::RolloutEnded { verdict } => self.check_end(&verdict.clone()),
-            _ => {}
-        }
-    }
-
-    fn serving(&self, group: &GroupName, instance: &'static str) -> usize {
-        let group = self.plan.fleet.groups.iter().find(|g| g.name == *group).expect("known");
-        group
-            .nodes
-            .iter()
-            .filter(|n| self.drained.get(&(n.name.clone(), instance)) != Some(&true))
-            .count()
-    }
-
-    fn set(&mut self, on: &NodeName, instance: &'static str, out: bool, step: StepNo) {
-        let before = self.drained.insert((on.clone(), instance), out).unwrap_or(false);
-        if out && !before {
-            let group = self.plan.fleet.group_of(on).expect("known").clone();
-            let left = self.serving(&group.name, instance);
-            if left < group.min_available as usize {
-                let what = format!(
-                    "{} leaves {left} on {instance}, min {}",
-                    self.name(step),
-                    group.min_available
-                );
-                let law =
-                    if self.since_resume { "1 capacity (after a resume)" } else { "1 capacity" };
-                self.violate(law, what);
-            }
-        }
-    }
-
-    fn reading(&self, step: StepNo) -> Report {
-        let on = self.plan.step(step).subject.node().expect("a node");
-        let group = self.plan.fleet.group_of(on).expect("known");
-        let readings = INSTANCES
-            .iter()
-            .map(|instance| InstanceReading {
-                balancer: BalancerName::new("edge").expect("a name"),
-                instance: InstanceName::new(*instance).expect("a name"),
-                error: None,
-                members: group
-                    .nodes
-                    .iter()
-                    .map(|n| {
-                        let out = self.drained.get(&(n.name.clone(), *instance)) == Some(&true);
-                        MemberReading {
-                            node: n.name.clone(),
-                            member: member(n.name.as_str()),
-                            state: if out { MemberState::Draining } else { MemberState::Serving },
-                            held: if out { Held::Drain } else { Held::Ready },
-                            sessions: Some(0),
-                            queued: Some(0),
-                            weight: Some((1, 1)),
-                            detail: String::new(),
-                        }
-                    })
-                    .collect(),
-            })
-            .collect();
-        Report::with(End::Done, Evidence::Balancers(readings))
-    }
-
-    fn play(&mut self, effect: &Effect) -> Option<()> {
-        let (Effect::Run { step, attempt }
-        | Effect::Recover { step, attempt }
-        | Effect::Observe { step, attempt }) = *effect
-        else {
-            return None;
-        };
-        let p = self.plan.step(step).clone();
-        let calm = self.calm;
-        let fault = if calm { 100 } else { self.rng.below(100) };
-        let end = match (&p.work, effect) {
-            (Work::Run(_), Effect::Run { .. }) => self.begin(step, attempt, fault)?,
-            (Work::Run(_), Effect::Recover { .. }) => {
-                match self.procs.get(&(step, attempt)).copied() {
-                    _ if fault < 10 => End::Unreachable("net".into()),
-                    None => End::Never,
-                    Some(Proc::Killed) => End::Lost("killed".into()),
-                    Some(Proc::Running(_)) if fault < 20 => {
-                        self.procs.insert((step, attempt), Proc::Killed);
-                        End::Lost("rebooted".into())
-                    }
-                    Some(Proc::Running(_)) => {
-                        self.procs.insert((step, attempt), Proc::Ended(0));
-                        End::Exited(0)
-                    }
-                    Some(Proc::Ended(code)) => End::Exited(code),
-                }
-            }
-            (Work::Run(_), _) => End::Lost("no probe".into()),
-            _ if fault < 3 => End::TimedOut,
-            _ if fault < 6 => End::Unreachable("net".into()),
-            (Work::Guard { .. }, _) => {
-                let report = self.reading(step);
-                return self.report(step, attempt, report);
-            }
-            (Work::Drain, _) => {
-                let on = p.subject.node().expect("a node").clone();
-                self.set(&on, INSTANCES[0], true, step);
-                if fault < 10 {
-                    End::NotMet("half".into())
-                } else {
-                    self.set(&on, INSTANCES[1], true, step);
-                    End::Done
-                }
-            }
-            (Work::Undrain, _) => {
-                let on = p.subject.node().expect("a node").clone();
-                self.set(&on, INSTANCES[0], false, step);
-                if fault < 10 {
-                    End::NotMet("half".into())
-                } else {
-                    self.set(&on, INSTANCES[1], false, step);
-                    End::Done
-                }
-            }
-            _ if fault < 10 => End::NotMet("no".into()),
-            _ if fault < 14 => End::Waiting("not yet".into()),
-            _ => End::Done,
-        };
-        self.report(step, attempt, Report::bare(end))
-    }
-
-    /// A command begins on a node.
-    fn begin(&mut self, step: StepNo, attempt: Attempt, fault: u64) -> Option<End> {
-        let on = self.plan.step(step).subject.node().cloned();
-        let lives: Vec<(StepNo, Attempt)> = self
-            .procs
-            .iter()
-            .filter(|(_, p)| matches!(p, Proc::Running(_)))
-            .map(|(k, _)| *k)
-            .collect();
-        for (other, nth) in lives {
-            if self.plan.step(other).subject.node() == on.as_ref() {
-                let kind = if other == step {
-                    "a second attempt begins while the first runs"
-                } else if self.source.get(&step) == Some(&other) {
-                    "the undoing begins while the step runs"
-                } else {
-                    "another step begins while one runs on the node"
-                };
-                let resumed = if self.since_resume { " (after a resume)" } else { "" };
-                self.violate(
-                    &format!("6 {kind}{resumed}"),
-                    format!("{} while {} attempt {nth}", self.name(step), self.name(other)),
-                );
-            }
-        }
-        if fault < 3 {
-            return Some(End::Unreachable("never begun".into()));
-        }
-        if fault < 8 {
-            let turns = 5 + self.rng.below(60) as u32;
-            self.procs.insert((step, attempt), Proc::Running(turns));
-            return Some(End::Unreachable("begun, then cut".into()));
-        }
-        let code = i32::from(fault < 16);
-        self.procs.insert((step, attempt), Proc::Ended(code));
-        if fault == 17 {
-            return Some(End::TimedOut);
-        }
-        Some(End::Exited(code))
-    }
-
-    fn report(&mut self, step: StepNo, attempt: Attempt, report: Report) -> Option<()> {
-        self.input(&Input::Report { step, attempt, report });
-        Some(())
-    }
-
-    fn request(&mut self, request: Request) {
-        if self.rollout.refuses(&request).is_none() {
-            if request == Request::Resume {
-                self.since_resume = true;
-            }
-            self.input(&Input::Request { request, by: "p".into(), reason: String::new() });
-        }
-    }
-
-    fn noise(&mut self) {
-        let step = StepNo(self.rng.below(self.plan.steps.len() as u64) as u32);
-        match self.rng.below(400) {
-            0..4 => self.request(Request::Hold),
-            4..12 => self.request(Request::Resume),
-            12..14 => self.request(Request::Abort),
-            14..16 => self.request(Request::Rollback),
-            16..22 => self.request(Request::Approve(step)),
-            22..28 => self.crash(),
-            28..32 => {
-                let out = self.rollout.nodes_out().iter().next().cloned();
-                if let Some(on) = out {
-                    let instance = InstanceName::new("lb-a").expect("a name");
-                    let member = member(on.as_str());
-                    self.input(&Input::Drift {
-                        node: on,
-                        instance,
-                        member,
-                        seen: "UP".into(),
-                        reasserted: true,
-                    });
-                }
-            }
-            32..34 => {
-                let instance = InstanceName::new("lb-a").expect("a name");
-                let up = self.rng.chance(50);
-                self.input(&Input::InstanceChanged { instance, up, reason: String::new() });
-            }
             _ => {}
         }
     }
@@ -431,6 +237,7 @@ impl Sim {
         if !self.queue.is_empty() {
             let at = self.rng.below(self.queue.len() as u64) as usize;
             let effect = self.queue.remove(at).expect("there");
+            self.cancelled(&effect);
             let _none = self.play(&effect);
             self.now = self.now.after(Millis(10));
             return true;
@@ -478,8 +285,11 @@ impl Sim {
             if self.rng.chance(30) {
                 self.crash();
             }
-            if let Some(step) = self.held_point() {
-                self.request(Request::Approve(step));
+            if self.held_point() {
+                self.approve();
+            }
+            if !self.calm && self.rng.chance(30) {
+                self.any_request();
             }
             if self.rollout.refuses(&request).is_some() {
                 self.request(if request == Request::Resume {
@@ -493,12 +303,8 @@ impl Sim {
         }
     }
 
-    fn held_point(&self) -> Option<StepNo> {
-        if let Some(HoldCause::PointOfNoReturn(step)) = self.rollout.hold() {
-            Some(*step)
-        } else {
-            None
-        }
+    fn held_point(&self) -> bool {
+        matches!(self.rollout.hold(), Some(HoldCause::PointOfNoReturn(_)))
     }
 }
 

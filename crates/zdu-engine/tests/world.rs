@@ -21,7 +21,7 @@ pub fn node(name: &str) -> NodeName {
     NodeName::new(name).expect("a name")
 }
 
-fn phase(name: &str) -> PhaseName {
+pub fn phase(name: &str) -> PhaseName {
     PhaseName::new(name).expect("a name")
 }
 
@@ -159,6 +159,27 @@ impl Builder {
         self.stage("upgrade", Over::Nodes, waves);
     }
 
+    /// A stage that belongs to no node, with steps that can be undone.
+    pub fn fleet_stage(&mut self, keys: &[&str]) {
+        let mut steps = vec![];
+        for key in keys {
+            let step = self.step(&Subject::Fleet, key, "APPLY", run());
+            let undo = self.step(&Subject::Fleet, &format!("undo-{key}"), "ROLLBACK", run());
+            self.get(step).undo = vec![undo];
+            steps.push(step);
+        }
+        let lanes = vec![Lane { subject: Subject::Fleet, steps }];
+        self.stage("fleet", Over::Once, vec![Wave { lanes, parallel: 1, gate: vec![] }]);
+    }
+
+    /// The step with this key on this node.
+    pub fn find(&mut self, key: &str, on: &str) -> &mut PlannedStep {
+        let here = |step: &&mut PlannedStep| {
+            step.key.as_str() == key && step.subject.node().is_none_or(|n| n.as_str() == on)
+        };
+        self.plan.steps.iter_mut().find(here).expect("the plan has it")
+    }
+
     /// A rolling stage with a wave per entry.
     pub fn rolling_stage(&mut self, waves: &[&[&str]], parallel: u32) {
         let mut planned = vec![];
@@ -216,8 +237,12 @@ impl Builder {
 }
 
 pub fn member(name: &str) -> Member {
+    member_of("edge", name)
+}
+
+pub fn member_of(balancer: &str, name: &str) -> Member {
     Member {
-        balancer: BalancerName::new("edge").expect("a name"),
+        balancer: BalancerName::new(balancer).expect("a name"),
         backend: "app".into(),
         server: name.into(),
     }

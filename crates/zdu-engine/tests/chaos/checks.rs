@@ -1,16 +1,48 @@
 //! What a random rollout is checked for at its end and at a compensation, and how it is shown.
 
-use crate::{Event, Sim, StepNo, Verdict};
+use crate::{Event, Record, Sim, StepNo, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 use zdu_model::event::Request;
 use zdu_model::ids::NodeName;
+use zdu_model::plan::Lane;
 use zdu_model::policy::FailureAction;
 
 impl Sim {
+    /// A step begins: is it one that may?
+    pub(crate) fn check_begin(&mut self, step: StepNo) {
+        let plan = self.plan.clone();
+        let asked = |r: &Record| match &r.event {
+            Event::Requested { request, .. } => *request == Request::Approve(step),
+            _ => false,
+        };
+        let point = plan.step(step).point_of_no_return && !plan.policy.cross_point_of_no_return;
+        if point && !self.begun_seq.contains_key(&step) && !self.records.iter().any(asked) {
+            self.violate("8 a point of no return is crossed without a person", self.name(step));
+        }
+        let first = |lane: &Lane| lane.steps.first() == Some(&step);
+        let mut lanes = plan.stages.iter().flat_map(|s| &s.waves).flat_map(|w| &w.lanes);
+        if lanes.any(first) && self.held.as_ref().is_some_and(|begun| !begun.contains(&step)) {
+            self.violate("a lane begins though a person said hold", self.name(step));
+        }
+    }
+
+    /// What a person said, for later.
+    pub(crate) fn heed(&mut self, request: &Request) {
+        match request {
+            Request::Hold => self.held = Some(self.begun_seq.keys().copied().collect()),
+            Request::Resume | Request::Abort | Request::Rollback => self.held = None,
+            Request::Approve(_) => {}
+        }
+    }
+
+    /// The order of compensation; an unreversible point is not crossed back.
     pub(crate) fn check_unwind(&mut self, steps: &[StepNo]) {
         let mut last: BTreeMap<NodeName, u64> = BTreeMap::new();
         for step in steps {
             let source = self.source[step];
+            if self.is_crossed(source) {
+                self.violate("8 undone behind a point of no return", self.name(*step));
+            }
             let Some(on) = self.plan.step(source).subject.node().cloned() else { continue };
             let Some(seq) = self.begun_seq.get(&source).copied() else {
                 self.violate("8 compensates what never began", self.name(*step));
@@ -21,6 +53,22 @@ impl Sim {
             }
             last.insert(on, seq);
         }
+    }
+
+    /// Whether a point of no return was begun in a later wave, or behind the step in its lane.
+    fn is_crossed(&self, source: StepNo) -> bool {
+        let waves: Vec<_> = self.plan.stages.iter().flat_map(|s| &s.waves).collect();
+        let point =
+            |no: &StepNo| self.plan.step(*no).point_of_no_return && self.begun_seq.contains_key(no);
+        let wave_of =
+            |no: StepNo| waves.iter().position(|w| w.lanes.iter().any(|l| l.steps.contains(&no)));
+        let Some(mine) = wave_of(source) else { return false };
+        let later = waves[mine + 1..]
+            .iter()
+            .any(|w| w.gate.iter().any(point) || w.lanes.iter().any(|l| l.steps.iter().any(point)));
+        let lane = waves[mine].lanes.iter().find(|l| l.steps.contains(&source)).expect("there");
+        let from = lane.steps.iter().position(|no| *no == source).expect("there");
+        later || waves[mine].gate.iter().any(point) || lane.steps[from..].iter().any(point)
     }
 
     pub(crate) fn check_end(&mut self, verdict: &Verdict) {
@@ -40,7 +88,8 @@ impl Sim {
                         format!("{out:?} {named:?}"),
                     );
                 }
-                if named.is_empty() {
+                let fleet = |r: &Record| matches!(r.event, Event::NodeStuck { node: None, .. });
+                if named.is_empty() && !self.records.iter().any(fleet) {
                     self.violate("4 stuck with no node", String::new());
                 }
                 return;
