@@ -3,8 +3,8 @@
 //! * `drain` and weight 0 stop new sessions and let those in progress end; weight 0 still says UP;
 //! * `maint` to `ready` serves at once, on the old check result (`UP 1/2`), before any check;
 //! * a server that was drained while its service restarted comes back only after its checks;
-//! * a reload forgets what was set by command and leaves sessions to an old worker, which no counter
-//!   of the new process shows.
+//! * a reload forgets what was set by command and leaves sessions to an old worker, which no
+//!   counter of the new process shows.
 
 use zdu_model::report::{Held, MemberState};
 use zdu_model::time::Timestamp;
