@@ -5,7 +5,7 @@ use crate::diagnostic::{Findings, Place, suggest};
 use crate::procedure::texts;
 use crate::raw;
 use crate::tree::shown;
-use crate::values::{Written, member, name, name_at, socket, span_or};
+use crate::values::{Written, member, name, name_at, socket, span, span_or};
 use std::collections::{BTreeMap, BTreeSet};
 use zdu_model::fleet::{
     Balancer, BalancerDriver, Fleet, Front, Group, Instance, Member, Node, Reach, Socket,
@@ -13,7 +13,7 @@ use zdu_model::fleet::{
 use zdu_model::ids::{
     BalancerName, FleetName, GroupName, InstanceName, NodeName, RoleName, SecretName, ZoneName,
 };
-use zdu_model::procedure::Procedure;
+use zdu_model::procedure::{Procedure, VarKind};
 use zdu_model::time::Millis;
 
 /// A user who waits longer than this for a page has left.
@@ -326,6 +326,13 @@ pub(crate) fn check_vars(
         }
     }
     let nodes = || raw.fleet.groups.into_iter().flat_map(|(_, group)| &group.nodes);
+    let of_nodes = nodes().flat_map(|(_, node)| &node.vars);
+    for (key, value) in raw.vars.into_iter().chain(of_nodes) {
+        let decl = procedure.vars.iter().find(|(name, _)| name.as_str() == key.value);
+        if decl.is_some_and(|(_, decl)| decl.kind == VarKind::Span) {
+            span(value, findings);
+        }
+    }
     for (name, decl) in &procedure.vars {
         let name = name.as_str();
         if decl.default.is_some() || given.contains(name) {

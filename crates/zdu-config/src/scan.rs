@@ -33,6 +33,8 @@ pub(crate) enum Slot {
 /// What the texts of a procedure may name.
 pub(crate) struct Scan<'f> {
     pub(crate) vars: BTreeSet<String>,
+    /// Variables that hold spans of time.
+    pub(crate) spans: BTreeSet<String>,
     pub(crate) secrets: BTreeSet<String>,
     pub(crate) roles: BTreeSet<String>,
     pub(crate) captures: BTreeSet<String>,

@@ -8,7 +8,8 @@ name: simple
 summary: restarts
 phases: [ { name: APPLY, exit: 73 }, { name: ROLLBACK, exit: 75 } ]
 rollback_phase: ROLLBACK
-vars: { dir: { help: where it lives }, port: { help: port, default: \"80\" } }
+vars: { dir: { help: where it lives }, port: { help: port, default: \"80\" },
+  wait: { type: span, help: how long, default: 5s } }
 secrets: { anm_password: the password }
 roles: { anm: { help: managers } }
 stages:
@@ -148,6 +149,12 @@ hint: dir: where it lives";
     a_variable_nobody_knows: with("dir: /opt", "dir: /opt, prt: 1") => "\
 zdu.yaml:12:20: the procedure `simple` has no variable `prt`\n\
 hint: did you mean `port`?";
+    a_variable_that_must_be_a_span_and_is_a_number: with("dir: /opt", "dir: /opt, wait: 30") => "\
+zdu.yaml:12:26: `30` is not a span of time\n\
+hint: a unit is missing: `30s`, `30ms` or `30m`?";
+    a_span_of_one_node_that_is_none: with("address: 10.0.0.1", "vars: { wait: soon }") => "\
+zdu.yaml:8:28: `soon` is not a span of time\n\
+hint: write it like `250ms`, `30s`, `5m`, `1h` or `1m30s`";
     a_secret_among_the_variables: with("dir: /opt", "dir: /opt, anm_password: hunter2") => "\
 zdu.yaml:12:20: `anm_password` is a secret, not a variable\n\
 hint: put it under `secrets`, as `env:NAME`, `file:PATH` or `command:PROGRAM`";
