@@ -354,6 +354,8 @@ pub(crate) enum Comparison {
     VersionAtLeast,
     /// An array with this many entries.
     Length,
+    /// A map of maps, in each of which every entry has the same at this pointer.
+    EqualInEach,
 }
 
 /// A rule of an outcome contract.

@@ -210,10 +210,11 @@ impl Scan<'_> {
     }
 
     /// An RFC 6901 pointer.
-    pub(crate) fn pointer(&mut self, at: &At<String>) {
-        if !at.value.is_empty() && !at.value.starts_with('/') {
-            let message = format!("`{}` is not a JSON pointer", shown(&at.value));
-            let hint = format!("write `/{}`", at.value.replace('.', "/"));
+    pub(crate) fn pointer(&mut self, at: &At<impl Written>) {
+        let text = at.value.written();
+        if !text.is_empty() && !text.starts_with('/') {
+            let message = format!("`{}` is not a JSON pointer", shown(text));
+            let hint = format!("write `/{}`", text.replace('.', "/"));
             self.findings.error_hint(at.place, message, hint);
         }
     }
@@ -353,6 +354,10 @@ impl Scan<'_> {
                     raw::Comparison::VersionEquals => Comparison::VersionEquals,
                     raw::Comparison::VersionAtLeast => Comparison::VersionAtLeast,
                     raw::Comparison::Length => Comparison::Length,
+                    raw::Comparison::EqualInEach => {
+                        self.pointer(&want.value);
+                        Comparison::EqualInEach
+                    }
                 },
                 value: self.template(&want.value, slot),
             });

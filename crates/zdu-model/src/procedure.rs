@@ -346,6 +346,9 @@ pub enum Comparison {
     VersionAtLeast,
     /// An array with this many entries.
     Length,
+    /// A map of maps: within each inner one, what stands at this pointer in every entry is the
+    /// same. Nothing to compare, and an entry without the value, is not the same.
+    EqualInEach,
 }
 
 /// What is done when nobody knows whether a step happened.

@@ -86,6 +86,7 @@ fn wanted(want: &Want) -> String {
             Comparison::VersionEquals => "is version",
             Comparison::VersionAtLeast => "is at least version",
             Comparison::Length => "has length",
+            Comparison::EqualInEach => "has in each entry equal",
         };
         parts.push(format!("{pointer} {is} {value}"));
     }

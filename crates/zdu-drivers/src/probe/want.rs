@@ -1,7 +1,9 @@
 //! What must be true of an answer. Pure.
 
 use crate::capture::plain;
+use serde_json::Value;
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use zdu_model::plan::Want;
 use zdu_model::procedure::Comparison;
 
@@ -54,22 +56,18 @@ pub fn judge(want: &Want, answered: &Answered) -> Result<(), String> {
     if json.is_empty() {
         return Ok(());
     }
-    let document: serde_json::Value = serde_json::from_str(&answered.text)
+    let document: Value = serde_json::from_str(&answered.text)
         .map_err(|error| format!("the answer is no JSON ({error}): {}", excerpt(&answered.text)))?;
     json.iter().try_for_each(|(pointer, is, value)| compare(&document, pointer, *is, value))
 }
 
-fn compare(
-    document: &serde_json::Value,
-    pointer: &str,
-    is: Comparison,
-    wanted: &str,
-) -> Result<(), String> {
+fn compare(document: &Value, pointer: &str, is: Comparison, wanted: &str) -> Result<(), String> {
     let Some(found) = document.pointer(pointer) else {
         return Err(format!("the answer has nothing at {pointer}"));
     };
     let (fits, seen) = match is {
         Comparison::Equals => (plain(found) == wanted, plain(found)),
+        Comparison::EqualInEach => return equal_in_each(found, pointer, wanted),
         Comparison::Length => {
             let length = found.as_array().map(Vec::len);
             let seen = length.map_or_else(|| "no array".into(), |length| length.to_string());
@@ -84,6 +82,38 @@ fn compare(
         }
     };
     if fits { Ok(()) } else { Err(format!("{pointer} is {seen}, wanted {wanted}")) }
+}
+
+/// Whether in each entry of a map the value at `inner` is the same in all of that entry's own
+/// entries. The reason names each entry in which it is not, and who has what.
+fn equal_in_each(found: &Value, pointer: &str, inner: &str) -> Result<(), String> {
+    let outer = found.as_object().filter(|outer| !outer.is_empty());
+    let Some(outer) = outer else {
+        return Err(format!("{pointer} is no map with entries to compare"));
+    };
+    let mut differ = Vec::new();
+    for (group, members) in outer {
+        let members = members.as_object().filter(|members| !members.is_empty());
+        let Some(members) = members else {
+            differ.push(format!("{group} at {pointer} has nobody to compare"));
+            continue;
+        };
+        let mut seen: BTreeMap<Option<String>, Vec<&str>> = BTreeMap::new();
+        for (member, document) in members {
+            let value = document.pointer(inner).filter(|value| !value.is_null()).map(plain);
+            seen.entry(value).or_default().push(member);
+        }
+        if seen.len() == 1 && !seen.contains_key(&None) {
+            continue;
+        }
+        let told = seen.iter().map(|(value, members)| {
+            let verb = if members.len() == 1 { "has" } else { "have" };
+            format!("{} {verb} {}", members.join(" and "), value.as_deref().unwrap_or("none"))
+        });
+        let told = told.collect::<Vec<_>>().join(", ");
+        differ.push(format!("{inner} differs within {group}: {told}"));
+    }
+    if differ.is_empty() { Ok(()) } else { Err(differ.join("; ")) }
 }
 
 /// Compares dotted versions part by part, numbers as numbers: 2.9 is below 2.104. A missing part
@@ -145,6 +175,32 @@ mod tests {
         let why = judge(&want, &said(r#"{"version":"7.7","nodes":[1]}"#));
         assert_eq!(why, Err("/nodes is 1, wanted 2".into()));
         assert!(judge(&want, &said("<html>")).is_err());
+    }
+
+    #[test]
+    fn values_that_must_be_equal_within_each_group_are_told_with_the_group_and_who_has_what() {
+        let json = vec![("/result".into(), Comparison::EqualInEach, "/props/Id".into())];
+        let want = Want { json, ..Want::default() };
+        let said = |text: &str| judge(&want, &said(text));
+        let same = r#"{"result":{"g2":{"i1":{"props":{"Id":"a"}},"i2":{"props":{"Id":"a"}}},
+            "g3":{"i3":{"props":{"Id":"b"}}}}}"#;
+        assert_eq!(said(same), Ok(()));
+        let why = said(&same.replacen("\"a\"", "\"c\"", 1));
+        assert_eq!(why, Err("/props/Id differs within g2: i2 has a, i1 has c".into()));
+        for (nobody_knows, told) in [
+            (same.replace("b", ""), None),
+            (same.replace("{\"Id\":\"b\"}", "{}"), Some("g3: i3 has none")),
+            (same.replace("{\"Id\":\"b\"}", "{\"Id\":null}"), Some("g3: i3 has none")),
+            ("{\"result\":{\"g2\":{}}}".into(), Some("g2 at /result has nobody to compare")),
+            ("{\"result\":{}}".into(), Some("/result is no map with entries to compare")),
+            ("{\"result\":[]}".into(), Some("/result is no map with entries to compare")),
+        ] {
+            match (said(&nobody_knows), told) {
+                (Ok(()), None) => {}
+                (Err(why), Some(told)) if why.ends_with(told) => {}
+                (found, told) => panic!("{nobody_knows}: {found:?}, wanted {told:?}"),
+            }
+        }
     }
 
     #[test]

@@ -13,8 +13,9 @@
 //! * TLS: the management port speaks plain HTTP, and the topology says `"scheme": "http"`.
 //! * Cassandra, KPS, OAuth and metrics databases, policies, `.fed` files, Analytics, RBAC.
 //! * The product's timing: delays are configured, tens of milliseconds unless told otherwise.
-//! * `POST /api/management/start|stop`, and the body shapes of `serviceversion` and `deployments`,
-//!   of which only the meaning is public (`{"result": VERSION}`, `rootProperties.Id`).
+//! * `POST /api/management/start|stop`, and the body shape of `serviceversion`, of which only the
+//!   meaning is public (`{"result": VERSION}`). The shape of `deployments` is that of public
+//!   output, without the properties nobody here reads.
 //!
 //! # Choices where the documents are silent
 //! * Starting what already runs fails (exit 1, the port is taken); stopping what does not run

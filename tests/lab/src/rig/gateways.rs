@@ -121,6 +121,17 @@ impl Rig {
         succeed_on(host, &format!("{bin}/startinstance"), &words)
     }
 
+    /// Stops and starts the Node Manager of an installation.
+    ///
+    /// # Errors
+    /// When a tool fails.
+    pub fn restart_manager(&self, node: &str, side: Side) -> Result<(), LabError> {
+        let manager = format!("{}/apigateway/posix/bin/nodemanager", self.install_dir(side));
+        let host = self.lab.host(node);
+        succeed_on(host, &manager, &["-k"])?;
+        succeed_on(host, &manager, &["-d"])
+    }
+
     /// Ends everything of both installations and removes them.
     pub(super) fn wipe(&self, host: &Host) -> Result<(), LabError> {
         for side in [Side::Old, Side::New] {
