@@ -246,6 +246,8 @@ pub(crate) struct Http {
     pub(crate) basic: Option<Basic>,
     /// A PEM file with the authority to trust; the system's when absent or empty.
     pub(crate) ca_file: Option<At<String>>,
+    /// Authorities in PEM to trust beside those of `ca_file`; may be a captured value.
+    pub(crate) ca: Option<At<String>>,
     /// Accept any certificate.
     #[serde(default)]
     pub(crate) insecure: bool,

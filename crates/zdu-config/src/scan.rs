@@ -289,6 +289,8 @@ impl Scan<'_> {
         let body = raw.body.as_ref().map(|at| self.template(at, Slot::Secret));
         let ca_file = raw.ca_file.as_ref();
         let ca_file = ca_file.map(|at| self.template(at, Slot::Closed("a path")));
+        let ca = raw.ca.as_ref();
+        let ca = ca.map(|at| self.template(at, Slot::Closed("an authority")));
         Some(HttpTemplate {
             method: method.to_owned(),
             url: self.template(&raw.url, Slot::Closed("a URL")),
@@ -296,6 +298,7 @@ impl Scan<'_> {
             body,
             basic,
             ca_file,
+            ca,
             insecure: raw.insecure,
         })
     }

@@ -265,6 +265,8 @@ pub struct HttpTemplate {
     pub basic: Option<BasicAuth>,
     /// A PEM file with the authority to trust, over the system's.
     pub ca_file: Option<Template>,
+    /// Authorities in PEM to trust beside those of `ca_file`, such as one a step has captured.
+    pub ca: Option<Template>,
     /// Accept any certificate; the plan prints a warning for it.
     pub insecure: bool,
 }

@@ -94,7 +94,7 @@ fn wanted(want: &Want) -> String {
 }
 
 fn http(call: &HttpCall) -> String {
-    let HttpCall { method, url, headers, body, basic, ca_file: _, insecure } = call;
+    let HttpCall { method, url, headers, body, basic, ca_file: _, ca, insecure } = call;
     let mut text = format!("{method} {url}");
     for (name, value) in headers {
         text = format!("{text} {name}: {value}");
@@ -104,6 +104,9 @@ fn http(call: &HttpCall) -> String {
     }
     if let Some(body) = body {
         text = format!("{text} body {:?}", body.to_string());
+    }
+    if let Some(captured) = ca.as_ref().and_then(|ca| ca.captures().next()) {
+        text = format!("{text} (trusts <captured {captured}>)");
     }
     if *insecure {
         text.push_str(" (any certificate)");

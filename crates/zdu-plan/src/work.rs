@@ -204,7 +204,7 @@ impl Rendering<'_> {
     }
 
     fn http(&mut self, template: &HttpTemplate, field: &str) -> Option<HttpCall> {
-        let HttpTemplate { method, url, headers, body, basic, ca_file, insecure } = template;
+        let HttpTemplate { method, url, headers, body, basic, ca_file, ca, insecure } = template;
         let url = self.literal(url, &format!("{field}.url"));
         let headers: Vec<Option<(String, Text)>> = headers
             .iter()
@@ -216,6 +216,7 @@ impl Rendering<'_> {
             .collect();
         let body = self.text_of(body.as_ref(), &format!("{field}.body"), Secrets::Allowed);
         let ca_file = self.literal_of(ca_file.as_ref(), &format!("{field}.ca_file"));
+        let ca = self.text_of(ca.as_ref(), &format!("{field}.ca"), Secrets::Never);
         let basic = match basic {
             None => Some(None),
             Some(basic) => {
@@ -231,6 +232,7 @@ impl Rendering<'_> {
             body: body?,
             basic: basic?,
             ca_file: ca_file?,
+            ca: ca?.filter(|ca| ca.as_literal().is_none_or(|text| !text.trim().is_empty())),
             insecure: *insecure,
         })
     }

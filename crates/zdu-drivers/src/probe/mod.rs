@@ -99,7 +99,8 @@ pub async fn http(
     call: &HttpCall,
     timeout: Duration,
 ) -> Result<Answered, String> {
-    let client = http_client(call)?;
+    let ca = call.ca.as_ref().map(|ca| values.fill(ca, access)).transpose()?;
+    let client = http_client(call, ca.as_deref())?;
     let method = reqwest::Method::from_bytes(call.method.as_bytes())
         .map_err(|_| format!("{:?} is no HTTP method", call.method))?;
     let mut request = client.request(method, &call.url).timeout(timeout);

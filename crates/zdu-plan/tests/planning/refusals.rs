@@ -38,6 +38,7 @@ fn http(url: &str) -> Action {
         body: None,
         basic: None,
         ca_file: None,
+        ca: None,
         insecure: false,
     })
 }
@@ -235,6 +236,26 @@ fn a_captured_value_must_be_made_before_it_is_used() {
             vec![stage("many", Over::Nodes, vec![make]), stage("one", Over::Once, vec![once])];
     });
     assert!(several[0].ends_with("which several other nodes make"), "{several:?}");
+}
+
+#[test]
+fn an_authority_may_be_captured_before_but_is_no_secret() {
+    let asking = |secret: bool| {
+        let mut input = input();
+        let mut learn = step("learn", "APPLY", "cat authority");
+        learn.capture = vec![captured("authority", secret)];
+        let mut look = step("look", "APPLY", "look");
+        let Action::Http(call) = http("https://{{address}}/") else { unreachable!("it is one") };
+        let ca = Some(Template("{{capture:authority}}".into()));
+        look.action = Action::Http(HttpTemplate { ca, ..call });
+        input.procedure.stages[0].steps.extend([learn, look]);
+        input
+    };
+    planned(&asking(false));
+    let said: Vec<String> = refused(&asking(true)).iter().map(ToString::to_string).collect();
+    let expected = "procedure.stages.apply.steps.look.http.ca holds the secret authority where \
+                    others can read it";
+    assert_eq!(said, [expected]);
 }
 
 #[test]

@@ -114,6 +114,7 @@ fn an_undrained_node_an_accepted_risk_and_a_blind_probe_are_told() {
             body: None,
             basic: None,
             ca_file: None,
+            ca: None,
             insecure: true,
         });
         input.procedure.stages[0].steps.push(look);

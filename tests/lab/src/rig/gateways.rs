@@ -89,6 +89,7 @@ impl Rig {
         let mut spec = InstallSpec::new(dir, launcher, node, side.version(), topology);
         spec.existing_domain = side == Side::Old;
         spec.delays = self.spec.delays.clone();
+        spec.tls = self.tls.as_ref().map(|domains| domains.of(side).clone());
         spec.secrets = SecretDigests {
             password: Some(sha256_hex(&self.spec.password)),
             domain_passphrase: Some(sha256_hex(&self.spec.passphrase)),
