@@ -48,7 +48,8 @@ pub async fn ask(
         Ask::Tcp(address) => tcp(address).await?,
         Ask::Run(run) => command(access, values, node, run).await?,
     };
-    judge(&probe.want, &answered).map_err(|why| access.redactor().mask(&why))?;
+    let redactor = access.redactor();
+    judge(&probe.want, &answered, &redactor).map_err(|why| redactor.mask(&why))?;
     Ok(answered)
 }
 

@@ -1,6 +1,7 @@
 //! What must be true of an answer. Pure.
 
 use crate::capture::plain;
+use crate::secret::Redactor;
 use serde_json::Value;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -21,11 +22,13 @@ pub struct Answered {
 /// The most of an answer that a reason quotes, in characters.
 const QUOTE_MAX: usize = 120;
 
-/// Whether the answer is as wanted.
+/// Whether the answer is as wanted. What a reason quotes of it is masked before it is cut, so that
+/// no cut leaves a part of a secret; the reason as a whole is not.
 ///
 /// # Errors
 /// The first thing that is not, as a sentence.
-pub fn judge(want: &Want, answered: &Answered) -> Result<(), String> {
+pub fn judge(want: &Want, answered: &Answered, redactor: &Redactor) -> Result<(), String> {
+    let excerpt = |text: &str| excerpt(&redactor.mask(text));
     let Want { exit, status, contains, matches, json } = want;
     if let Some(seen) = answered.status {
         let fits = if status.is_empty() { seen < 400 } else { status.contains(&seen) };
@@ -169,19 +172,22 @@ mod tests {
             ("/nodes".into(), Comparison::Length, "2".into()),
         ];
         let want = Want { json, ..Want::default() };
-        assert_eq!(judge(&want, &said(r#"{"version":"7.7","nodes":[1,2]}"#)), Ok(()));
-        let why = judge(&want, &said(r#"{"version":"7.5.3","nodes":[1,2]}"#));
+        assert_eq!(
+            judge(&want, &said(r#"{"version":"7.7","nodes":[1,2]}"#), &Redactor::default()),
+            Ok(())
+        );
+        let why = judge(&want, &said(r#"{"version":"7.5.3","nodes":[1,2]}"#), &Redactor::default());
         assert_eq!(why, Err("/version is 7.5.3, wanted 7.7".into()));
-        let why = judge(&want, &said(r#"{"version":"7.7","nodes":[1]}"#));
+        let why = judge(&want, &said(r#"{"version":"7.7","nodes":[1]}"#), &Redactor::default());
         assert_eq!(why, Err("/nodes is 1, wanted 2".into()));
-        assert!(judge(&want, &said("<html>")).is_err());
+        assert!(judge(&want, &said("<html>"), &Redactor::default()).is_err());
     }
 
     #[test]
     fn values_that_must_be_equal_within_each_group_are_told_with_the_group_and_who_has_what() {
         let json = vec![("/result".into(), Comparison::EqualInEach, "/props/Id".into())];
         let want = Want { json, ..Want::default() };
-        let said = |text: &str| judge(&want, &said(text));
+        let said = |text: &str| judge(&want, &said(text), &Redactor::default());
         let same = r#"{"result":{"g2":{"i1":{"props":{"Id":"a"}},"i2":{"props":{"Id":"a"}}},
             "g3":{"i3":{"props":{"Id":"b"}}}}}"#;
         assert_eq!(said(same), Ok(()));
@@ -204,11 +210,26 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_across_the_end_of_what_is_quoted_is_masked() {
+        let mut redactor = Redactor::default();
+        redactor.add("pässword-of-a-length");
+        for before in 0..QUOTE_MAX + 2 {
+            let text = format!("{}pässword-of-a-length and more", "x".repeat(before));
+            let failed = Answered { status: Some(500), ..said(&text) };
+            let why = judge(&Want::default(), &failed, &redactor).expect_err("it failed");
+            assert!(!why.contains("pä"), "{why}");
+        }
+    }
+
+    #[test]
     fn without_conditions_a_status_below_400_and_exit_0_are_well() {
         let failed = Answered { status: Some(500), ..said("oops") };
-        assert_eq!(judge(&Want::default(), &failed), Err("HTTP status is 500: oops".into()));
+        assert_eq!(
+            judge(&Want::default(), &failed, &Redactor::default()),
+            Err("HTTP status is 500: oops".into())
+        );
         let failed = Answered { status: None, exit: Some(1), text: String::new() };
-        let why = judge(&Want::default(), &failed);
+        let why = judge(&Want::default(), &failed, &Redactor::default());
         assert_eq!(why, Err("exit code is 1: nothing was said".into()));
     }
 }
