@@ -21,7 +21,7 @@ struct Bad {
     said: &'static [&'static str],
 }
 
-const BAD: [Bad; 9] = [
+const BAD: [Bad; 10] = [
     Bad {
         name: "an unknown key",
         from: "min_available: 2",
@@ -36,7 +36,15 @@ const BAD: [Bad; 9] = [
         to: "min_available: two",
         exit: exit::CONFIG,
         at: Some("two"),
-        said: &["min_available", "a whole number"],
+        said: &["min_available", "a whole number", "hint", "min_available: 1"],
+    },
+    Bad {
+        name: "one host for all nodes",
+        from: "  ssh: {",
+        to: "  ssh: { host: somewhere,",
+        exit: exit::CONFIG,
+        at: Some("somewhere"),
+        said: &["fleet.ssh.host", "hint", "give it to the node"],
     },
     Bad {
         name: "a node twice",
@@ -92,7 +100,7 @@ const BAD: [Bad; 9] = [
         to: "anm_passwort\"",
         exit: exit::CONFIG,
         at: None,
-        said: &["anm_passwort", "hint"],
+        said: &["anm_passwort", "hint", "declared at", "zdu.yaml:"],
     },
 ];
 

@@ -102,7 +102,7 @@ fn topology(args: &InitArgs, context: &Context) -> Result<String, Failure> {
         hosts: BTreeMap::new(),
         front: Vec::new(),
     };
-    let access = prepare::access(&nobody, &sources)?;
+    let access = prepare::access(&nobody, &sources, &BTreeMap::new())?;
     let call = HttpCall {
         method: "GET".into(),
         url: format!("{scheme}://{host}/api/topology"),
