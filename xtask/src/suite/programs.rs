@@ -7,7 +7,7 @@ use super::count::Counts;
 use crate::say;
 
 /// A program that shows that its package is there, and the package.
-const NEEDED: [(&str, &str); 8] = [
+const NEEDED: [(&str, &str); 9] = [
     ("sshd", "openssh-server"),
     ("ssh", "openssh-client"),
     ("haproxy", "haproxy"),
@@ -15,6 +15,7 @@ const NEEDED: [(&str, &str); 8] = [
     ("ip", "iproute2"),
     ("socat", "socat"),
     ("openssl", "openssl"),
+    ("sudo", "sudo"),
     ("busybox", "busybox-static"),
 ];
 
