@@ -6,7 +6,7 @@ use crate::raw::Word;
 use crate::raw_procedure as raw;
 use crate::scan::{Scan, Slot};
 use crate::tree::shown;
-use crate::values::{Written, class, name, phase, rule, span, span_or};
+use crate::values::{Written, class, name, phase, rule, span};
 use std::collections::{BTreeMap, BTreeSet};
 use zdu_model::contract::{AgainLimit, Contract, JsonIs, Rule};
 use zdu_model::ids::{
@@ -14,13 +14,8 @@ use zdu_model::ids::{
 };
 use zdu_model::procedure::{
     Action, Capture, CaptureFrom, Check, Over, Phase, Procedure, RoleDecl, RollbackClass, Site,
-    Stage, Step, UnknownRule, VarDecl,
+    Stage, Step, UnknownRule, VarDecl, VarKind,
 };
-use zdu_model::time::Millis;
-
-/// One attempt of a step when its author names no deadline: longer than a service takes to start
-/// or stop, short enough that a person still looks at the screen.
-const STEP_DEADLINE: Millis = Millis::from_secs(300);
 
 /// What the parts of a procedure refer to.
 struct Converter<'f> {
@@ -46,6 +41,7 @@ pub(crate) fn convert(raw: &raw::Procedure, findings: &mut Findings) -> Option<P
     };
     let scan = Scan {
         vars: texts(&raw.vars.0),
+        spans: spans(raw),
         secrets: raw.secrets.0.iter().map(|(key, _)| key.value.clone()).collect(),
         roles: raw.roles.0.iter().map(|(key, _)| key.value.clone()).collect(),
         captures: captures(raw, false),
@@ -60,6 +56,12 @@ pub(crate) fn convert(raw: &raw::Procedure, findings: &mut Findings) -> Option<P
         ids: BTreeMap::new(),
     };
     converter.procedure(raw)
+}
+
+/// Names of the variables that hold spans of time.
+fn spans(raw: &raw::Procedure) -> BTreeSet<String> {
+    let spans = raw.vars.into_iter().filter(|(_, var)| var.kind == raw::VarKind::Span);
+    spans.map(|(key, _)| key.value.clone()).collect()
 }
 
 /// Names captured anywhere in the procedure.
@@ -124,10 +126,13 @@ impl Converter<'_> {
         let mut all = BTreeMap::new();
         for (key, var) in &raw.vars {
             let default = var.default.as_ref();
-            let default = default.map(|at| self.scan.template(at, Slot::Closed("a default")));
+            let default = default.map(|at| self.scan.default(at, var.kind));
             if let Some(key) = name(key, |t| VarName::new(t), self.scan.findings) {
-                let help = var.help.clone();
-                all.insert(key, VarDecl { help, default });
+                let kind = match var.kind {
+                    raw::VarKind::Text => VarKind::Text,
+                    raw::VarKind::Span => VarKind::Span,
+                };
+                all.insert(key, VarDecl { help: var.help.clone(), kind, default });
             }
         }
         all
@@ -210,7 +215,7 @@ impl Converter<'_> {
         let on = self.site(raw, standing);
         let action = self.action(at);
         let outcome = self.contract(raw);
-        let deadline = span_or(raw.deadline.as_ref(), STEP_DEADLINE, self.scan.findings);
+        let deadline = self.scan.deadline(raw.deadline.as_ref());
         let disruptive = self.disruptive(raw, standing);
         let unknown = self.unknown(raw, standing);
         let capture = raw.capture.iter().filter_map(|c| self.capture(c)).collect();

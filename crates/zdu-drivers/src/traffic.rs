@@ -21,7 +21,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
-use told::{addresses, before_of, gap_text, left_text, name_of, told, told_by_name};
+use told::{addresses, before_of, gap_text, left_text, name_of, told, told_in_order};
 use zdu_model::fleet::{Fleet, Group, Member, Node};
 use zdu_model::ids::{BalancerName, NodeName};
 use zdu_model::plan::Plan;
@@ -358,12 +358,14 @@ impl Traffic {
             node.members.iter().map(|member| (node.name.clone(), member.clone())).collect();
         let sockets = last.and_then(|sample| sample.sockets.as_ref()?.as_ref().ok());
         let readings = last.map(|sample| sample.instances.clone()).unwrap_or_default();
+        // The entries of the certificate, in the order `certify` gave them.
+        let members = self.members_of(node);
+        let asked = members
+            .keys()
+            .filter_map(|balancer| Some((*balancer, self.balancers.get(*balancer)?.len())));
         let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         DrainEvidence {
-            instances: readings
-                .into_iter()
-                .map(|r| told_by_name(&self.balancers, r, &owned))
-                .collect(),
+            instances: told_in_order(asked, readings, &owned),
             node_connections: sockets
                 .map(|sockets| sockets.foreign.values().sum::<u64>() + sockets.unexplained()),
             quiet_samples,

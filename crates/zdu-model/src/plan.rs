@@ -263,6 +263,9 @@ pub struct HttpCall {
     pub basic: Option<(String, SecretName)>,
     /// A PEM file with the authority to trust.
     pub ca_file: Option<String>,
+    /// Authorities in PEM to trust beside those of `ca_file`; may be a captured value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<Text>,
     /// Accept any certificate.
     pub insecure: bool,
 }

@@ -181,6 +181,7 @@ pub(crate) fn front(front: &Front, phase: PhaseName) -> PlannedStep {
         body: None,
         basic: None,
         ca_file: None,
+        ca: None,
         insecure: false,
     };
     let probe = Probe {

@@ -14,8 +14,9 @@ use zdu_drivers::probe::{self, Values};
 use zdu_drivers::secret::Secrets;
 use zdu_drivers::traffic::read_members;
 use zdu_model::fleet::Fleet;
-use zdu_model::ids::{Digest, NodeName};
+use zdu_model::ids::{Digest, NodeName, SecretName};
 use zdu_model::plan::{Probe, Subject};
+use zdu_model::policy::SecretSource;
 use zdu_model::report::{InstanceReading, MemberState};
 use zdu_model::text::{Template, Text};
 use zdu_model::verdict::exit;
@@ -49,6 +50,7 @@ pub fn prepared(config: Config) -> Prepared {
         procedure: config.procedure.clone(),
         policy: config.policy.clone(),
         release: config.release.clone(),
+        front_rates: config.front_rates.clone(),
         vars: config.vars.iter().map(|(name, value)| (name.to_string(), value.clone())).collect(),
         tool: env!("CARGO_PKG_VERSION").into(),
         observed: Observed::default(),
@@ -83,22 +85,29 @@ impl Prepared {
         if let Some(made) = self.access.get() {
             return Ok(Arc::clone(made));
         }
-        let made = access(&self.input.fleet, &self.input.policy.secrets)?;
+        let places = &self.config.secret_places;
+        let made = access(&self.input.fleet, &self.input.policy.secrets, places)?;
         Ok(Arc::clone(self.access.get_or_init(|| made)))
     }
 }
 
-/// Ways to everything a fleet names.
+/// Ways to everything a fleet names. `places` says where secrets were declared, as far as that is
+/// known: a plan that is read from its file knows of no text.
 ///
 /// # Errors
 /// A secret that has no value.
 pub fn access(
     fleet: &Fleet,
-    sources: &BTreeMap<zdu_model::ids::SecretName, zdu_model::policy::SecretSource>,
+    sources: &BTreeMap<SecretName, SecretSource>,
+    places: &BTreeMap<SecretName, String>,
 ) -> Result<Arc<Access>, Failure> {
     let secrets = Secrets::fetch(sources).map_err(|error| {
-        Failure::new(exit::CONFIG, error.to_string())
-            .hint("secrets are named in `secrets:` as env:NAME, file:PATH or command:...")
+        let failure = Failure::new(exit::CONFIG, error.to_string())
+            .hint("secrets are named in `secrets:` as env:NAME, file:PATH or command:...");
+        match places.get(&error.name) {
+            Some(place) => failure.hint(format!("this one is declared at {place}")),
+            None => failure,
+        }
     })?;
     Ok(Arc::new(Access::new(fleet, secrets)))
 }

@@ -127,7 +127,7 @@ pub enum Left {
 pub struct Sample {
     /// Milliseconds since the start of the certification.
     pub at_ms: u64,
-    /// Every instance's part.
+    /// Every instance's part: entry by entry, and in each in the order of its instances.
     pub instances: Vec<InstanceReading>,
     /// The node's part, if there is a sampler.
     pub sockets: Option<Result<SocketReading, String>>,

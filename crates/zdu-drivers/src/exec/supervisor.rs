@@ -27,6 +27,8 @@ const WAITER: &str = include_str!("waiter.sh");
 const REQUEST_MARGIN: Duration = Duration::from_secs(20);
 /// How long the record of the end may take after KILL: a loaded node needs a second or two.
 const AFTER_KILL: Duration = Duration::from_secs(5);
+/// The pause between two looks at a step that lives on without its waiter.
+const ORPHAN_PAUSE: Duration = Duration::from_millis(50);
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -328,7 +330,7 @@ impl Supervisor {
         read_state(&line).ok_or_else(|| unreadable(&reply))
     }
 
-    /// Polls until the step no longer runs or `within` is over. The channel stays free for others
+    /// Polls until nothing of the step lives or `within` is over. The channel stays free for others
     /// between the requests only as far as its owner lets go of it.
     async fn settle(
         &self,
@@ -342,8 +344,13 @@ impl Supervisor {
             let wait = until.saturating_duration_since(tokio::time::Instant::now());
             let wait = wait.min(Duration::from_millis(500));
             let poll = self.poll(channel, &spec.key(), nothing, nothing, wait).await?;
-            if poll.state != StepState::Running || wait.is_zero() {
+            let orphan = matches!(poll.state, StepState::Lost { alive: true, .. });
+            if (poll.state != StepState::Running && !orphan) || wait.is_zero() {
                 return Ok(poll.state);
+            }
+            if orphan {
+                // The node itself waits only where a waiter will tell of the end.
+                tokio::time::sleep(ORPHAN_PAUSE.min(wait)).await;
             }
         }
     }

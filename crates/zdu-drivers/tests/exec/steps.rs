@@ -81,7 +81,7 @@ pub(crate) async fn appeared(path: &Path) {
 }
 
 /// A killed process goes when the scheduler gets to it, which is after the signal was sent.
-async fn goes(number: &str) {
+pub(crate) async fn goes(number: &str) {
     let until = Instant::now() + LONG;
     while !is_gone(number) {
         assert!(Instant::now() < until, "process {number} goes");
