@@ -6,7 +6,7 @@ mod world;
 
 use script::{always, begun_after, count, plan_of, until_begun, until_held};
 use world::{Builder, World, node, rule};
-use zdu_engine::{Course, Refusal};
+use zdu_engine::{Course, Refusal, StepStatus};
 use zdu_model::event::*;
 use zdu_model::ids::*;
 use zdu_model::plan::*;
@@ -286,6 +286,8 @@ fn what_is_found_out_about_a_gate_after_a_rollback_does_not_stand_for_its_soak()
     world.answer = Box::new(|_, _| None);
     let before = world.records.len();
     world.request(Request::Resume);
+    let soak = world.rollout.plan().stages[0].waves[0].gate[0];
+    assert_eq!(world.rollout.step_status(soak).0, StepStatus::Pending);
     assert_eq!(world.run(), Verdict::Succeeded);
     let begun = begun_after(&world, before);
     let soaks = begun.iter().filter(|l| *l == "soak@fleet").count();
