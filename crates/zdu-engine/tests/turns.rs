@@ -259,3 +259,24 @@ fn a_controller_is_newer_than_the_last_and_signs_with_its_own_epoch() {
         assert!(world.replay().evolve(&record).is_err(), "{record:?}");
     }
 }
+
+fn lane_without(keys: &[&str]) -> World {
+    let mut b = plan_of(&["a"], &[&["a"]], 1, 0);
+    let steps = b.plan.steps.clone();
+    let kept = |no: &StepNo| !keys.contains(&steps[no.0 as usize].key.as_str());
+    b.plan.stages[0].waves[0].lanes[0].steps.retain(kept);
+    World::new(b.plan)
+}
+
+#[test]
+#[should_panic(expected = "needs node a drained and certified")]
+fn a_plan_that_disturbs_a_node_in_traffic_stops_the_engine_and_not_the_node() {
+    let _verdict = lane_without(&["guard", "drain", "certify"]).run();
+}
+
+#[test]
+#[should_panic(expected = "returns node a before it proved ready")]
+fn a_plan_that_returns_a_node_before_it_proved_ready_stops_the_engine() {
+    let mut world = lane_without(&["ready"]);
+    until_begun(&mut world, "undrain", "a", 1);
+}
