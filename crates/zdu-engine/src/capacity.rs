@@ -8,7 +8,7 @@
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
-use zdu_model::fleet::{Fleet, Group, Member};
+use zdu_model::fleet::{Fleet, Group};
 use zdu_model::ids::NodeName;
 use zdu_model::report::{End, Evidence, InstanceReading, MemberState, Report};
 
@@ -21,19 +21,20 @@ pub(crate) fn judge(fleet: &Fleet, group: &Group, node: &NodeName, report: Repor
     let Evidence::Balancers(readings) = &report.evidence else {
         return Report { end: End::NotMet("the guard read no balancer".into()), ..report };
     };
-    if let Some(end) = readings.iter().find_map(|reading| objection(fleet, group, node, reading)) {
+    // Where the node is no member it takes nothing away.
+    let members = fleet.node(node).map(|node| node.members.as_slice()).unwrap_or_default();
+    let here = |reading: &&InstanceReading| {
+        members.iter().any(|member| member.balancer == reading.balancer)
+    };
+    let mut readings = readings.iter().filter(here);
+    if let Some(end) = readings.find_map(|reading| objection(group, node, reading)) {
         return Report { end, ..report };
     }
     report
 }
 
-fn objection(
-    fleet: &Fleet,
-    group: &Group,
-    node: &NodeName,
-    reading: &InstanceReading,
-) -> Option<End> {
-    let InstanceReading { balancer, instance, error, members } = reading;
+fn objection(group: &Group, node: &NodeName, reading: &InstanceReading) -> Option<End> {
+    let InstanceReading { balancer: _, instance, error, members } = reading;
     if let Some(error) = error {
         return Some(End::Waiting(format!("balancer instance {instance} cannot be read: {error}")));
     }
@@ -46,10 +47,7 @@ fn objection(
     // A node without members serves in no balancer we can see; it must not count as serving.
     let count = others.filter(|other| serving.contains(&other.name)).count();
     let wanted = usize::try_from(group.min_available).unwrap_or(usize::MAX);
-    // Where the node is no member it takes nothing away.
-    let here = |member: &Member| member.balancer == *balancer;
-    let serves_here = fleet.node(node).is_some_and(|node| node.members.iter().any(here));
-    (serves_here && count < wanted).then(|| End::Waiting(explain(group, node, reading, count)))
+    (count < wanted).then(|| End::Waiting(explain(group, node, reading, count)))
 }
 
 /// Nodes all of whose members serve on this instance.
