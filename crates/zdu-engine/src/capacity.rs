@@ -26,9 +26,23 @@ pub(crate) fn judge(fleet: &Fleet, group: &Group, node: &NodeName, report: Repor
     let here = |reading: &&InstanceReading| {
         members.iter().any(|member| member.balancer == reading.balancer)
     };
-    let mut readings = readings.iter().filter(here);
-    if let Some(end) = readings.find_map(|reading| objection(group, node, reading)) {
-        return Report { end, ..report };
+    let objection =
+        readings.iter().filter(here).find_map(|reading| objection(group, node, reading));
+    let report = kept(node, report);
+    match objection {
+        Some(end) => Report { end, ..report },
+        None => report,
+    }
+}
+
+/// What the journal keeps of a reading: the node's own members, which an undrain mirrors, and those
+/// of others that did not serve. Whoever is not listed served; written down whole for each of its
+/// nodes, a group of some thousand would fill the disk.
+fn kept(node: &NodeName, mut report: Report) -> Report {
+    if let Evidence::Balancers(readings) = &mut report.evidence {
+        for reading in readings {
+            reading.members.retain(|m| m.node == *node || m.state != MemberState::Serving);
+        }
     }
     report
 }
@@ -51,15 +65,19 @@ fn objection(group: &Group, node: &NodeName, reading: &InstanceReading) -> Optio
 }
 
 /// Nodes all of whose members serve on this instance.
-fn serving_nodes(reading: &InstanceReading, except: &NodeName) -> BTreeSet<NodeName> {
+fn serving_nodes<'r>(reading: &'r InstanceReading, except: &NodeName) -> BTreeSet<&'r NodeName> {
     let of = |serves: bool| {
         let members = reading.members.iter();
         members
             .filter(move |m| (m.state == MemberState::Serving) == serves && m.node != *except)
-            .map(|m| m.node.clone())
+            .map(|m| &m.node)
             .collect::<BTreeSet<_>>()
     };
-    of(true).difference(&of(false)).cloned().collect()
+    let mut serving = of(true);
+    for not in of(false) {
+        serving.remove(not);
+    }
+    serving
 }
 
 fn explain(group: &Group, node: &NodeName, reading: &InstanceReading, count: usize) -> String {

@@ -8,6 +8,7 @@ use crate::dice::Dice;
 use crate::layout::{Layout, Place};
 use node::{Mark, Node};
 use slot::Slot;
+use std::ops::Range;
 use std::sync::Arc;
 use zdu_model::ids::StepNo;
 use zdu_model::report::{Held, InstanceReading, MemberReading};
@@ -187,17 +188,16 @@ impl World {
         cut
     }
 
-    /// What one instance says about the entries of these nodes.
+    /// What one instance says about the entries of these nodes; a group's nodes stand side by side.
     pub(crate) fn reading(
         &self,
         instance: usize,
-        nodes: &[Place],
+        nodes: Range<Place>,
         now: Timestamp,
     ) -> Option<InstanceReading> {
-        let places = self.layout.slots.iter().enumerate();
-        let mut here =
-            places.filter(|(_, at)| at.instance == instance && nodes.contains(&at.node)).peekable();
-        let balancer = here.peek()?.1.member.balancer.clone();
+        let all = self.layout.slots_of_node[nodes].iter().flatten().copied();
+        let mut here = all.filter(|slot| self.layout.slots[*slot].instance == instance).peekable();
+        let balancer = self.layout.slots[*here.peek()?].member.balancer.clone();
         let state = &self.instances[instance];
         let name = self.layout.instances[instance].clone();
         let error = if now < state.stopped_until {
@@ -207,7 +207,7 @@ impl World {
         };
         let members = match error {
             Some(_) => Vec::new(),
-            None => here.map(|(slot, _)| self.member_reading(slot, now)).collect(),
+            None => here.map(|slot| self.member_reading(slot, now)).collect(),
         };
         Some(InstanceReading { balancer, instance: name, error, members })
     }
