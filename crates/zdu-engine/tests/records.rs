@@ -106,3 +106,22 @@ fn an_undrain_that_did_not_pass_may_have_returned_the_node_on_some_instances_onl
     assert_eq!(world.run(), Verdict::Succeeded);
     assert!(world.rollout.nodes_out().is_empty());
 }
+
+#[test]
+fn only_a_certificate_is_had_beside_the_step_that_waits_for_it() {
+    let mut b = plan_of(&["a"], &[&["a"]], 1, 0);
+    let (certify, apply) = (b.find("certify", "a").no, b.find("apply", "a").no);
+    let mut world = World::new(b.plan);
+    until_begun(&mut world, "apply", "a", 1);
+    assert!(!follows(&world, started(certify, 2)), "apply runs");
+
+    let mut world = World::new(plan_of(&["a"], &[&["a"]], 1, 0).plan);
+    until_begun(&mut world, "stop-old", "a", 1);
+    script::drift(&mut world, "a");
+    let busy = End::Waiting("busy".into());
+    let mut world = script::always(world, "certify", "a", busy);
+    until_begun(&mut world, "certify", "a", 2);
+    world.turn();
+    world.turn();
+    assert!(!follows(&world, started(apply, 1)), "its certificate is waited for");
+}
