@@ -13,7 +13,7 @@ use crate::balancer::keeper::{Keeper, KeeperEvent};
 use crate::balancer::member::{BalancerInstance, hold_all, read_group, undrain_all};
 use crate::balancer::serve::{ServeRule, Serving, wait_serving};
 use crate::balancer::{Before, BoxFuture, MemberName};
-use crate::exec::established;
+use crate::exec::{Supervisor, established};
 use crate::instance::connect;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -287,7 +287,8 @@ impl Traffic {
                 Some(Entry { instances, members })
             })
             .collect();
-        let sampler = Sockets { access: &self.access, node };
+        let supervisor = Supervisor::default();
+        let sampler = Sockets { access: &self.access, supervisor, node };
         let rule = SocketRule {
             balancers: self.addresses.clone(),
             exempt: BTreeSet::new(),
@@ -448,6 +449,7 @@ impl Traffic {
 /// The node's own sockets.
 struct Sockets<'a> {
     access: &'a Access,
+    supervisor: Supervisor,
     node: &'a Node,
 }
 
@@ -460,6 +462,9 @@ impl NodeSockets for Sockets<'_> {
             let look = async {
                 let channel = self.access.channel(Some(&self.node.name)).await;
                 let mut channel = channel.map_err(|error| error.to_string())?;
+                // The node's first step follows the certificate: what it needs is brought while
+                // requests still end. If it cannot be, the step says why.
+                let _loaded = self.supervisor.load(&mut channel).await;
                 let counts = established(&mut channel, &self.node.service_ports, SOCKETS_TIMEOUT);
                 counts.await.map_err(|error| error.to_string())
             };
