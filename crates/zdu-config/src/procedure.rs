@@ -211,6 +211,7 @@ impl Converter<'_> {
         let action = self.action(at);
         let outcome = self.contract(raw);
         let deadline = span_or(raw.deadline.as_ref(), STEP_DEADLINE, self.scan.findings);
+        let takes = self.takes(raw, deadline);
         let disruptive = self.disruptive(raw, standing);
         let unknown = self.unknown(raw, standing);
         let capture = raw.capture.iter().filter_map(|c| self.capture(c)).collect();
@@ -228,6 +229,7 @@ impl Converter<'_> {
             action: action?,
             outcome,
             deadline,
+            takes,
             attempts: raw.attempts.unwrap_or(1).max(1),
             disruptive,
             unknown: unknown?,
@@ -236,6 +238,18 @@ impl Converter<'_> {
             rollback,
             point_of_no_return: raw.point_of_no_return,
         })
+    }
+
+    /// How long the step usually takes; an attempt that takes longer than its deadline is ended.
+    fn takes(&mut self, raw: &raw::Step, deadline: Millis) -> Option<Millis> {
+        let at = raw.takes.as_ref()?;
+        let takes = span(at, self.scan.findings)?;
+        if takes >= deadline {
+            let message = format!("`takes` is {takes} and the deadline of the step {deadline}");
+            let hint = "an attempt is ended at its deadline: give it a longer one";
+            self.scan.findings.error_hint(at.place, message, hint);
+        }
+        Some(takes)
     }
 
     fn step_id(&mut self, at: &At<String>) -> Option<StepKey> {

@@ -163,6 +163,8 @@ pub(crate) struct Step {
     pub(crate) again: Option<Again>,
     /// How long one attempt may take; 5 minutes when absent.
     pub(crate) deadline: Option<At<String>>,
+    /// How long one attempt usually takes; only a rehearsal reads it.
+    pub(crate) takes: Option<At<String>>,
     /// How often it may be tried in all; once when absent.
     pub(crate) attempts: Option<u32>,
     /// Whether it disturbs traffic; true in a rolling stage when absent.

@@ -278,6 +278,7 @@ impl<'a> Builder<'a> {
             work: work?,
             contract: step.outcome.clone(),
             deadline: step.deadline,
+            takes: step.takes,
             attempts: step.attempts,
             needs_drain,
             unknown: unknown?,
