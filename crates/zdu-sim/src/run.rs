@@ -46,6 +46,8 @@ pub struct Setup {
     /// A person who stands by approves what the plan asks a person for (manual steps, points of no
     /// return) after so long; nobody does when absent.
     pub standing_by: Option<Millis>,
+    /// A reboot leaves what ran half done; it may leave anything when this is not set.
+    pub reboots_halve: bool,
     /// How long each step takes where that is known; a random time otherwise.
     pub times: std::collections::BTreeMap<StepNo, Millis>,
     /// What is broken on purpose.
@@ -63,6 +65,7 @@ impl Setup {
             oddly_found: 0,
             afterwards: Vec::new(),
             standing_by: None,
+            reboots_halve: false,
             times: std::collections::BTreeMap::new(),
             plant: None,
         }
@@ -171,6 +174,7 @@ pub(crate) struct Run {
     pub(crate) counts: Counts,
     pub(crate) afterwards: std::vec::IntoIter<Ask>,
     pub(crate) standing_by: Option<Millis>,
+    pub(crate) reboots_halve: bool,
     pub(crate) verdict: Option<Verdict>,
     pub(crate) ended_at: Timestamp,
     pub(crate) starts_due: u32,
@@ -215,6 +219,7 @@ fn play(setup: &Setup, trace: Trace, checkers: Vec<Box<dyn Checker>>) -> Outcome
         counts: Counts::default(),
         afterwards: setup.afterwards.clone().into_iter(),
         standing_by: setup.standing_by,
+        reboots_halve: setup.reboots_halve,
         verdict: None,
         ended_at: BEGIN,
         starts_due: 0,

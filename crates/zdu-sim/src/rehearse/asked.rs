@@ -107,8 +107,9 @@ fn one(
     let (word, code) = word_and_code(what)?;
     let plan = &ground.plan;
     let own = of_node(plan, node)?;
-    let meant: Vec<StepNo> =
-        own.iter().copied().filter(|no| is_named(plan.step(*no), step)).collect();
+    let undo = plan.undo_steps();
+    let meant = own.iter().copied().filter(|no| is_named(plan, &undo, *no, step));
+    let meant: Vec<StepNo> = meant.collect();
     if meant.is_empty() {
         return Err(Misasked::Step { given: step.into(), known: names(plan, &own) });
     }
@@ -143,8 +144,16 @@ fn of_node(plan: &Plan, node: &str) -> Result<Vec<StepNo>, Misasked> {
     Ok(own)
 }
 
-fn is_named(step: &PlannedStep, given: &str) -> bool {
-    step.key.as_str() == given || step.phase.as_str().eq_ignore_ascii_case(given)
+/// Whether a step is called so: by its key, by its phase, or by both, since an act that undoes may
+/// be called like the one it undoes.
+fn is_named(plan: &Plan, undo: &BTreeSet<StepNo>, no: StepNo, given: &str) -> bool {
+    let step = plan.step(no);
+    let shown = if undo.contains(&no) { &plan.rollback_phase } else { &step.phase };
+    let is_phase = |given: &str| shown.as_str().eq_ignore_ascii_case(given);
+    match given.split_once('/') {
+        Some((phase, key)) => is_phase(phase) && step.key.as_str() == key,
+        None => step.key.as_str() == given || is_phase(given),
+    }
 }
 
 fn names(plan: &Plan, steps: &[StepNo]) -> Vec<String> {
@@ -231,7 +240,11 @@ mod tests {
     #[test]
     fn an_undo_can_go_wrong_behind_a_failure() {
         let both = told("g0-n0:change=fail g0-n0:ROLLBACK=half").expect("known");
-        assert_eq!(both, ["g0-n0:change=fail", "g0-n0:change-back=half"]);
+        assert_eq!(both, ["g0-n0:change=fail", "g0-n0:ROLLBACK/change-back=half"]);
+        let again = told(&both.join(" ")).expect("what is told can be asked for");
+        assert_eq!(again, both);
+        let undrain = told("g0-n0:change=fail g0-n0:ROLLBACK/undrain=lbstop").expect("known");
+        assert_eq!(undrain[1], "g0-n0:ROLLBACK/undrain=lbstop");
     }
 
     #[test]

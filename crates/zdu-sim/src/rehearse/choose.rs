@@ -47,16 +47,18 @@ pub(super) fn mishap(
     begins: &BTreeMap<StepNo, Millis>,
 ) -> Option<Mishap> {
     let planned = ground.plan.step(step);
+    let undoes = ground.plan.undo_steps().contains(&step);
+    let shown = if undoes { &ground.plan.rollback_phase } else { &planned.phase };
     Some(Mishap {
         step,
         key: planned.key.clone(),
-        phase: planned.phase.clone(),
+        phase: shown.clone(),
         node: planned.subject.node().cloned(),
         trouble,
         code: None,
         at: *begins.get(&step)?,
         lasts: true,
-        undoes: ground.plan.undo_steps().contains(&step),
+        undoes,
     })
 }
 
@@ -96,22 +98,46 @@ pub(super) fn kills(ground: &Ground, all: bool) -> (Vec<Play>, u64) {
     (plays, left)
 }
 
-/// So many pairs: a single failure, and another at a step that comes after it, among them the
-/// steps that undo. The second goes wrong once, because an undo that fails each time is stuck by
-/// definition.
+/// So many pairs. First each kind of undo, failing once; then single failures, drawn by lot, and
+/// another failure at a step that comes after. The second goes wrong once, because an undo that
+/// fails each time is stuck by definition.
 pub(super) fn pairs(ground: &Ground, singles: &[Played], count: usize) -> Vec<Play> {
+    // What is as bad as can be alone says nothing with another failure behind it.
+    let singles: Vec<&Played> = singles.iter().filter(|one| !one.ending.is_bad()).collect();
     if singles.is_empty() {
         return Vec::new();
     }
-    let tries = (0..count as u64).filter_map(|number| {
+    let mut plays = undo_failing(ground, &singles);
+    plays.truncate(count);
+    let lots = (count - plays.len()) as u64;
+    for number in 0..lots {
         let mut dice = Dice::of(ground.seed, "pairs", number);
-        let first = dice.pick(singles).mishaps.first()?.clone();
-        second(ground, &mut dice, &first).map(|second| Play::Mishaps(vec![first, second]))
-    });
-    let mut plays: Vec<Play> = Vec::new();
-    for play in tries {
-        if !plays.contains(&play) {
-            plays.push(play);
+        let first = dice.pick(&singles).mishaps.first().cloned();
+        let second = first.as_ref().and_then(|first| second(ground, &mut dice, first));
+        let play = first.zip(second).map(|(first, second)| Play::Mishaps(vec![first, second]));
+        plays.extend(play.filter(|play| !plays.contains(play)));
+    }
+    plays
+}
+
+/// For each kind of undo the first single failure that makes it run.
+fn undo_failing(ground: &Ground, singles: &[&Played]) -> Vec<Play> {
+    let (mut plays, mut known) = (Vec::new(), BTreeSet::new());
+    for Played { mishaps, ending } in singles {
+        let new = ending.undid.iter().filter(|no| {
+            let step = ground.plan.step(**no);
+            Trouble::of(&ground.plan, step).contains(&Trouble::Fail) && !known.contains(&step.key)
+        });
+        let new: Vec<StepNo> = new.copied().collect();
+        let (Some(first), false) = (mishaps.first(), new.is_empty()) else { continue };
+        let begins = ground.begins_in(&Play::Mishaps(mishaps.clone()));
+        for step in new {
+            let second = mishap(ground, step, Trouble::Fail, &begins);
+            let fails = known.insert(ground.plan.step(step).key.clone());
+            if let (Some(second), true) = (second, fails) {
+                let second = Mishap { lasts: false, ..second };
+                plays.push(Play::Mishaps(vec![first.clone(), second]));
+            }
         }
     }
     plays

@@ -12,10 +12,15 @@ use zdu_model::time::Millis;
 /// How much before its deadline a step of unknown duration is counted to end.
 const BEFORE_DEADLINE: Millis = Millis::from_secs(1);
 
+/// The bounds of the time a command of unknown duration takes while something goes wrong.
+const SHORTEST: Millis = Millis::from_secs(1);
+const LONGEST: Millis = Millis::from_secs(20);
+
 /// How long it takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forecast {
-    /// When every step whose time is unknown takes no time.
+    /// When every step whose time is unknown takes no time. Some seconds are in it for each drain
+    /// and each start of a service, as the simulated fleet takes them.
     pub at_least: Millis,
     /// When every step whose time is unknown takes as long as it may.
     pub at_most: Millis,
@@ -78,14 +83,19 @@ fn known(step: &PlannedStep, measured: &Measured) -> (Millis, Known) {
     }
 }
 
-/// The times that are known, below the deadlines: a longer one would be ended.
-pub(super) fn known_times(plan: &Plan, measured: &Measured) -> BTreeMap<StepNo, Millis> {
+/// The times steps take while something goes wrong: those that are known, and for commands nobody
+/// knows of a tenth of the deadline, long enough that what happens meanwhile finds them running.
+pub(super) fn times(plan: &Plan, measured: &Measured) -> BTreeMap<StepNo, Millis> {
     let steps = plan.steps.iter().filter(|step| takes_time(&step.work));
-    let known = steps.filter_map(|step| match known(step, measured) {
+    let times = steps.filter_map(|step| match known(step, measured) {
+        (_, Known::No) if matches!(step.work, Work::Run(_)) => {
+            let tenth = Millis((step.deadline.0 / 10).clamp(SHORTEST.0, LONGEST.0));
+            Some((step.no, below(step, tenth)))
+        }
         (_, Known::No) => None,
         (time, Known::Declared | Known::Measured { .. }) => Some((step.no, below(step, time))),
     });
-    known.collect()
+    times.collect()
 }
 
 fn below(step: &PlannedStep, time: Millis) -> Millis {

@@ -74,6 +74,8 @@ pub struct Ending {
     pub next: Vec<String>,
     /// Where the fleet stands.
     pub rest: Rest,
+    /// The steps that were begun to undo others.
+    pub undid: Vec<StepNo>,
     /// Sessions that were cut or left behind by the policy of the drain deadline.
     pub cut: u64,
     /// Laws that were broken: defects of zdu.
@@ -172,7 +174,9 @@ impl fmt::Display for Mishap {
     /// As `--fault` takes it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let node = self.node.as_ref().map_or("fleet", NodeName::as_str);
-        write!(f, "{node}:{}={}", self.key, self.trouble.word())?;
+        // An act that undoes may be called like the one it undoes.
+        let phase = if self.undoes { format!("{}/", self.phase) } else { String::new() };
+        write!(f, "{node}:{phase}{}={}", self.key, self.trouble.word())?;
         self.code.map_or(Ok(()), |code| write!(f, "({code})"))
     }
 }

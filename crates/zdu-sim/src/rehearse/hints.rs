@@ -163,12 +163,13 @@ fn undo_tried_once(plan: &Plan, found: &Rehearsal) -> Vec<String> {
             }
         }
     }
-    let said = keys.into_iter().map(|key| {
-        format!(
-            "{key} is an undo that is tried once: one failure leaves its node stuck; `attempts: 3`"
-        )
-    });
-    said.collect()
+    if keys.is_empty() {
+        return Vec::new();
+    }
+    vec![format!(
+        "an undo that is tried once leaves its node stuck by one failure: `attempts: 3` at {}",
+        joined(&keys)
+    )]
 }
 
 /// Steps that may be repeated and are tried once.
@@ -184,8 +185,8 @@ fn tried_once(plan: &Plan) -> Vec<String> {
         return Vec::new();
     }
     vec![format!(
-        "{} may be repeated (`unknown: rerun`) and is tried once: with `attempts: 2` a passing \
-         failure costs no rollback",
+        "what may be repeated (`unknown: rerun`) and is tried once is put back by one passing \
+         failure: `attempts: 2` at {}",
         joined(&keys)
     )]
 }
@@ -215,7 +216,7 @@ fn unmeasured(found: &Rehearsal) -> Vec<String> {
         return Vec::new();
     }
     vec![format!(
-        "how long {} takes is not known: write `takes:` at the step, or let a rollout measure it",
+        "how long some steps take is not known: write `takes:` at {}, or let a rollout measure it",
         joined(&keys)
     )]
 }
@@ -265,14 +266,14 @@ mod tests {
         let hints = hints(Shape::default());
         names(&hints, "change says `unknown: hold`, so lost");
         names(&hints, "hold_deadline");
-        names(&hints, "change-back is an undo that is tried once");
-        names(&hints, "how long change takes is not known");
+        names(&hints, "stuck by one failure: `attempts: 3` at change-back");
+        names(&hints, "write `takes:` at change,");
         assert!(!hints.iter().any(|hint| hint.contains("has no undo")), "{hints:#?}");
     }
 
     #[test]
     fn a_step_that_may_be_repeated_and_is_tried_once_is_named() {
-        names(&hints(Shape { rerun: true, ..Shape::default() }), "change may be repeated");
+        names(&hints(Shape { rerun: true, ..Shape::default() }), "`attempts: 2` at change");
     }
 
     #[test]

@@ -28,8 +28,6 @@ const FOR_GOOD: Millis = Millis::from_secs(30 * 24 * 3_600);
 const STOPPED: Millis = Millis::from_secs(5 * 60);
 /// How long a node takes to boot.
 const REBOOT: Millis = Millis::from_secs(90);
-/// How long before a node goes out its neighbour falls sick, so that the balancers know it.
-const SICK_BEFORE: Millis = Millis::from_secs(15);
 /// How long until a person who stands by approves, and until a killed controller is started again.
 const PERSON: Millis = Millis::from_secs(60);
 const RESTART: Millis = Millis::from_secs(3);
@@ -89,7 +87,7 @@ impl Ground {
     /// Plays the undisturbed rollout once, to know when what begins.
     #[must_use]
     pub fn new(plan: Arc<Plan>, order: &Order) -> Self {
-        let times = super::forecast::known_times(&plan, &order.measured);
+        let times = super::forecast::times(&plan, &order.measured);
         let begins = BTreeMap::new();
         let mut ground = Self { plan, seed: order.seed, times, begins, records: 0 };
         let (outcome, _) = ground.run(&Play::Quiet);
@@ -145,7 +143,7 @@ impl Ground {
         };
         let standing_by = (!play.is_unattended()).then_some(PERSON);
         let quiet = Setup::quiet(self.plan.clone(), self.seed);
-        let setup = Setup { faults, standing_by, times, ..quiet };
+        let setup = Setup { faults, standing_by, reboots_halve: true, times, ..quiet };
         let sight = Rc::new(RefCell::new(Sight::default()));
         let outcome = run_watched(&setup, Box::new(Watch::new(sight.clone())));
         (outcome, sight.take())
@@ -195,8 +193,9 @@ impl Ground {
                 node(on, NodeTrouble::Cut, span, begins)
             }
             Trouble::Sick if matches!(step.work, Work::Guard { .. }) => {
-                let before = Millis(mishap.at.0.saturating_sub(SICK_BEFORE.0));
-                node(neighbour(&self.plan, step), NodeTrouble::Sick, FOR_GOOD, When::At(before))
+                // The guard reads a moment after it begins.
+                let sick = NodeTrouble::KnownSick;
+                node(neighbour(&self.plan, step), sick, FOR_GOOD, When::At(mishap.at))
             }
             Trouble::Sick => node(on, NodeTrouble::Sick, FOR_GOOD, soon),
             // Sessions are counted when the node leaves traffic, so they are there just before.
@@ -219,6 +218,7 @@ impl Ground {
         for record in &outcome.journal {
             view.apply(record);
         }
+        let undo = self.plan.undo_steps();
         let held = outcome.verdict == Some(Verdict::Held);
         let waits = outcome.journal.iter().rev().find_map(|record| match &record.event {
             Event::HoldStarted { cause } => Some(describe::hold(&self.plan, cause)),
@@ -234,6 +234,7 @@ impl Ground {
             waits_for: waits.filter(|_| held),
             next: next.map(|line| line.replace(&name, " ID")).collect(),
             rest: sight.rest.clone(),
+            undid: begins_of(&outcome.journal).into_keys().filter(|no| undo.contains(no)).collect(),
             cut: outcome.journal.iter().map(cut).sum(),
             defects: broken
                 .map(|broken| Defect { law: broken.checker.into(), what: broken.what.clone() })
@@ -289,6 +290,7 @@ fn panicked() -> Ending {
         waits_for: None,
         next: Vec::new(),
         rest: super::found::Rest::default(),
+        undid: Vec::new(),
         cut: 0,
         defects: vec![Defect { law: "panics".into(), what }],
     }

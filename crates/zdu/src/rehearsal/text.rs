@@ -10,6 +10,9 @@ use zdu_sim::rehearse::{
 use zdu_view::moment::span;
 use zdu_view::table::status_name;
 
+/// How many bad pairs are named; the first are those about undo steps.
+const PAIRS_SHOWN: usize = 8;
+
 /// All of it.
 pub(crate) fn whole(found: &Rehearsal, assumed: &[String]) -> String {
     let mut said = heading(found, assumed);
@@ -88,10 +91,10 @@ fn undisturbed(found: &Rehearsal) -> String {
     });
     let points: Vec<String> = points.collect();
     said.push_str(&wrapped(
-        "  no way back after ",
+        "  return   ",
         &match points.is_empty() {
-            true => "nothing: the whole rollout can be rolled back".to_owned(),
-            false => points.join("; "),
+            true => "no point of no return: everything can be put back at any time".to_owned(),
+            false => format!("nothing is put back up to: {}", points.join("; ")),
         },
     ));
     said
@@ -110,7 +113,11 @@ fn takes(forecast: &Forecast) -> String {
     let unknown = of(|known| *known == Known::No);
     let time = match unknown.is_empty() {
         true => format!("about {}", span(*at_most)),
-        false => format!("{} at least, {} at most", span(*at_least), span(*at_most)),
+        false => format!(
+            "about {} if what is not known took no time, {} at most",
+            span(*at_least),
+            span(*at_most)
+        ),
     };
     let mut said = wrapped("  takes    ", &time);
     for (from, list) in [
@@ -164,7 +171,14 @@ fn group(end: &Ends, nodes: usize) -> String {
         };
         said.push_str(&wrapped("      person ", &format!("{first}{more}")));
     }
-    next.iter().for_each(|line| said.push_str(&wrapped("      next   ", line)));
+    // What to look at is another thing for each failure; the commands are the same.
+    let next = next.iter().filter(|line| !line.starts_with("look at "));
+    let next =
+        next.map(|line| line.split_once("  #").map_or(line.as_str(), |(command, _)| command));
+    let next: Vec<&str> = next.collect();
+    if !next.is_empty() {
+        said.push_str(&wrapped("      next   ", &next.join(" | ")));
+    }
     said
 }
 
@@ -201,9 +215,14 @@ fn pairs(found: &Rehearsal) -> String {
         .map(|end| format!("{} {}", end.count, end_name(&end.status, end.mark)))
         .collect();
     let mut said = format!("\npairs of failures\n{}", wrapped("  ", &counts.join("; ")));
-    for Played { mishaps, ending } in found.pairs.iter().filter(|pair| pair.ending.is_bad()) {
+    let bad: Vec<&Played> = found.pairs.iter().filter(|pair| pair.ending.is_bad()).collect();
+    for Played { mishaps, ending } in bad.iter().take(PAIRS_SHOWN) {
         let both: Vec<String> = mishaps.iter().map(|one| format!("--fault {one}")).collect();
-        said.push_str(&wrapped("  ", &format!("{}: {}", both.join(" "), short(ending))));
+        let text = format!("{}: {}; {}", both.join(" "), ending.exit, fleet(&ending.rest));
+        said.push_str(&wrapped("  ", &text));
+    }
+    if let Some(more) = bad.len().checked_sub(PAIRS_SHOWN).filter(|more| *more > 0) {
+        said.push_str(&wrapped("  ", &format!("and {more} more: `--json` has all")));
     }
     said
 }
