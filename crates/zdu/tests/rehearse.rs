@@ -189,21 +189,39 @@ fn a_failure_that_is_not_there_is_answered_with_those_that_are() {
     }
 }
 
+/// The first block of a document whose first line is this.
+fn block(document: &str, info: &str) -> String {
+    let marked = format!("\n```{info}\n");
+    let rest = document.split_once(&marked).unwrap_or_else(|| panic!("no block {info}")).1;
+    rest.split_once("```\n").expect("a block ends").0.to_owned()
+}
+
+/// A block that begins with ```` ```text zdu rehearse WORDS | N ```` shows what these words print;
+/// of a long answer the last N lines.
 #[test]
 fn the_examples_of_the_manual_are_what_is_printed() {
     let text = document("rehearse.md");
-    let mut seen = 0;
-    let mut blocks = text.split("\n```text zdu rehearse");
-    let _before = blocks.next();
-    for block in blocks {
-        let (words, rest) = block.split_once('\n').expect("a first line");
-        let told = rest.split("\n```").next().expect("a block ends");
-        let place = switching(UNDO);
-        let words: Vec<&str> =
-            std::iter::once("rehearse").chain(words.split_whitespace()).collect();
-        let Answer { out, .. } = place.zdu(&words);
-        assert_eq!(out.trim_end(), told, "{words:?}");
-        seen += 1;
+    let config = block(&text, "yaml config");
+    let procedure = block(&document("procedures.md"), "yaml procedure=switch-release.yaml");
+    let place = Place::with(&[("zdu.yaml", &config), ("switch-release.yaml", &procedure)]);
+    let mut parts = text.split("\n```text zdu ");
+    let mut blessed = parts.next().expect("what stands before").to_owned();
+    for part in parts {
+        let (line, rest) = part.split_once('\n').expect("a first line");
+        let (words, lines) = line.split_once(" | ").unwrap_or((line, "all"));
+        let after = rest.split_once("```").expect("a block ends").1;
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let Answer { out, err, .. } = place.zdu(&words);
+        let all: Vec<&str> = out.lines().collect();
+        let from = lines.parse().map_or(0, |last: usize| all.len().saturating_sub(last));
+        assert!(!all.is_empty(), "{words:?}: {err}");
+        let shown = all[from..].join("\n");
+        blessed.extend(["\n```text zdu ", line, "\n", &shown, "\n```", after]);
     }
-    assert!(seen >= 1, "the manual shows no rehearsal");
+    if std::env::var_os("BLESS").is_some() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/manual/rehearse.md");
+        std::fs::write(path, &blessed).expect("blessed");
+        return;
+    }
+    assert_eq!(blessed, text);
 }

@@ -59,6 +59,7 @@ pub(super) fn hints(plan: &Plan, found: &Rehearsal) -> Vec<String> {
     all.extend(undo_tried_once(plan, found));
     all.extend(tried_once(plan));
     all.extend(sessions(plan, found));
+    all.extend(sick_unseen(found));
     all.extend(unmeasured(found));
     all
 }
@@ -205,6 +206,20 @@ fn sessions(plan: &Plan, found: &Rehearsal) -> Vec<String> {
     said.into_iter().collect()
 }
 
+/// A node that fell sick right behind its return, in a rollout that ended well all the same.
+fn sick_unseen(found: &Rehearsal) -> Vec<String> {
+    let mut at_serving = singles(found, Trouble::Sick)
+        .filter(|(mishap, mark)| *mark == Mark::Done && mishap.key.as_str() == "serving");
+    let said = at_serving.next().map(|(mishap, _)| {
+        format!(
+            "{} falls sick right behind `serving` and the rollout ends with exit code 0: nothing \
+             asks it again when no other node goes out after it; ask the fleet in a last stage",
+            mishap.node.as_ref().map_or("a node", |node| node.as_str())
+        )
+    });
+    said.into_iter().collect()
+}
+
 /// Steps of the procedure whose time nobody knows.
 fn unmeasured(found: &Rehearsal) -> Vec<String> {
     const OURS: [&str; 4] = ["certify", "ready", "serving", "front"];
@@ -280,6 +295,12 @@ mod tests {
     fn a_group_nobody_of_which_serves_is_named() {
         let shape = Shape { groups: vec![1], least: 0, ..Shape::default() };
         names(&hints(shape), "group g0: nobody serves for a while");
+    }
+
+    #[test]
+    fn a_sick_node_that_nothing_asks_again_is_named() {
+        let shape = Shape { groups: vec![1], least: 0, ..Shape::default() };
+        names(&hints(shape), "g0-n0 falls sick right behind `serving`");
     }
 
     #[test]

@@ -178,7 +178,16 @@ impl Ground {
         };
         let begins = match &step.work {
             Work::Run(_) | Work::Upload { .. } | Work::Backup { .. } => at_begin(1),
-            _ => soon.clone(),
+            Work::Guard { .. }
+            | Work::Drain
+            | Work::Certify
+            | Work::Ready(_)
+            | Work::Undrain
+            | Work::Serving
+            | Work::Soak(_)
+            | Work::Http(_)
+            | Work::Wait(_)
+            | Work::Manual { .. } => soon.clone(),
         };
         match mishap.trouble {
             Trouble::Fail if matches!(step.work, Work::Run(_)) => each(W::Fails(code())),
@@ -220,9 +229,9 @@ impl Ground {
         }
         let undo = self.plan.undo_steps();
         let held = outcome.verdict == Some(Verdict::Held);
-        let waits = outcome.journal.iter().rev().find_map(|record| match &record.event {
-            Event::HoldStarted { cause } => Some(describe::hold(&self.plan, cause)),
-            _ => None,
+        let waits = outcome.journal.iter().rev().find_map(|record| {
+            let Event::HoldStarted { cause } = &record.event else { return None };
+            Some(describe::hold(&self.plan, cause))
         });
         let name = format!(" {}", view.id_text());
         let next = next_commands(&view).into_iter();
@@ -255,13 +264,9 @@ fn begins_of(journal: &[Record]) -> BTreeMap<StepNo, Millis> {
 
 /// Sessions that were cut or left behind in one drain.
 fn cut(record: &Record) -> u64 {
-    match &record.event {
-        Event::StepEnded { report, .. } => match &report.evidence {
-            Evidence::Drain(drain) => drain.cut + drain.left,
-            _ => 0,
-        },
-        _ => 0,
-    }
+    let Event::StepEnded { report, .. } = &record.event else { return 0 };
+    let Evidence::Drain(drain) = &report.evidence else { return 0 };
+    drain.cut + drain.left
 }
 
 /// An exit code the step's contract calls a failure.

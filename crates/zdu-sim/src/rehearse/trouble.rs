@@ -128,5 +128,5 @@ pub(super) fn neighbour<'p>(
     let group = plan.fleet.groups.iter();
     let mut group = group.filter(|group| group.nodes.iter().any(|node| node.name == *own));
     let others = group.next()?.nodes.iter().filter(|node| node.name != *own);
-    others.filter(|node| !node.members.is_empty()).map(|node| &node.name).last()
+    others.filter(|node| !node.members.is_empty()).map(|node| &node.name).next_back()
 }

@@ -3,6 +3,7 @@
 use super::matrix::matrix;
 use super::wrap::wrapped;
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use zdu_model::ids::NodeName;
 use zdu_sim::rehearse::{
     Ending, Ends, Forecast, Known, Mark, Play, Played, Rehearsal, Rest, Room, StepTime, ends,
@@ -43,7 +44,7 @@ fn heading(found: &Rehearsal, assumed: &[String]) -> String {
     );
     let mut asked = "nothing was contacted; every balancer entry is taken to serve".to_owned();
     if !assumed.is_empty() {
-        asked.push_str(&format!("; assumed: {}", assumed.join("; ")));
+        let _ = write!(asked, "; assumed: {}", assumed.join("; "));
     }
     said.push_str(&wrapped("  ", &asked));
     let played = format!(
@@ -251,11 +252,12 @@ pub(super) fn fleet(rest: &Rest) -> String {
     };
     let mut said = format!("{new} new, {old} old");
     if !between.is_empty() {
-        said.push_str(&format!(", between two releases: {}", names(between)));
+        let _ = write!(said, ", between two releases: {}", names(between));
     }
-    match out.is_empty() {
-        true => said.push_str(", none out of traffic"),
-        false => said.push_str(&format!(", out of traffic: {}", names(out))),
+    if out.is_empty() {
+        said.push_str(", none out of traffic");
+    } else {
+        let _ = write!(said, ", out of traffic: {}", names(out));
     }
     said
 }
