@@ -40,6 +40,7 @@ fn step(no: u32, key: &str, work: Work) -> PlannedStep {
         work,
         contract: Contract::default(),
         deadline: Millis(600),
+        takes: None,
         attempts: 1,
         needs_drain: false,
         unknown: Unknown::Hold,

@@ -17,6 +17,7 @@ mod hands;
 mod layout;
 mod plant;
 mod process;
+pub mod rehearse;
 mod run;
 mod seen;
 mod store;

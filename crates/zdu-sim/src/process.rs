@@ -13,7 +13,7 @@ use zdu_conductor::storage::{AppendError, Claim, LeaseError, Owner};
 use zdu_conductor::turn::{Conductor, OpenError, Opened, Turn, TurnError};
 use zdu_conductor::{Heard, Illegal, Input, Rollout, WakeReason, readings_before_drains};
 use zdu_model::event::{Event, HoldCause, Request};
-use zdu_model::ids::{Digest, Epoch, RolloutId};
+use zdu_model::ids::{Digest, Epoch, RolloutId, StepNo};
 use zdu_model::time::{Millis, Timestamp};
 use zdu_model::verdict::Verdict;
 
@@ -32,6 +32,8 @@ pub(crate) struct Process {
     /// Answers on their way to its loop.
     pub(crate) answers_due: u64,
     conductor: Option<Conductor<Watched, Store>>,
+    /// What a person who stands by is about to approve.
+    approving: Option<StepNo>,
     wakes: u64,
     wake_due: bool,
 }
@@ -97,6 +99,7 @@ impl Run {
             hands: Hands::new(dice),
             answers_due: 0,
             conductor: Some(conductor),
+            approving: None,
             wakes: 0,
             wake_due: false,
         });
@@ -257,7 +260,10 @@ impl Run {
             self.violate("waits", "nothing will ever move the rollout again".into());
         }
         match rollout.verdict().cloned() {
-            None => self.processes[process].conductor = Some(conductor),
+            None => {
+                self.stand_by(process, conductor.machine().as_ref());
+                self.processes[process].conductor = Some(conductor);
+            }
             Some(verdict) => {
                 self.tell(&Seen::Verdict(&verdict));
                 // A lease that cannot be given back expires by itself.
@@ -304,12 +310,43 @@ impl Run {
         if let Some(HoldCause::PointOfNoReturn(step) | HoldCause::Unknown(step)) = rollout.hold() {
             return Some(Request::Approve(*step));
         }
+        self.manual_step(rollout).map(Request::Approve)
+    }
+
+    /// A manual step that waits for a person.
+    fn manual_step(&self, rollout: &Rollout) -> Option<StepNo> {
         let manual = self.layout.plan.steps.iter().find(|step| {
             let (status, _) = rollout.step_status(step.no);
             matches!(step.work, zdu_model::plan::Work::Manual { .. })
                 && matches!(status, zdu_engine::StepStatus::Running { .. })
         });
-        manual.map(|step| Request::Approve(step.no))
+        manual.map(|step| step.no)
+    }
+
+    /// A person who stands by sees what the plan asks a person for. An unknown outcome or a rule
+    /// that holds is not such a thing: there somebody has to look first.
+    fn stand_by(&mut self, process: usize, rollout: &Rollout) {
+        let Some(pause) = self.standing_by else { return };
+        let asked = match rollout.hold() {
+            Some(HoldCause::PointOfNoReturn(step)) => Some(*step),
+            Some(HoldCause::Person | HoldCause::Rule(_) | HoldCause::Unknown(_)) | None => {
+                self.manual_step(rollout)
+            }
+        };
+        if let (Some(step), None) = (asked, self.processes[process].approving) {
+            self.processes[process].approving = Some(step);
+            let at = self.agenda.now().after(pause);
+            self.agenda.at(at, Happening::Approve { process, step });
+        }
+    }
+
+    /// A person who stands by approves.
+    pub(crate) fn approve(&mut self, process: usize, step: StepNo) {
+        self.processes[process].approving = None;
+        let (by, reason) = ("a person".into(), "stands by".into());
+        let request = Request::Approve(step);
+        self.hear(process, Input::Request { request, by, reason });
+        self.settle(process);
     }
 
     /// The controller that drives the rollout, as far as one does.

@@ -43,6 +43,11 @@ pub struct Setup {
     /// What a person does each time the rollout has ended otherwise than well; when there is
     /// nothing left it stays as it is.
     pub afterwards: Vec<Ask>,
+    /// A person who stands by approves what the plan asks a person for (manual steps, points of no
+    /// return) after so long; nobody does when absent.
+    pub standing_by: Option<Millis>,
+    /// A reboot leaves what ran half done; it may leave anything when this is not set.
+    pub reboots_halve: bool,
     /// How long each step takes where that is known; a random time otherwise.
     pub times: std::collections::BTreeMap<StepNo, Millis>,
     /// What is broken on purpose.
@@ -59,6 +64,8 @@ impl Setup {
             faults: Vec::new(),
             oddly_found: 0,
             afterwards: Vec::new(),
+            standing_by: None,
+            reboots_halve: false,
             times: std::collections::BTreeMap::new(),
             plant: None,
         }
@@ -127,6 +134,8 @@ pub(crate) enum Happening {
     Back { instance: usize },
     /// There is room on the disk again.
     Room,
+    /// A person who stands by approves a step.
+    Approve { process: usize, step: StepNo },
     /// Somebody starts a controller.
     Start { ask: Option<Ask>, force: bool },
 }
@@ -139,6 +148,7 @@ impl Happening {
             | Self::Renew { process }
             | Self::Look { process, .. }
             | Self::Touch { process, .. }
+            | Self::Approve { process, .. }
             | Self::Keep { process, .. } => Some(*process),
             Self::Fault(_)
             | Self::ExecutionEnds { .. }
@@ -163,6 +173,8 @@ pub(crate) struct Run {
     pub(crate) plant: Option<Plant>,
     pub(crate) counts: Counts,
     pub(crate) afterwards: std::vec::IntoIter<Ask>,
+    pub(crate) standing_by: Option<Millis>,
+    pub(crate) reboots_halve: bool,
     pub(crate) verdict: Option<Verdict>,
     pub(crate) ended_at: Timestamp,
     pub(crate) starts_due: u32,
@@ -186,6 +198,13 @@ pub fn run_traced(setup: &Setup) -> Outcome {
     play(setup, Trace::lines(), checkers::all())
 }
 
+/// Plays one run that somebody else watches as well.
+pub(crate) fn run_watched(setup: &Setup, watch: Box<dyn Checker>) -> Outcome {
+    let mut all = checkers::all();
+    all.push(watch);
+    play(setup, Trace::digest(), all)
+}
+
 fn play(setup: &Setup, trace: Trace, checkers: Vec<Box<dyn Checker>>) -> Outcome {
     let layout = Arc::new(Layout::of(setup.plan.clone()));
     let mut run = Run {
@@ -199,6 +218,8 @@ fn play(setup: &Setup, trace: Trace, checkers: Vec<Box<dyn Checker>>) -> Outcome
         plant: setup.plant,
         counts: Counts::default(),
         afterwards: setup.afterwards.clone().into_iter(),
+        standing_by: setup.standing_by,
+        reboots_halve: setup.reboots_halve,
         verdict: None,
         ended_at: BEGIN,
         starts_due: 0,
@@ -260,6 +281,7 @@ impl Run {
             Happening::Recheck { node } => self.health_changed(node),
             Happening::Back { instance } => self.back(instance),
             Happening::Room => self.disk.set_full(false),
+            Happening::Approve { process, step } => self.approve(process, step),
             Happening::Start { ask, force } => {
                 self.starts_due -= 1;
                 self.start(ask, force);

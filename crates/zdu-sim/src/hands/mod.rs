@@ -146,9 +146,13 @@ impl Run {
         let plan = self.layout.plan.clone();
         let until = now.after(limit(&plan, plan.step(key.0), mode));
         let task = Task { mode, begun: now, until, phase: Phase::Fresh, look: 0 };
+        // A command takes its time on its node; everything else is looked at when it is over.
+        let known = self.times(key.0).filter(|_| mode == Mode::Run);
+        let known = known.filter(|_| !matches!(plan.step(key.0).work, Work::Run(_)));
         let hands = &mut self.processes[process].hands;
         hands.tasks.insert(key, task);
         let latency = hands.dice.span(1, 8);
+        let latency = Millis(known.map_or(0, |known| known.0).max(latency.0));
         self.look_again(process, key, now.after(latency));
     }
 
