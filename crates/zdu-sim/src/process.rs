@@ -138,10 +138,18 @@ impl Run {
                 }
             }
             OpenError::Turn(TurnError::Append(_) | TurnError::Lease(_) | TurnError::Stopped) => {
-                let pause = if died { Millis(1_000) } else { Millis(20_000) };
-                self.start_soon(pause, ask, false);
+                let revived = died.then(|| self.revived_after().unwrap_or(Millis(1_000)));
+                self.start_soon(revived.unwrap_or(Millis(20_000)), ask, false);
             }
         }
+    }
+
+    /// When somebody starts the controller again that died while it wrote the last record, or a
+    /// line which holds a later one.
+    fn revived_after(&mut self) -> Option<Millis> {
+        let last = self.journal.last().map_or(0, |last| last.seq.0);
+        let due = *self.revived.range(..=last + 1).next_back()?.0;
+        self.revived.remove(&due)
     }
 
     fn anybody_comes(&self) -> bool {
@@ -194,7 +202,9 @@ impl Run {
         if self.disk.take_death() {
             self.counts.crashes += 1;
             self.gone(process, "killed while it wrote");
-            self.start_soon(Millis(3_000), None, false);
+            let pause = self.revived_after().unwrap_or(Millis(3_000));
+            let unheard = self.take_unheard();
+            self.start_soon(pause, unheard, false);
             return;
         }
         match error {
@@ -297,7 +307,18 @@ impl Run {
         // With nothing to approve a person says: go on.
         let request = request.unwrap_or(Request::Resume);
         let (by, reason) = ("a person".into(), "because".into());
+        self.asking = Some((ask.clone(), self.journal.len()));
         self.hear(process, Input::Request { request, by, reason });
+        self.asking = None;
+    }
+
+    /// What a person has just asked for and the controller died over, unless it is durable: it is
+    /// asked again, as the program reads a request again that it has not journaled.
+    fn take_unheard(&mut self) -> Option<Ask> {
+        let (ask, known) = self.asking.take()?;
+        let since = self.journal.get(known..).unwrap_or_default();
+        let heard = since.iter().any(|record| matches!(record.event, Event::Requested { .. }));
+        (!heard).then_some(ask)
     }
 
     /// A person asks, and the loop goes on.

@@ -10,14 +10,16 @@ use crate::layout::{Layout, Place};
 use crate::plant::Plant;
 use crate::process::Process;
 use crate::seen::{Scene, Seen, Violation};
-use crate::store::Disk;
+use crate::store::{Death, Disk};
 use crate::trace::Trace;
 use crate::world::World;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use zdu_conductor::Input;
 use zdu_model::event::{Event, Record};
-use zdu_model::ids::{Epoch, StepNo};
+use zdu_model::ids::{Epoch, InstanceName, NodeName, StepNo};
 use zdu_model::plan::{Plan, Work};
+use zdu_model::report::Held;
 use zdu_model::time::{Millis, Timestamp};
 use zdu_model::verdict::Verdict;
 
@@ -40,6 +42,8 @@ pub struct Setup {
     /// How many of a hundred entries are found in an odd state (drained, in maintenance, another
     /// weight).
     pub oddly_found: u64,
+    /// Entries that are found in a state of their own, whatever the seed says.
+    pub found: Vec<Found>,
     /// What a person does each time the rollout has ended otherwise than well; when there is
     /// nothing left it stays as it is.
     pub afterwards: Vec<Ask>,
@@ -49,7 +53,7 @@ pub struct Setup {
     /// A reboot leaves what ran half done; it may leave anything when this is not set.
     pub reboots_halve: bool,
     /// How long each step takes where that is known; a random time otherwise.
-    pub times: std::collections::BTreeMap<StepNo, Millis>,
+    pub times: BTreeMap<StepNo, Millis>,
     /// What is broken on purpose.
     pub plant: Option<Plant>,
 }
@@ -63,13 +67,27 @@ impl Setup {
             seed,
             faults: Vec::new(),
             oddly_found: 0,
+            found: Vec::new(),
             afterwards: Vec::new(),
             standing_by: None,
             reboots_halve: false,
-            times: std::collections::BTreeMap::new(),
+            times: BTreeMap::new(),
             plant: None,
         }
     }
+}
+
+/// A node's entries on one balancer instance, as they are when the rollout begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The node.
+    pub node: NodeName,
+    /// The instance.
+    pub instance: InstanceName,
+    /// How they are held.
+    pub held: Held,
+    /// Their weight; 100 is configured.
+    pub weight: u32,
 }
 
 /// What a run came to.
@@ -83,6 +101,8 @@ pub struct Outcome {
     pub took: Millis,
     /// What happened how often.
     pub counts: Counts,
+    /// The entries that are not ready with their configured weight at the end.
+    pub entries: Vec<Found>,
     /// The journal.
     pub journal: Vec<Record>,
     /// A digest of everything that happened, for the same seed twice.
@@ -170,6 +190,11 @@ pub(crate) struct Run {
     pub(crate) processes: Vec<Process>,
     pub(crate) faults: Vec<Fault>,
     pub(crate) dice: Dice,
+    seed: u64,
+    /// When somebody starts a controller again that dies while it writes a record.
+    pub(crate) revived: BTreeMap<u64, Millis>,
+    /// What a person asks for at this moment, and how many records were durable before.
+    pub(crate) asking: Option<(Ask, usize)>,
     pub(crate) plant: Option<Plant>,
     pub(crate) counts: Counts,
     pub(crate) afterwards: std::vec::IntoIter<Ask>,
@@ -180,7 +205,7 @@ pub(crate) struct Run {
     pub(crate) starts_due: u32,
     /// Durable records the checkers were told of.
     pub(crate) journal: Vec<Record>,
-    times: std::collections::BTreeMap<StepNo, Millis>,
+    times: BTreeMap<StepNo, Millis>,
     checkers: Vec<Box<dyn Checker>>,
     pub(crate) violations: Vec<Violation>,
     trace: Trace,
@@ -205,37 +230,67 @@ pub(crate) fn run_watched(setup: &Setup, watch: Box<dyn Checker>) -> Outcome {
     play(setup, Trace::digest(), all)
 }
 
+/// Plays one run and keeps its story: what a person who watched would tell, in few lines.
+#[must_use]
+pub fn run_told(setup: &Setup) -> Outcome {
+    play(setup, Trace::story(), checkers::all())
+}
+
 fn play(setup: &Setup, trace: Trace, checkers: Vec<Box<dyn Checker>>) -> Outcome {
-    let layout = Arc::new(Layout::of(setup.plan.clone()));
-    let mut run = Run {
-        world: World::new(layout.clone(), setup.seed, setup.oddly_found),
-        layout,
-        agenda: Agenda::starting(BEGIN),
-        disk: Disk::new(),
-        processes: Vec::new(),
-        faults: setup.faults.clone(),
-        dice: Dice::of(setup.seed, "world", 0),
-        plant: setup.plant,
-        counts: Counts::default(),
-        afterwards: setup.afterwards.clone().into_iter(),
-        standing_by: setup.standing_by,
-        reboots_halve: setup.reboots_halve,
-        verdict: None,
-        ended_at: BEGIN,
-        starts_due: 0,
-        journal: Vec::new(),
-        times: setup.times.clone(),
-        checkers,
-        violations: Vec::new(),
-        trace,
-    };
-    run.plan_faults();
-    run.start_soon(Millis(0), None, false);
+    let mut run = Run::new(setup, trace, checkers);
     run.go();
     run.finish()
 }
 
+/// Plays one run whose controller dies while it writes this record, and hands over what is left.
+pub(crate) fn play_cut(setup: &Setup, cut: Option<(u64, Death)>) -> Run {
+    let mut run = Run::new(setup, Trace::digest(), checkers::all());
+    if let Some((record, death)) = cut {
+        run.disk.die_at(record, death);
+    }
+    run.go();
+    run.tell(&Seen::Over);
+    run
+}
+
 impl Run {
+    fn new(setup: &Setup, trace: Trace, checkers: Vec<Box<dyn Checker>>) -> Self {
+        let mut run = Self::at_the_start(setup, trace, checkers);
+        run.world.find(&setup.found);
+        run.plan_faults();
+        run.start_soon(Millis(0), None, false);
+        run
+    }
+
+    fn at_the_start(setup: &Setup, trace: Trace, checkers: Vec<Box<dyn Checker>>) -> Self {
+        let layout = Arc::new(Layout::of(setup.plan.clone()));
+        Self {
+            world: World::new(layout.clone(), setup.seed, setup.oddly_found),
+            layout,
+            agenda: Agenda::starting(BEGIN),
+            disk: Disk::new(),
+            processes: Vec::new(),
+            faults: setup.faults.clone(),
+            dice: Dice::of(setup.seed, "world", 0),
+            seed: setup.seed,
+            revived: BTreeMap::new(),
+            asking: None,
+            plant: setup.plant,
+            counts: Counts::default(),
+            afterwards: setup.afterwards.clone().into_iter(),
+            standing_by: setup.standing_by,
+            reboots_halve: setup.reboots_halve,
+            verdict: None,
+            ended_at: BEGIN,
+            starts_due: 0,
+            journal: Vec::new(),
+            times: setup.times.clone(),
+            checkers,
+            violations: Vec::new(),
+            trace,
+        }
+    }
+
     fn go(&mut self) {
         for _ in 0..HAPPENINGS_MAX {
             let Some(happening) = self.agenda.next() else { return };
@@ -312,6 +367,15 @@ impl Run {
         self.times.get(&step).copied()
     }
 
+    /// Randomness for the nth beginning of one step's work, the same however the run went before:
+    /// a crash, or a fault that was left out, changes nothing else.
+    pub(crate) fn dice_of(&self, purpose: &str, step: StepNo, nth: u32) -> Dice {
+        let planned = self.layout.plan.step(step);
+        let subject = planned.subject.node().map_or("", NodeName::as_str);
+        let purpose = format!("{purpose} {subject} {}", planned.key);
+        Dice::of(self.seed, &purpose, u64::from(nth))
+    }
+
     /// Tells the checkers and the trace.
     pub(crate) fn tell(&mut self, seen: &Seen<'_>) {
         self.trace.take(&self.layout, self.agenda.now(), seen);
@@ -367,6 +431,7 @@ impl Run {
                 let (step, attempt) = (*step, *attempt);
                 self.tell(&Seen::Began { step, attempt, epoch });
                 self.set_mark(step, crate::world::node::Mark::Half);
+                self.comes_with((step, attempt));
             }
             Event::StepEnded { step, class, .. } if self.is_manual(*step) && class.passes() => {
                 self.set_mark(*step, crate::world::node::Mark::Done);
@@ -387,6 +452,7 @@ impl Run {
             violations: self.violations,
             took: self.ended_at.since(BEGIN),
             counts: self.counts,
+            entries: self.world.left(),
             journal: self.journal,
             digest,
             lines: self.trace.into_lines(),

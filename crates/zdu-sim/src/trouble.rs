@@ -50,6 +50,9 @@ impl Run {
             | What::Disk(DiskTrouble::Full(_) | DiskTrouble::SyncFails)
             | What::Person(_) => Death::Durable,
         };
+        if let What::Controller(ControllerTrouble::Killed(again)) = what {
+            self.revived.insert(record, *again);
+        }
         self.disk.die_at(record, death);
     }
 

@@ -188,12 +188,15 @@ impl Run {
         if task.mode == Mode::Observe {
             return self.observe(process, key, &task);
         }
+        if is_about_balancers(&planned.work) && task.phase == Phase::Fresh {
+            self.comes_with(key);
+        }
         match (&planned.work, node) {
             (Work::Guard { group }, Some(node)) => self.guard(process, group, node),
             (Work::Drain, Some(node)) => self.drain(process, key, &task, node),
             (Work::Certify, Some(node)) => self.certify(process, key, &task, node),
             (Work::Undrain, Some(node)) => self.undrain(process, key, &task, node),
-            (Work::Serving, Some(node)) => self.serving(process, &task, node),
+            (Work::Serving, Some(node)) => self.serving(process, key, &task, node),
             (Work::Ready(_), _) => self.ready(process, key, &task),
             (Work::Wait(_), _) => self.wait(process, key, &task),
             (Work::Run(_), _) => self.command(process, key, &task),
@@ -222,6 +225,10 @@ impl Run {
         self.processes[process].answers_due += 1;
         self.agenda.at(at, Happening::Heard { process, input: Box::new(input) });
     }
+}
+
+fn is_about_balancers(work: &Work) -> bool {
+    matches!(work, Work::Guard { .. } | Work::Drain | Work::Certify | Work::Undrain | Work::Serving)
 }
 
 /// How long a task may take before it answers by itself.

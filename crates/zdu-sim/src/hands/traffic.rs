@@ -286,8 +286,10 @@ impl Run {
     }
 
     /// Waits until every instance shows the node as it was before.
-    pub(super) fn serving(&mut self, process: usize, task: &Task, node: Place) -> Next {
+    pub(super) fn serving(&mut self, process: usize, key: Key, task: &Task, node: Place) -> Next {
         let now = self.agenda.now();
+        // Begun once: later looks are no beginnings.
+        self.set_phase(process, key, Phase::Connecting(now));
         let gaps: Vec<String> =
             self.befores(process, node).iter().filter_map(|before| self.gap(*before)).collect();
         if gaps.is_empty() {

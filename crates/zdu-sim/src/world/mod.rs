@@ -5,7 +5,8 @@ pub(crate) mod node;
 pub(crate) mod slot;
 
 use crate::dice::Dice;
-use crate::layout::{Layout, Place};
+use crate::layout::{Layout, Place, SlotPlace};
+use crate::run::Found;
 use node::{Mark, Node};
 use slot::Slot;
 use std::ops::Range;
@@ -71,6 +72,33 @@ impl World {
         let nodes = vec![Node::default(); layout.nodes.len() + 1];
         let instances = vec![Instance::default(); layout.instances.len()];
         Self { layout, nodes, instances, slots, dice: Dice::of(seed, "traffic", 0) }
+    }
+
+    /// Finds entries in a state of their own.
+    pub(crate) fn find(&mut self, found: &[Found]) {
+        for Found { node, instance, held, weight } in found {
+            for (slot, place) in self.slots.iter_mut().zip(&self.layout.slots) {
+                if self.layout.nodes[place.node] == *node
+                    && self.layout.instances[place.instance] == *instance
+                {
+                    *slot = Slot::new(*held, *weight, slot.configured);
+                }
+            }
+        }
+    }
+
+    /// The entries that are not ready with their configured weight.
+    pub(crate) fn left(&self) -> Vec<Found> {
+        let entries = self.slots.iter().zip(&self.layout.slots);
+        let odd =
+            entries.filter(|(slot, _)| slot.held != Held::Ready || slot.weight != slot.configured);
+        let found = |(slot, place): (&Slot, &SlotPlace)| Found {
+            node: self.layout.nodes[place.node].clone(),
+            instance: self.layout.instances[place.instance].clone(),
+            held: slot.held,
+            weight: slot.weight,
+        };
+        odd.map(found).collect()
     }
 
     /// Whether a node stands like that in one stage. A step that nothing undoes does not count
