@@ -142,6 +142,7 @@ impl Rig {
             answers: answers_in,
             progress,
         });
+        drivers.may_act_for(std::time::Duration::from_secs(3_600));
         Self { drivers, answers, sink, _sockets: sockets }
     }
 

@@ -370,6 +370,14 @@ impl Run {
         self.settle(process);
     }
 
+    /// Whether the lease, as this controller last renewed it, has not run out: its hands act on
+    /// balancers only until then.
+    pub(crate) fn may_act(&self, process: usize) -> bool {
+        let now = self.agenda.now();
+        let conductor = self.processes[process].conductor.as_ref();
+        conductor.is_some_and(|conductor| now < conductor.lease().expires)
+    }
+
     /// The controller that drives the rollout, as far as one does.
     pub(crate) fn driving(&self) -> Option<usize> {
         let mut alive = self.processes.iter().enumerate().rev().filter(|(_, p)| p.alive);

@@ -137,6 +137,9 @@ impl Run {
     fn set_entry(&mut self, process: usize, before: Before, drains: bool) -> Result<(), String> {
         let now = self.agenda.now();
         let instance = self.layout.slots[before.slot].instance;
+        if !self.may_act(process) {
+            return Err("the lease ran out while this controller stood still".into());
+        }
         self.commandable(instance)?;
         let slot = &self.world.slots[before.slot];
         let (held, weight, hand) = match drains {
