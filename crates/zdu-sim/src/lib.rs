@@ -12,6 +12,7 @@
 mod agenda;
 mod checkers;
 mod dice;
+mod door;
 pub mod fault;
 mod hands;
 mod layout;

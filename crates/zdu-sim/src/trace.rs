@@ -83,6 +83,9 @@ fn line(text: &mut String, layout: &Layout, seen: &Seen<'_>) {
         Seen::Landed { slot: at, hand, epoch } => {
             write!(text, "  {hand:?} {} epoch {}", slot(*at), epoch.0)
         }
+        Seen::Asked { admitted, reason } => {
+            write!(text, "may it begin, for {reason:?}: {admitted}")
+        }
         Seen::Trouble(what) => write!(text, "! {what:?}"),
         Seen::Rests { .. } => Ok(()),
         Seen::Verdict(verdict) => {
