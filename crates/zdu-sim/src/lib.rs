@@ -14,6 +14,7 @@ mod agenda;
 mod checkers;
 pub mod crash;
 mod dice;
+mod door;
 pub mod fault;
 mod hands;
 mod layout;

@@ -38,11 +38,12 @@ pub(crate) struct Process {
     wake_due: bool,
 }
 
-impl Run {
-    fn rollout_id() -> RolloutId {
-        RolloutId::new("simulated").expect("a name")
-    }
+/// The one rollout of a run.
+pub(crate) fn rollout_id() -> RolloutId {
+    RolloutId::new("simulated").expect("a name")
+}
 
+impl Run {
     /// The digest journals are bound to; any stands for the plan's own here.
     fn plan_digest() -> Digest {
         sha256(b"the plan of the run")
@@ -69,7 +70,7 @@ impl Run {
     }
 
     fn open(&self, claim: &Claim) -> Result<Opened<Watched, Store>, OpenError<Illegal>> {
-        let store = Store::new(Self::rollout_id(), self.disk.clone(), self.plant);
+        let store = Store::new(rollout_id(), self.disk.clone(), self.plant);
         let rollout = Rollout::new(self.layout.plan.clone());
         let machine = Watched { rollout, plant: self.plant };
         // What is durable decides: an append that died may have left the first line, or not.
@@ -78,7 +79,7 @@ impl Run {
         }
         let plan = &self.layout.plan;
         let started = Event::RolloutStarted {
-            rollout: Self::rollout_id(),
+            rollout: rollout_id(),
             plan: Self::plan_digest(),
             fleet: plan.fleet.name.clone(),
             procedure: plan.procedure.clone(),
@@ -114,6 +115,7 @@ impl Run {
         self.plan_renewal(number);
         self.carry_out(number, turn);
         if let Some(ask) = ask {
+            self.resumes(&ask);
             self.person(number, &ask);
         }
         self.settle(number);
@@ -266,9 +268,6 @@ impl Run {
         let state = &self.processes[process];
         let moves = state.wake_due || state.answers_due > 0 || !state.hands.tasks.is_empty();
         self.tell(&Seen::Rests { rollout, moves });
-        if rollout.verdict().is_none() && !moves {
-            self.violate("waits", "nothing will ever move the rollout again".into());
-        }
         match rollout.verdict().cloned() {
             None => {
                 self.stand_by(process, conductor.machine().as_ref());
@@ -286,6 +285,7 @@ impl Run {
 
     fn ended(&mut self, verdict: Verdict) {
         self.ended_at = self.agenda.now();
+        self.remember_refused(&verdict);
         let well = matches!(verdict, Verdict::Succeeded | Verdict::RolledBack);
         self.verdict = Some(verdict);
         if well {

@@ -7,7 +7,7 @@ use crate::dice::Dice;
 use crate::fault::{Ask, Fault, When};
 use crate::hands::{Before, Key};
 use crate::layout::{Layout, Place};
-use crate::plant::Plant;
+use crate::plant::{Plant, unheard};
 use crate::process::Process;
 use crate::seen::{Scene, Seen, Violation};
 use crate::store::{Death, Disk};
@@ -16,12 +16,14 @@ use crate::world::World;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use zdu_conductor::Input;
+use zdu_conductor::refused::Refusals;
 use zdu_model::event::{Event, Record};
 use zdu_model::ids::{Epoch, InstanceName, NodeName, StepNo};
 use zdu_model::plan::{Plan, Work};
 use zdu_model::report::Held;
 use zdu_model::time::{Millis, Timestamp};
 use zdu_model::verdict::Verdict;
+use zdu_view::fold::RolloutView;
 
 /// When every run begins.
 pub(crate) const BEGIN: Timestamp = Timestamp(1_000_000_000_000);
@@ -202,9 +204,13 @@ pub(crate) struct Run {
     pub(crate) reboots_halve: bool,
     pub(crate) verdict: Option<Verdict>,
     pub(crate) ended_at: Timestamp,
+    /// The releases that are refused.
+    pub(crate) refusals: Refusals,
     pub(crate) starts_due: u32,
     /// Durable records the checkers were told of.
     pub(crate) journal: Vec<Record>,
+    /// What the views make of them.
+    view: RolloutView,
     times: BTreeMap<StepNo, Millis>,
     checkers: Vec<Box<dyn Checker>>,
     pub(crate) violations: Vec<Violation>,
@@ -266,6 +272,7 @@ impl Run {
         let layout = Arc::new(Layout::of(setup.plan.clone()));
         Self {
             world: World::new(layout.clone(), setup.seed, setup.oddly_found),
+            view: RolloutView::new(layout.plan.clone()),
             layout,
             agenda: Agenda::starting(BEGIN),
             disk: Disk::new(),
@@ -282,6 +289,7 @@ impl Run {
             reboots_halve: setup.reboots_halve,
             verdict: None,
             ended_at: BEGIN,
+            refusals: Refusals::default(),
             starts_due: 0,
             journal: Vec::new(),
             times: setup.times.clone(),
@@ -384,6 +392,7 @@ impl Run {
             world: &self.world,
             layout: &self.layout,
             journal: &self.journal,
+            view: &self.view,
             bytes: &|| disk.bytes(),
             now: self.agenda.now(),
         };
@@ -411,6 +420,9 @@ impl Run {
         if records.is_empty() {
             return;
         }
+        for record in records.iter().filter(|record| !unheard(self.plant, &record.event)) {
+            self.view.apply(record);
+        }
         self.journal.extend(records.iter().cloned());
         self.counts.records += records.len() as u64;
         self.tell(&Seen::Durable(&records));
@@ -420,23 +432,25 @@ impl Run {
     }
 
     fn count(&mut self, record: &Record) {
-        match &record.event {
-            Event::UnwindStarted { .. } => self.counts.unwinds += 1,
-            Event::Requested { .. } => self.counts.requests += 1,
-            Event::ControllerStarted { epoch, .. } if *epoch > Epoch(1) => {
-                self.counts.takeovers += 1;
-            }
-            Event::StepStarted { step, attempt } if self.is_manual(*step) => {
-                let epoch = record.epoch;
-                let (step, attempt) = (*step, *attempt);
-                self.tell(&Seen::Began { step, attempt, epoch });
-                self.set_mark(step, crate::world::node::Mark::Half);
-                self.comes_with((step, attempt));
-            }
-            Event::StepEnded { step, class, .. } if self.is_manual(*step) && class.passes() => {
-                self.set_mark(*step, crate::world::node::Mark::Done);
-            }
-            _ => {}
+        let event = &record.event;
+        self.counts.unwinds += u64::from(matches!(event, Event::UnwindStarted { .. }));
+        self.counts.requests += u64::from(matches!(event, Event::Requested { .. }));
+        if let Event::ControllerStarted { epoch, .. } = event {
+            self.counts.takeovers += u64::from(*epoch > Epoch(1));
+        }
+        if let Event::StepStarted { step, attempt } = event
+            && self.is_manual(*step)
+        {
+            let (step, attempt, epoch) = (*step, *attempt, record.epoch);
+            self.tell(&Seen::Began { step, attempt, epoch });
+            self.set_mark(step, crate::world::node::Mark::Half);
+            self.comes_with((step, attempt));
+        }
+        if let Event::StepEnded { step, class, .. } = event
+            && self.is_manual(*step)
+            && class.passes()
+        {
+            self.set_mark(*step, crate::world::node::Mark::Done);
         }
     }
 
@@ -445,6 +459,7 @@ impl Run {
     }
 
     fn finish(mut self) -> Outcome {
+        self.ask_for_another();
         self.tell(&Seen::Over);
         let digest = self.trace.sum();
         Outcome {

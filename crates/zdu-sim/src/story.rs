@@ -40,6 +40,10 @@ impl Story {
             Seen::Gone { process, why } => {
                 self.line(at, &format!("controller {process} is gone: {why}"));
             }
+            Seen::Asked { admitted, .. } => {
+                let said = if *admitted { "is admitted" } else { "is refused" };
+                self.line(at, &format!("a second rollout of this release {said}"));
+            }
             Seen::Over => self.tell_passed(),
             Seen::Started { .. }
             | Seen::Released { .. }

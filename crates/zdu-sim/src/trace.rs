@@ -96,6 +96,9 @@ fn line(text: &mut String, layout: &Layout, seen: &Seen<'_>) {
             write!(text, "  {hand:?} {} epoch {}", slot(*at), epoch.0)
         }
         Seen::Trouble(what) => write!(text, "! {}", happening(&layout.plan, what)),
+        Seen::Asked { admitted, reason } => {
+            write!(text, "may it begin, for {reason:?}: {admitted}")
+        }
         Seen::Rests { .. } => Ok(()),
         Seen::Verdict(verdict) => {
             write!(text, "= {}", zdu_view::describe::verdict(verdict))

@@ -88,11 +88,13 @@ impl Run {
             .map(|(key, _)| *key)
             .collect();
         for key in running {
-            if let Some(execution) = self.world.nodes[place].executions.get_mut(&key) {
-                execution.fate = Fate::Rebooted;
-            }
-            // It may just have done its work, or none of it.
-            let any = [Mark::Half, Mark::Half, Mark::Done, Mark::Untouched];
+            let Some(execution) = self.world.nodes[place].executions.get_mut(&key) else {
+                continue;
+            };
+            execution.fate = Fate::Rebooted;
+            // It may just have done its work, or none of it, which is what was there before.
+            let before = execution.before;
+            let any = [Mark::Half, Mark::Half, Mark::Done, before];
             let mark = if self.reboots_halve { Mark::Half } else { *self.dice.pick(&any) };
             self.set_mark(key.0, mark);
             self.tell(&Seen::Ended { step: key.0, attempt: key.1 });

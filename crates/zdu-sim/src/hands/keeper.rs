@@ -66,6 +66,15 @@ impl Run {
         }
     }
 
+    /// A controller that was replaced and does not know it yet still holds its nodes out.
+    pub(super) fn other_keepers_look(&mut self, process: usize, instance: usize) {
+        for other in (0..self.processes.len()).filter(|other| *other != process) {
+            if self.processes[other].alive {
+                self.plan_keep(other, instance);
+            }
+        }
+    }
+
     fn reassert(&mut self, process: usize, slot: usize) {
         if self.world.slots[slot].is_out() {
             return;

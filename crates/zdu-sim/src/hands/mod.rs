@@ -7,6 +7,8 @@ mod probe;
 mod traffic;
 mod work;
 
+pub(crate) use command::CAPTURED_SECRET;
+
 use crate::dice::Dice;
 use crate::layout::Place;
 use crate::run::{Happening, Run};
@@ -57,8 +59,8 @@ pub(crate) enum Phase {
     Watching(Option<Timestamp>),
     /// Hands are on their way to so many entries; what was refused.
     Touching(usize, Vec<String>),
-    /// So many quiet samples in a row; sessions that were cut.
-    Sampling(u32, u64),
+    /// So many quiet samples in a row; sessions that were cut, once they were.
+    Sampling(u32, Option<u64>),
     /// Holds from then on.
     Holding(Timestamp),
 }

@@ -156,6 +156,10 @@ impl Run {
             self.plan_check(before.slot);
             let epoch = self.processes[process].epoch;
             self.tell(&Seen::Landed { slot: before.slot, hand, epoch });
+            if hand == Hand::Undrain {
+                self.fall_back(before.slot);
+                self.other_keepers_look(process, instance);
+            }
         }
         Ok(())
     }
@@ -179,13 +183,17 @@ impl Run {
         let policy = self.layout.plan.policy.clone();
         let (quiet, cut) = match task.phase {
             Phase::Sampling(quiet, cut) => (quiet, cut),
-            _ => (0, 0),
+            Phase::Fresh
+            | Phase::Connecting(_)
+            | Phase::Watching(_)
+            | Phase::Touching(..)
+            | Phase::Holding(_) => (0, None),
         };
         let noise = self.noise(node);
         if noise.is_none() {
             let quiet = quiet + 1;
             if quiet >= policy.certify.samples.max(1) {
-                return self.certificate(task, node, quiet, (cut, 0));
+                return self.certificate(task, node, quiet, (cut.unwrap_or(0), 0));
             }
             self.set_phase(process, key, Phase::Sampling(quiet, cut));
             return Next::Look(now.after(policy.certify.interval));
@@ -212,20 +220,21 @@ impl Run {
         noise: String,
     ) -> Next {
         let now = self.agenda.now();
-        let was_cut = matches!(task.phase, Phase::Sampling(_, cut) if cut > 0);
+        let was_cut = matches!(task.phase, Phase::Sampling(_, Some(_)));
         match self.layout.plan.policy.on_drain_deadline {
             // Sessions can be left in place; a member that is in traffic cannot.
             DrainExpiry::Proceed if self.all_out(node) => {
                 let left = self.world.sessions(node, now);
+                self.world.nodes[node].left += left;
                 self.certificate(task, node, 0, (0, left))
             }
             DrainExpiry::Kill if !was_cut && self.all_out(node) => {
-                let cut = self.world.cut_sessions(node, now).max(1);
+                let cut = self.world.cut_sessions(node, now);
                 let epoch = self.processes[process].epoch;
                 if let Some(slot) = self.layout.slots_of_node[node].first().copied() {
                     self.tell(&Seen::Landed { slot, hand: Hand::Cut, epoch });
                 }
-                self.set_phase(process, key, Phase::Sampling(0, cut));
+                self.set_phase(process, key, Phase::Sampling(0, Some(cut)));
                 if let Some(task) = self.processes[process].hands.tasks.get_mut(&key) {
                     task.until = now.after(AFTER_CUT);
                 }

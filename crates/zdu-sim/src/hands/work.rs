@@ -3,6 +3,7 @@
 use super::Key;
 use crate::fault::{What, When, Work as Wrong};
 use crate::layout::Place;
+use crate::plant::Plant;
 use crate::run::{Happening, Run};
 use crate::seen::Seen;
 use crate::world::node::{Execution, Fate, Mark};
@@ -140,6 +141,16 @@ impl Run {
                 let latency = self.processes[process].hands.dice.span(1, 5);
                 self.look_again(process, key, now.after(latency));
             }
+        }
+    }
+
+    /// The planted fault that takes a node's newest change back as it returns to traffic.
+    pub(super) fn fall_back(&mut self, slot: usize) {
+        let node = self.layout.slots[slot].node;
+        if self.plant == Some(Plant::NodeFallsBack)
+            && let Some((_, mark)) = self.world.nodes[node].marks.iter_mut().next_back()
+        {
+            *mark = Mark::Untouched;
         }
     }
 

@@ -54,6 +54,7 @@ impl Checker for Watch {
             | Seen::Began { .. }
             | Seen::Trouble(_)
             | Seen::Rests { .. }
+            | Seen::Asked { .. }
             | Seen::Verdict(_) => {}
         }
         None

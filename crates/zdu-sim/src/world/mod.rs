@@ -209,6 +209,7 @@ impl World {
     /// Cuts what is in progress and says how many there were.
     pub(crate) fn cut_sessions(&mut self, node: Place, now: Timestamp) -> u64 {
         let cut = self.sessions(node, now);
+        self.nodes[node].cut += cut;
         for slot in &self.layout.slots_of_node[node] {
             self.slots[*slot].sessions.clear();
             self.slots[*slot].old_worker.clear();
