@@ -143,11 +143,20 @@ async fn look_for_record(
     loop {
         let looked = async {
             let mut channel = inner.access.channel(node_of(step)).await?;
-            supervisor.poll(&mut channel, &spec.key(), nothing, nothing, Duration::ZERO).await
+            // Law 7: the node is told first. A request of the controller before us may still be on
+            // its way, and "never" holds only where it will be refused.
+            let newer = supervisor.fence(&mut channel, &spec.fleet, spec.epoch).await?;
+            match newer {
+                Some(seen) => Ok(StepState::RefusedEpoch { seen }),
+                None => supervisor
+                    .poll(&mut channel, &spec.key(), nothing, nothing, Duration::ZERO)
+                    .await
+                    .map(|poll| poll.state),
+            }
         };
         let why = match looked.await {
-            Ok(poll) => {
-                return match poll.state {
+            Ok(state) => {
+                return match state {
                     StepState::Never => Some(End::Never),
                     StepState::Lost { reason, alive: false } => Some(End::Lost(lost(reason))),
                     StepState::RefusedEpoch { seen } => Some(End::EpochRefused { seen }),

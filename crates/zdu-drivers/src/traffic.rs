@@ -332,6 +332,9 @@ impl Traffic {
         match policy.on_drain_deadline {
             DrainExpiry::Fail => self.refused(node, &missed, began),
             DrainExpiry::Proceed => self.proceeded(node, missed, began),
+            DrainExpiry::Kill if !self.mandate.holds() => {
+                Report::bare(End::NotMet(NO_MANDATE.into()))
+            }
             DrainExpiry::Kill => match kill_sessions(sides, rule(AFTER_CUT), &mut tell).await {
                 AfterDeadline::Cut { cuts, after } => self.cut(node, cuts, after, began),
                 AfterDeadline::Failed(missed) => self.refused(node, &missed, began),

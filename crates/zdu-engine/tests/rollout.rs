@@ -334,21 +334,12 @@ fn the_journal_keeps_of_a_guard_its_own_node_and_who_did_not_serve() {
     let mut world = World::new(builder.plan);
     world.serving.insert(node("d"), MemberState::Down);
     assert_eq!(world.run(), Verdict::Succeeded);
-    let listed: Vec<String> = world
-        .records
-        .iter()
-        .find_map(|record| match &record.event {
-            Event::StepEnded { report, .. } => match &report.evidence {
-                Evidence::Balancers(readings) => Some(readings),
-                Evidence::None | Evidence::Drain(_) | Evidence::Version(_) | Evidence::File(_) => {
-                    None
-                }
-            },
-            _ => None,
-        })
-        .expect("a guard")
-        .iter()
-        .flat_map(|reading| reading.members.iter().map(|member| member.node.to_string()))
-        .collect();
+    let evidence = world.records.iter().find_map(|record| {
+        let Event::StepEnded { report, .. } = &record.event else { return None };
+        let Evidence::Balancers(readings) = &report.evidence else { return None };
+        Some(readings)
+    });
+    let members = evidence.expect("a guard").iter().flat_map(|reading| &reading.members);
+    let listed: Vec<String> = members.map(|member| member.node.to_string()).collect();
     assert_eq!(listed, ["a", "d"]);
 }

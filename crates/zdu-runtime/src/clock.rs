@@ -9,6 +9,7 @@ use zdu_model::time::Timestamp;
 pub struct Clock {
     began_ms: u64,
     began: Instant,
+    began_wall: SystemTime,
 }
 
 impl Clock {
@@ -16,15 +17,19 @@ impl Clock {
     /// in a journal never goes back.
     #[must_use]
     pub fn not_before(latest: Timestamp) -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let began_wall = SystemTime::now();
+        let since = began_wall.duration_since(UNIX_EPOCH).unwrap_or_default();
         let began_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX).max(latest.0);
-        Self { began_ms, began: Instant::now() }
+        Self { began_ms, began: Instant::now(), began_wall }
     }
 
-    /// Now.
+    /// Now. The monotonic clock stands still while the machine sleeps, and the lease does not: what
+    /// passed is the longer of what both clocks say.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        let passed = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let awake = self.began.elapsed();
+        let passed = self.began_wall.elapsed().map_or(awake, |wall| wall.max(awake));
+        let passed = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX);
         Timestamp(self.began_ms.saturating_add(passed))
     }
 

@@ -34,7 +34,7 @@ fn caught_with(plant: Plant, checker: &str, faults: fn(u64, &Plan) -> Vec<Fault>
         let Some(Violation { what, at, .. }) = found else { continue };
         let began = outcome.journal.first().map_or(at.0, |record| record.at.0);
         let others: Vec<_> = outcome.violations.iter().map(|broken| broken.checker).collect();
-        eprintln!(
+        println!(
             "{:<22} {checker:<12} seed {seed:<5} at {:>8} ms: {what} (of {others:?})",
             format!("{plant:?}"),
             at.0.saturating_sub(began)

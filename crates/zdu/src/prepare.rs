@@ -331,12 +331,12 @@ struct Renderer(Templates);
 
 impl Render for Renderer {
     fn text(&self, template: &Template, scope: &Scope) -> Result<Text, RenderError> {
-        let rendered = self.0.text(template, &scope_of(scope));
+        let rendered = self.0.text(template, &scope_of(template, scope));
         rendered.map_err(|error| refused(template, &error))
     }
 
     fn condition(&self, template: &Template, scope: &Scope) -> Result<bool, RenderError> {
-        let rendered = self.0.condition(template, &scope_of(scope));
+        let rendered = self.0.condition(template, &scope_of(template, scope));
         rendered.map_err(|error| refused(template, &error))
     }
 }
@@ -345,7 +345,10 @@ fn refused(template: &Template, error: &zdu_config::TemplateError) -> RenderErro
     RenderError { template: template.0.clone(), why: error.to_string() }
 }
 
-fn scope_of(scope: &Scope) -> zdu_config::Scope {
+fn scope_of(template: &Template, scope: &Scope) -> zdu_config::Scope {
+    // Copying every node for every text would be quadratic in the size of the fleet.
+    let of_others = template.0.contains("nodes") || template.0.contains("role");
+    let others = if of_others { scope.nodes.as_slice() } else { &[] };
     let node = |node: &NodeScope| zdu_config::NodeScope {
         name: node.name.clone(),
         address: node.address.clone(),
@@ -358,7 +361,7 @@ fn scope_of(scope: &Scope) -> zdu_config::Scope {
     zdu_config::Scope {
         vars: scope.vars.clone(),
         node: scope.node.as_ref().map(node),
-        nodes: scope.nodes.iter().map(node).collect(),
+        nodes: others.iter().map(node).collect(),
         release: zdu_model::plan::Release { from, to },
         fleet: scope.fleet.clone(),
     }

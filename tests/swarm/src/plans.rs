@@ -108,12 +108,12 @@ struct Renderer(Templates);
 impl Render for Renderer {
     fn text(&self, template: &Template, scope: &Scope) -> Result<Text, RenderError> {
         let why = |error: zdu_config::TemplateError| refused(template, &error);
-        self.0.text(template, &seen(scope)).map_err(why)
+        self.0.text(template, &seen(template, scope)).map_err(why)
     }
 
     fn condition(&self, template: &Template, scope: &Scope) -> Result<bool, RenderError> {
         let why = |error: zdu_config::TemplateError| refused(template, &error);
-        self.0.condition(template, &seen(scope)).map_err(why)
+        self.0.condition(template, &seen(template, scope)).map_err(why)
     }
 }
 
@@ -121,7 +121,10 @@ fn refused(template: &Template, error: &zdu_config::TemplateError) -> RenderErro
     RenderError { template: template.0.clone(), why: error.to_string() }
 }
 
-fn seen(scope: &Scope) -> zdu_config::Scope {
+fn seen(template: &Template, scope: &Scope) -> zdu_config::Scope {
+    // Copying every node for every text would be quadratic in the size of the fleet.
+    let of_others = template.0.contains("nodes") || template.0.contains("role");
+    let others = if of_others { scope.nodes.as_slice() } else { &[] };
     let node = |node: &NodeScope| zdu_config::NodeScope {
         name: node.name.clone(),
         address: node.address.clone(),
@@ -134,7 +137,7 @@ fn seen(scope: &Scope) -> zdu_config::Scope {
     zdu_config::Scope {
         vars: scope.vars.clone(),
         node: scope.node.as_ref().map(node),
-        nodes: scope.nodes.iter().map(node).collect(),
+        nodes: others.iter().map(node).collect(),
         release: Release { from, to },
         fleet: scope.fleet.clone(),
     }

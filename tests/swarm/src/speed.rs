@@ -1,6 +1,7 @@
 //! What the pure parts cost on this machine: rollouts a second on one core, a plan for ten thousand
 //! nodes and its rehearsal without faults, and the resume of a journal of a million records.
 
+use std::fmt::Write as _;
 use std::io;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -116,16 +117,18 @@ fn fleet_of(nodes: usize) -> String {
     );
     for node in 0..nodes {
         let roles = if node == 0 { ", roles: [anm]" } else { "" };
-        text.push_str(&format!(
+        // Writing to a string cannot fail.
+        let _written = writeln!(
+            text,
             "        n{node}: {{ address: n{node}.example, members: [ edge/gateway/n{node} ], \
-             service_ports: [8080]{roles} }}\n"
-        ));
+             service_ports: [8080]{roles} }}"
+        );
     }
     text.push_str(
         "procedure: axway-apigateway\nrelease: { from: \"7.5.3\", to: \"7.7\" }\nvars: { \
          old_install_dir: /opt/old, new_install_dir: /opt/new, cass_host: c, instance: i, group: g \
-         }\nsecrets: { anm_password: \"env:A\", domain_passphrase: \"env:B\" }\npolicy: { wave: [1, \
-         \"25%\"], soak: 30s }\n",
+         }\nsecrets: { anm_password: \"env:A\", domain_passphrase: \"env:B\" }\npolicy: { wave: \
+         [1, \"25%\"], soak: 30s }\n",
     );
     text
 }

@@ -94,7 +94,8 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Starts polling `instances` every `poll`, as long as the mandate holds; needs a tokio runtime.
+    /// Starts polling `instances` every `poll`, as long as the mandate holds. Needs a tokio
+    /// runtime.
     #[must_use]
     pub fn start(
         instances: Vec<Arc<dyn BalancerInstance>>,

@@ -211,6 +211,12 @@ impl<'run> Run<'run> {
                         return Ok(Some(fate));
                     }
                 }
+                // A node that cannot answer about a step that runs says nothing about the step.
+                Err(SupervisorError::Node { .. }) if self.begun == Begun::Yes => {
+                    if let Some(fate) = self.reconnect(ChannelError::Abandoned).await {
+                        return Ok(Some(fate));
+                    }
+                }
                 Err(error) => return Err(error),
             }
             if Instant::now() + Duration::from_millis(1) >= until {

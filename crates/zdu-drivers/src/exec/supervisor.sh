@@ -206,7 +206,9 @@ zdu_launch() {
         zdu_in=$1/in
         [ -d /dev/shm ] && [ -w /dev/shm ] && zdu_in=/dev/shm/.zdu.$zdu_word.$$
         set -C
-        cat >"$zdu_in" || { rm -f "$zdu_in"; return 1; }
+        # A connection that was lost half-way leaves a part of it, which is worth nothing.
+        cat >"$zdu_in" && [ "$(wc -c <"$zdu_in")" -eq "$zdu_length" ] ||
+            { rm -f "$zdu_in"; return 1; }
         set +C
         exec 7<"$zdu_in"
         rm -f "$zdu_in"

@@ -23,8 +23,18 @@ else
     setsid /bin/sh "$rec/cmd" "$rec" "$mask" 8>&-
     code=$?
 fi
-kind=exited
-if { IFS= read -r line && IFS= read -r line; } <"$rec/waiter"; then
+kind=exited told=
+# Other words there are of the shell that came up for the step: a locale it does not have.
+{
+    IFS= read -r line
+    while IFS= read -r line; do
+        case $mode:$line in
+        plain:*setlocale*) ;;
+        plain:* | *:*setsid:*) told=yes ;;
+        esac
+    done
+} <"$rec/waiter"
+if [ -n "$told" ]; then
     # Who has killed setsid, not the step? Then the step still runs and there is no end to record.
     if IFS=' ' read -r pid start end <"$rec/pid" && IFS= read -r stat <"/proc/$pid/stat"; then
         stat=${stat##*) }

@@ -209,9 +209,11 @@ pub fn copy_tree(from: &Path, to: &Path) -> Result<(), LabError> {
 fn node_records_are_gone(case: &Case<'_>, wrong: &mut Vec<String>) -> Result<(), LabError> {
     let id = case.rollout()?;
     for node in NODES {
-        let listed = case.rig().lab().host(node).sh(&format!(
-            "find /root/.zdu/r/'{id}' -mindepth 1 2>/dev/null; find /root/.zdu -name '*.wake'"
-        ))?;
+        let listed = case
+            .rig()
+            .lab()
+            .host(node)
+            .sh(&format!("[ -d /root/.zdu ] || exit 0; find /root/.zdu -path '*/r.{id}*'"))?;
         let left = String::from_utf8_lossy(&listed.stdout).into_owned();
         if !left.is_empty() {
             wrong.push(format!("{node} still has {}", left.lines().collect::<Vec<_>>().join(" ")));
