@@ -17,6 +17,12 @@ usage: cargo xtask COMMAND
   test [--quick]     everything a change has to pass; --quick leaves out the end-to-end tests
   sim [--seeds N] [--seed S] [--seconds T] [--nodes N] [--trace]
                      random rollouts against every law; --trace shows the one of --seed S
+  sim --shrink --seed S
+                     makes a run that breaks a law small and prints it as a scenario
+  sim --script PATH [--trace]
+                     plays a scenario and tells what happens
+  crash [--seeds N] [--seed S] [--seconds T] [--nodes N]
+                     cuts rollouts at every record, resumes them, and compares the ends
   bench [--zdu PATH] zdu against plain ssh, in a lab; without PATH a release build is made
 ";
 
@@ -28,6 +34,7 @@ fn main() -> ExitCode {
         ["test"] => suite::run(&root(), suite::Extent::Whole),
         ["test", "--quick"] => suite::run(&root(), suite::Extent::Quick),
         ["sim", rest @ ..] => swarm(rest),
+        ["crash", ..] => swarm(&words),
         ["bench"] => bench::run(&root(), None),
         ["bench", "--zdu", path] => bench::run(&root(), Some(Path::new(path))),
         [] | [..] => usage(),

@@ -50,7 +50,8 @@ impl<'a> Checker<'a> {
             (Kind::Scalar { text, quoted }, "boolean") => {
                 if *quoted || !matches!(text.as_str(), "true" | "false") {
                     let message = format!("{} must be true or false", self.here());
-                    self.findings.error(tree.place, message);
+                    let hint = self.example("true");
+                    self.findings.error_hint(tree.place, message, hint);
                 }
             }
             (found, expected) => self.wrong(tree.place, expected, found),
@@ -138,7 +139,12 @@ impl<'a> Checker<'a> {
         let number = text.parse::<i64>().ok().filter(|_| !quoted);
         let (low, high) = bounds(schema);
         let message = match number {
-            None => format!("{} must be a whole number", self.here()),
+            None => {
+                let message = format!("{} must be a whole number", self.here());
+                let hint = self.example(&low.max(1).to_string());
+                self.findings.error_hint(place, message, hint);
+                return;
+            }
             Some(number) if number < low || number > high => {
                 format!("{} must be from {low} to {high}", self.here())
             }
@@ -201,12 +207,22 @@ impl<'a> Checker<'a> {
             other => other,
         };
         let message = format!("{} must be {wanted}, not {}", self.here(), found.name());
-        match (expected, found) {
-            ("array", Kind::Scalar { .. }) => {
-                let hint = "put it in brackets: `[ ... ]`";
-                self.findings.error_hint(place, message, hint);
-            }
-            _ => self.findings.error(place, message),
+        let hint = match (expected, found) {
+            ("array", Kind::Scalar { .. }) => "put it in brackets: `[ ... ]`".to_owned(),
+            ("array", _) => self.example("[ ... ]"),
+            ("object", _) => self.example("{ KEY: VALUE }"),
+            ("integer", _) => self.example("1"),
+            ("boolean", _) => self.example("true"),
+            _ => self.example("TEXT"),
+        };
+        self.findings.error_hint(place, message, hint);
+    }
+
+    /// How a value of the right type looks at this place.
+    fn example(&self, value: &str) -> String {
+        match self.path.last() {
+            Some(key) => format!("write it like `{}: {value}`", shown(key)),
+            None => format!("write it like `{value}`"),
         }
     }
 

@@ -5,7 +5,7 @@ use crate::diagnostic::{Findings, Place, suggest};
 use crate::procedure::texts;
 use crate::raw;
 use crate::tree::shown;
-use crate::values::{Written, member, name, name_at, socket, span_or};
+use crate::values::{Written, member, name, name_at, socket, span, span_or};
 use std::collections::{BTreeMap, BTreeSet};
 use zdu_model::fleet::{
     Balancer, BalancerDriver, Fleet, Front, Group, Instance, Member, Node, Reach, Socket,
@@ -13,7 +13,7 @@ use zdu_model::fleet::{
 use zdu_model::ids::{
     BalancerName, FleetName, GroupName, InstanceName, NodeName, RoleName, SecretName, ZoneName,
 };
-use zdu_model::procedure::Procedure;
+use zdu_model::procedure::{Procedure, VarKind};
 use zdu_model::time::Millis;
 
 /// A user who waits longer than this for a page has left.
@@ -29,6 +29,8 @@ struct Converter<'a> {
     nodes: BTreeMap<String, Place>,
     members: BTreeMap<Member, (String, Place)>,
     hosts: BTreeMap<NodeName, Reach>,
+    /// Instances of every balancer: events and waits name an instance without its balancer.
+    instances: BTreeMap<InstanceName, (String, Place)>,
 }
 
 /// Converts; what is wrong goes to `findings`. `stem` is the configuration file's name without
@@ -44,6 +46,11 @@ pub(crate) fn convert(
         Some(at) => name(at, |t| FleetName::new(t), findings),
         None => FleetName::new(stem).or_else(|_| FleetName::new(FALLBACK_NAME)).ok(),
     };
+    if let Some(at) = &raw.fleet.ssh.host {
+        let message = "`fleet.ssh.host` would be one host for all nodes";
+        let hint = "give it to the node: `ssh: { host: ... }`; without it a node's address is used";
+        findings.error_hint(at.place, message, hint);
+    }
     let mut converter = Converter {
         raw: &raw.fleet,
         procedure,
@@ -51,6 +58,7 @@ pub(crate) fn convert(
         nodes: BTreeMap::new(),
         members: BTreeMap::new(),
         hosts: BTreeMap::new(),
+        instances: BTreeMap::new(),
     };
     converter.hosts();
     let groups = converter.groups();
@@ -78,7 +86,7 @@ fn reach(own: &raw::Ssh, fleet: &raw::Ssh, address: &str, local: bool) -> Reach 
     }
     let over = |own: &Option<String>, fleet: &Option<String>| own.clone().or_else(|| fleet.clone());
     Reach::Ssh {
-        host: own.host.clone().unwrap_or_else(|| address.to_owned()),
+        host: own.host.as_ref().map_or_else(|| address.to_owned(), |at| at.value.clone()),
         port: own.port.or(fleet.port),
         user: over(&own.user, &fleet.user),
         identity: over(&own.identity, &fleet.identity),
@@ -234,16 +242,17 @@ impl Converter<'_> {
                 let hint = "give each a `name` of its own";
                 self.findings.error_hint(at.place, message, hint);
             }
-            all.push(instance);
+            let given = at.value.name.as_ref().map(|name| name.place);
+            if let Some(name) = self.own_name(key, instance.name.clone(), given, at.place) {
+                all.push(Instance { name, ..instance });
+            }
         }
         if raw.instances.is_empty() {
             if hook {
                 // The user's commands stand for the balancer as a whole.
-                all.extend(InstanceName::new("hook").ok().map(|name| Instance {
-                    name,
-                    socket: None,
-                    via: None,
-                }));
+                let name = InstanceName::new("hook").ok();
+                let name = name.and_then(|name| self.own_name(key, name, None, key.place));
+                all.extend(name.map(|name| Instance { name, socket: None, via: None }));
             } else {
                 let message = format!("the balancer `{}` has no instance", shown(&key.value));
                 let hint = "`instances: [ { socket: unix:/run/haproxy/admin.sock, via: HOST } ]`";
@@ -251,6 +260,36 @@ impl Converter<'_> {
             }
         }
         all
+    }
+
+    /// The name of an instance, one of its own in the fleet. One that nobody gave gets its
+    /// balancer's in front where another balancer has it; one that was given is refused.
+    fn own_name(
+        &mut self,
+        balancer: &At<String>,
+        name: InstanceName,
+        given: Option<Place>,
+        place: Place,
+    ) -> Option<InstanceName> {
+        let taken = self.instances.get(&name).filter(|(of, _)| *of != balancer.value);
+        let name = match (taken, given) {
+            (None, _) => name,
+            (Some(_), None) => InstanceName::new(format!("{}-{name}", balancer.value)).ok()?,
+            (Some((other, first)), Some(given)) => {
+                let message = format!("another balancer has an instance `{name}` too");
+                let hint = format!(
+                    "it is one of `{}`, at {}: what is told of an instance names no balancer",
+                    shown(other),
+                    self.findings.at(*first)
+                );
+                self.findings.error_hint(given, message, hint);
+                name
+            }
+        };
+        self.instances
+            .entry(name.clone())
+            .or_insert((balancer.value.clone(), given.unwrap_or(place)));
+        Some(name)
     }
 
     fn instance(
@@ -326,6 +365,13 @@ pub(crate) fn check_vars(
         }
     }
     let nodes = || raw.fleet.groups.into_iter().flat_map(|(_, group)| &group.nodes);
+    let of_nodes = nodes().flat_map(|(_, node)| &node.vars);
+    for (key, value) in raw.vars.into_iter().chain(of_nodes) {
+        let decl = procedure.vars.iter().find(|(name, _)| name.as_str() == key.value);
+        if decl.is_some_and(|(_, decl)| decl.kind == VarKind::Span) {
+            span(value, findings);
+        }
+    }
     for (name, decl) in &procedure.vars {
         let name = name.as_str();
         if decl.default.is_some() || given.contains(name) {

@@ -7,6 +7,7 @@
 //! `decode` (to the raw types), then `fleet`, `procedure` and `policy` (to the model).
 
 mod check;
+mod deadline;
 mod decode;
 mod diagnostic;
 mod fleet;

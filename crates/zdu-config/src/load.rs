@@ -63,6 +63,8 @@ pub struct Config {
     pub vars: BTreeMap<VarName, String>,
     /// Where the secrets come from; the same as in `policy`.
     pub secrets: BTreeMap<SecretName, SecretSource>,
+    /// Where each secret was declared, as diagnostics name a place.
+    pub secret_places: BTreeMap<SecretName, String>,
     /// The operator's limits.
     pub policy: Policy,
     /// Requests a second to each front, in the order of [`Fleet::front`]; absent: not declared.
@@ -119,6 +121,10 @@ fn load_into(path: &str, files: &dyn Files, findings: &mut Findings) -> Option<C
     let procedure = procedure.as_ref();
     let fleet = fleet::convert(&raw, stem(path), procedure, findings);
     let secrets = secrets(&raw, procedure, tree.place, findings);
+    let places = secrets.iter().map(|(name, (_, place))| (name.clone(), findings.at(*place)));
+    let secret_places = places.collect();
+    let secrets: BTreeMap<_, _> =
+        secrets.into_iter().map(|(name, (source, _))| (name, source)).collect();
     let phases: Option<Vec<PhaseName>> =
         procedure.map(|p| p.phases.iter().map(|phase| phase.name.clone()).collect());
     let policy = policy::convert(&raw.policy, secrets.clone(), phases.as_deref(), findings);
@@ -138,6 +144,7 @@ fn load_into(path: &str, files: &dyn Files, findings: &mut Findings) -> Option<C
         release: Release { from: from.0, to: to.0 },
         vars,
         secrets,
+        secret_places,
         policy,
         front_rates: raw.front.iter().map(|front| front.rate).collect(),
         warnings: Vec::new(),
@@ -213,7 +220,7 @@ fn secrets(
     procedure: Option<&Procedure>,
     place: Place,
     findings: &mut Findings,
-) -> BTreeMap<SecretName, SecretSource> {
+) -> BTreeMap<SecretName, (SecretSource, Place)> {
     let mut all = BTreeMap::new();
     for (key, at) in &raw.secrets {
         let found = name(key, |t| SecretName::new(t), findings);
@@ -226,7 +233,7 @@ fn secrets(
             findings.error_hint(key.place, message, suggest(name.as_str(), known, "secrets"));
         }
         if let (Some(name), Some(source)) = (found, source) {
-            all.insert(name, source);
+            all.insert(name, (source, at.place));
         }
     }
     let given = |name: &SecretName| raw.secrets.0.iter().any(|(key, _)| key.value == name.as_str());

@@ -6,21 +6,17 @@ use crate::raw::Word;
 use crate::raw_procedure as raw;
 use crate::scan::{Scan, Slot};
 use crate::tree::shown;
-use crate::values::{Written, class, name, phase, rule, span, span_or};
+use crate::values::{Written, class, name, phase, rule, span};
 use std::collections::{BTreeMap, BTreeSet};
 use zdu_model::contract::{AgainLimit, Contract, JsonIs, Rule};
 use zdu_model::ids::{
     CaptureName, PhaseName, ProcedureName, RoleName, SecretName, StageName, StepKey, VarName,
 };
 use zdu_model::procedure::{
-    Action, Capture, CaptureFrom, Check, Over, Phase, Procedure, RoleDecl, RollbackClass, Site,
-    Stage, Step, UnknownRule, VarDecl,
+    Action, Capture, CaptureFrom, Check, Deadline, Over, Phase, Procedure, RoleDecl, RollbackClass,
+    Site, Stage, Step, UnknownRule, VarDecl, VarKind,
 };
 use zdu_model::time::Millis;
-
-/// One attempt of a step when its author names no deadline: longer than a service takes to start
-/// or stop, short enough that a person still looks at the screen.
-const STEP_DEADLINE: Millis = Millis::from_secs(300);
 
 /// What the parts of a procedure refer to.
 struct Converter<'f> {
@@ -46,6 +42,7 @@ pub(crate) fn convert(raw: &raw::Procedure, findings: &mut Findings) -> Option<P
     };
     let scan = Scan {
         vars: texts(&raw.vars.0),
+        spans: spans(raw),
         secrets: raw.secrets.0.iter().map(|(key, _)| key.value.clone()).collect(),
         roles: raw.roles.0.iter().map(|(key, _)| key.value.clone()).collect(),
         captures: captures(raw, false),
@@ -60,6 +57,12 @@ pub(crate) fn convert(raw: &raw::Procedure, findings: &mut Findings) -> Option<P
         ids: BTreeMap::new(),
     };
     converter.procedure(raw)
+}
+
+/// Names of the variables that hold spans of time.
+fn spans(raw: &raw::Procedure) -> BTreeSet<String> {
+    let spans = raw.vars.into_iter().filter(|(_, var)| var.kind == raw::VarKind::Span);
+    spans.map(|(key, _)| key.value.clone()).collect()
 }
 
 /// Names captured anywhere in the procedure.
@@ -124,10 +127,13 @@ impl Converter<'_> {
         let mut all = BTreeMap::new();
         for (key, var) in &raw.vars {
             let default = var.default.as_ref();
-            let default = default.map(|at| self.scan.template(at, Slot::Closed("a default")));
+            let default = default.map(|at| self.scan.default(at, var.kind));
             if let Some(key) = name(key, |t| VarName::new(t), self.scan.findings) {
-                let help = var.help.clone();
-                all.insert(key, VarDecl { help, default });
+                let kind = match var.kind {
+                    raw::VarKind::Text => VarKind::Text,
+                    raw::VarKind::Span => VarKind::Span,
+                };
+                all.insert(key, VarDecl { help: var.help.clone(), kind, default });
             }
         }
         all
@@ -210,7 +216,8 @@ impl Converter<'_> {
         let on = self.site(raw, standing);
         let action = self.action(at);
         let outcome = self.contract(raw);
-        let deadline = span_or(raw.deadline.as_ref(), STEP_DEADLINE, self.scan.findings);
+        let deadline = self.scan.deadline(raw.deadline.as_ref());
+        let takes = self.takes(raw, &deadline);
         let disruptive = self.disruptive(raw, standing);
         let unknown = self.unknown(raw, standing);
         let capture = raw.capture.iter().filter_map(|c| self.capture(c)).collect();
@@ -228,6 +235,7 @@ impl Converter<'_> {
             action: action?,
             outcome,
             deadline,
+            takes,
             attempts: raw.attempts.unwrap_or(1).max(1),
             disruptive,
             unknown: unknown?,
@@ -236,6 +244,21 @@ impl Converter<'_> {
             rollback,
             point_of_no_return: raw.point_of_no_return,
         })
+    }
+
+    /// How long the step usually takes; an attempt that takes longer than its deadline is ended.
+    fn takes(&mut self, raw: &raw::Step, deadline: &Deadline) -> Option<Millis> {
+        let at = raw.takes.as_ref()?;
+        let takes = span(at, self.scan.findings)?;
+        // One that variables give is known only with a fleet.
+        if let Deadline::Span(deadline) = deadline
+            && takes >= *deadline
+        {
+            let message = format!("`takes` is {takes} and the deadline of the step {deadline}");
+            let hint = "an attempt is ended at its deadline: give it a longer one";
+            self.scan.findings.error_hint(at.place, message, hint);
+        }
+        Some(takes)
     }
 
     fn step_id(&mut self, at: &At<String>) -> Option<StepKey> {

@@ -90,8 +90,9 @@ pub(crate) struct Ssh {
     pub(crate) port: Option<u16>,
     /// An `ssh_config` to use in place of your own.
     pub(crate) config: Option<String>,
-    /// Host name, address or `Host` alias, where it is not the node's address.
-    pub(crate) host: Option<String>,
+    /// Host name, address or `Host` alias of one machine, where it is not its address; refused for
+    /// the whole fleet.
+    pub(crate) host: Option<At<String>>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -241,7 +242,7 @@ pub(crate) struct Policy {
 pub(crate) struct Certify {
     /// Consecutive samples in which every count must be zero.
     pub(crate) samples: Option<At<u32>>,
-    /// The pause between samples.
+    /// From the beginning of one sample to that of the next.
     pub(crate) interval: Option<At<String>>,
 }
 

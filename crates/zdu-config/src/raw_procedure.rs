@@ -55,8 +55,22 @@ pub(crate) struct Phase {
 pub(crate) struct Var {
     /// What it is for.
     pub(crate) help: String,
+    /// What its value must be: `text` or `span`; `text` when absent.
+    #[serde(default, rename = "type")]
+    pub(crate) kind: VarKind,
     /// Its value when nobody gives one; may be a template. Absent: it must be given.
     pub(crate) default: Option<At<Word>>,
+}
+
+/// What the value of a variable must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum VarKind {
+    /// Any text.
+    #[default]
+    Text,
+    /// A span of time, such as `30s`.
+    Span,
 }
 
 /// A role.
@@ -161,8 +175,11 @@ pub(crate) struct Step {
     pub(crate) outcome: Vec<OutcomeRule>,
     /// How often and how fast `again` may repeat it.
     pub(crate) again: Option<Again>,
-    /// How long one attempt may take; 5 minutes when absent.
+    /// How long one attempt may take; 5 minutes when absent. A template may use variables of the
+    /// type `span` only: `"{{ vars.startup_time | plus('5m') }}"`.
     pub(crate) deadline: Option<At<String>>,
+    /// How long one attempt usually takes; only a rehearsal reads it.
+    pub(crate) takes: Option<At<String>>,
     /// How often it may be tried in all; once when absent.
     pub(crate) attempts: Option<u32>,
     /// Whether it disturbs traffic; true in a rolling stage when absent.
@@ -231,6 +248,8 @@ pub(crate) struct Http {
     pub(crate) basic: Option<Basic>,
     /// A PEM file with the authority to trust; the system's when absent or empty.
     pub(crate) ca_file: Option<At<String>>,
+    /// Authorities in PEM to trust beside those of `ca_file`; may be a captured value.
+    pub(crate) ca: Option<At<String>>,
     /// Accept any certificate.
     #[serde(default)]
     pub(crate) insecure: bool,
@@ -339,6 +358,8 @@ pub(crate) enum Comparison {
     VersionAtLeast,
     /// An array with this many entries.
     Length,
+    /// A map of maps, in each of which every entry has the same at this pointer.
+    EqualInEach,
 }
 
 /// A rule of an outcome contract.

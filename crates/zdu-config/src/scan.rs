@@ -33,6 +33,8 @@ pub(crate) enum Slot {
 /// What the texts of a procedure may name.
 pub(crate) struct Scan<'f> {
     pub(crate) vars: BTreeSet<String>,
+    /// Variables that hold spans of time.
+    pub(crate) spans: BTreeSet<String>,
     pub(crate) secrets: BTreeSet<String>,
     pub(crate) roles: BTreeSet<String>,
     pub(crate) captures: BTreeSet<String>,
@@ -208,10 +210,11 @@ impl Scan<'_> {
     }
 
     /// An RFC 6901 pointer.
-    pub(crate) fn pointer(&mut self, at: &At<String>) {
-        if !at.value.is_empty() && !at.value.starts_with('/') {
-            let message = format!("`{}` is not a JSON pointer", shown(&at.value));
-            let hint = format!("write `/{}`", at.value.replace('.', "/"));
+    pub(crate) fn pointer(&mut self, at: &At<impl Written>) {
+        let text = at.value.written();
+        if !text.is_empty() && !text.starts_with('/') {
+            let message = format!("`{}` is not a JSON pointer", shown(text));
+            let hint = format!("write `/{}`", text.replace('.', "/"));
             self.findings.error_hint(at.place, message, hint);
         }
     }
@@ -286,6 +289,8 @@ impl Scan<'_> {
         let body = raw.body.as_ref().map(|at| self.template(at, Slot::Secret));
         let ca_file = raw.ca_file.as_ref();
         let ca_file = ca_file.map(|at| self.template(at, Slot::Closed("a path")));
+        let ca = raw.ca.as_ref();
+        let ca = ca.map(|at| self.template(at, Slot::Closed("an authority")));
         Some(HttpTemplate {
             method: method.to_owned(),
             url: self.template(&raw.url, Slot::Closed("a URL")),
@@ -293,6 +298,7 @@ impl Scan<'_> {
             body,
             basic,
             ca_file,
+            ca,
             insecure: raw.insecure,
         })
     }
@@ -351,6 +357,10 @@ impl Scan<'_> {
                     raw::Comparison::VersionEquals => Comparison::VersionEquals,
                     raw::Comparison::VersionAtLeast => Comparison::VersionAtLeast,
                     raw::Comparison::Length => Comparison::Length,
+                    raw::Comparison::EqualInEach => {
+                        self.pointer(&want.value);
+                        Comparison::EqualInEach
+                    }
                 },
                 value: self.template(&want.value, slot),
             });

@@ -15,6 +15,7 @@ use zdu_model::ids::{CaptureName, SecretName, VarName};
 use zdu_model::plan::Release;
 use zdu_model::procedure::{Procedure, VarDecl};
 use zdu_model::text::{Piece, Template, Text};
+use zdu_model::time::Millis;
 
 /// The characters around the name of an open place: private use, so that no text has a reason to
 /// contain them; a text that does is refused.
@@ -168,7 +169,21 @@ pub(crate) fn environment() -> Environment<'static> {
     env.set_undefined_behavior(UndefinedBehavior::Strict);
     // What is given on standard input often needs its last newline.
     env.set_syntax(SyntaxConfig::builder().keep_trailing_newline(true).build().unwrap_or_default());
+    env.add_filter("plus", plus);
     env
+}
+
+/// `span | plus('5m')`: the sum of two spans of time.
+fn plus(span: &str, more: &str) -> Result<String, minijinja::Error> {
+    let read = |text: &str| {
+        Millis::parse(text).ok_or_else(|| {
+            let message = format!("`{text}` is not a span of time");
+            minijinja::Error::new(ErrorKind::InvalidOperation, message)
+        })
+    };
+    let sum = read(span)?.0.saturating_add(read(more)?.0);
+    // Above a minute a span is shown without its milliseconds.
+    Ok(if sum.is_multiple_of(1000) { Millis(sum).to_string() } else { format!("{sum}ms") })
 }
 
 /// A call that leaves an open place.
@@ -434,6 +449,15 @@ mod tests {
         assert_eq!(render("{{ vars.url }}/{{ node.name }}"), Ok("http://a.example/b".into()));
         assert_eq!(render("{{ vars.own }}"), Ok("of b".into()));
         assert_eq!(render("{{ nodes | length }} {{ release.to }}\n"), Ok("2 2\n".into()));
+    }
+
+    #[test]
+    fn spans_of_time_can_be_added_and_nothing_else_can() {
+        assert_eq!(render("{{ '30s' | plus('5m') }}"), Ok("5m30s".into()));
+        assert_eq!(render("{{ '90s' | plus('1ms') }}"), Ok("90001ms".into()));
+        let bad = render("{{ '30' | plus('5m') }}").expect_err("a number without a unit");
+        assert!(bad.contains("`30` is not a span of time"), "{bad}");
+        assert!(render("{{ '30s' | plus(5) }}").is_err());
     }
 
     #[test]

@@ -6,8 +6,9 @@ use zdu_config::{
     Config, NodeScope, Scope, Templates, builtin_procedures, load, parse_procedure,
     procedure_schema, reference_config, schema,
 };
-use zdu_model::procedure::{Action, Over, Step, UnknownRule};
+use zdu_model::procedure::{Action, Deadline, Over, Step, UnknownRule};
 use zdu_model::text::{Piece, Template};
+use zdu_model::time::Millis;
 
 #[track_caller]
 fn loaded(text: &str) -> Config {
@@ -85,6 +86,43 @@ fn the_axway_undo_newest_first_is_stop_new_start_old_clean() {
     let apply = steps.iter().find(|step| step.id.as_str() == "apply").expect("apply");
     assert!(apply.disruptive && matches!(apply.unknown, UnknownRule::Observe { .. }));
     assert!(!steps[0].disruptive);
+}
+
+#[test]
+fn the_axway_times_bound_every_start_and_stop_and_are_never_below_the_former_bounds() {
+    let config = loaded(reference_config());
+    let templates = Templates::new(&config.procedure);
+    let steps: Vec<&Step> = config.procedure.stages.iter().flat_map(|stage| &stage.steps).collect();
+    let mut bounded = Vec::new();
+    for step in steps.iter().copied().chain(steps.iter().flat_map(|step| &step.undo)) {
+        let Deadline::Template(template) = &step.deadline else { continue };
+        let span = |start: &str, stop: &str| {
+            let mut scope = scope(&config, "node-b");
+            scope.vars.insert("startup_time".into(), start.into());
+            scope.vars.insert("shutdown_time".into(), stop.into());
+            templates.text(template, &scope).expect("renders").to_string()
+        };
+        let default = templates.text(template, &scope(&config, "node-b")).expect("renders");
+        let id = step.id.as_str();
+        let (times, given) = if id.starts_with("start") {
+            ("5m30s", span("10m", "1s"))
+        } else {
+            ("130s", span("1s", "10m"))
+        };
+        assert_eq!(Millis::parse(&default.to_string()), Millis::parse(times), "{id}");
+        assert!(Millis::parse(&given) > Some(Millis::from_secs(600)), "{id}: {given}");
+        bounded.push(id);
+    }
+    bounded.sort_unstable();
+    let expected = [
+        "start-old-instance",
+        "start-old-nodemanager",
+        "stop-new-instance",
+        "stop-new-nodemanager",
+        "stop-old-instance",
+        "stop-old-nodemanager",
+    ];
+    assert_eq!(bounded, expected);
 }
 
 #[test]

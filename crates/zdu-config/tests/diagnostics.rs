@@ -8,7 +8,8 @@ name: simple
 summary: restarts
 phases: [ { name: APPLY, exit: 73 }, { name: ROLLBACK, exit: 75 } ]
 rollback_phase: ROLLBACK
-vars: { dir: { help: where it lives }, port: { help: port, default: \"80\" } }
+vars: { dir: { help: where it lives }, port: { help: port, default: \"80\" },
+  wait: { type: span, help: how long, default: 5s } }
 secrets: { anm_password: the password }
 roles: { anm: { help: managers } }
 stages:
@@ -71,7 +72,27 @@ fn a_good_configuration_loads_and_keeps_order_and_numbers_as_written() {
     assert_eq!(names, ["a", "b"]);
     assert!(config.fleet.hosts.keys().any(|host| host.as_str() == "lb-a"));
     assert!(config.warnings.is_empty());
+    let places: Vec<_> = config.secret_places.values().map(String::as_str).collect();
+    assert_eq!(places, ["zdu.yaml:13:26"]);
     assert_eq!(config.procedure_source, "simple.yaml");
+}
+
+#[test]
+fn instances_without_a_name_get_their_balancers_where_another_one_has_it() {
+    let more = "via: lb-a } ] }\n    inner: { driver: haproxy, instances: \
+                [ { socket: unix:/run/i.sock, via: lb-a }, { socket: tcp:x:1 } ] }\n    \
+                third: { driver: haproxy, \
+                instances: [ { socket: tcp:x:1 }, { socket: tcp:x:2 } ] }\n";
+    let text = GOOD.replacen("via: lb-a } ] }\n", more, 1);
+    let config = load("zdu.yaml", &files(text.as_bytes(), &[])).expect("it is good");
+    let names: Vec<_> = config
+        .fleet
+        .balancers
+        .values()
+        .flat_map(|balancer| &balancer.instances)
+        .map(|instance| instance.name.as_str())
+        .collect();
+    assert_eq!(names, ["lb-a", "inner-lb-a", "2", "1", "third-2"]);
 }
 
 #[test]
@@ -129,7 +150,17 @@ mistakes! {
 zdu.yaml:6:7: unknown key `min_availabel` in `groups.web`\n\
 hint: did you mean `min_available`?";
     a_number_that_is_none: with("min_available: 1", "min_available: one") => "\
-zdu.yaml:6:22: `web.min_available` must be a whole number";
+zdu.yaml:6:22: `web.min_available` must be a whole number\n\
+hint: write it like `min_available: 1`";
+    a_host_for_the_whole_fleet: with("fleet:\n", "fleet:\n  ssh: { host: x }\n") => "\
+zdu.yaml:2:16: `fleet.ssh.host` would be one host for all nodes\n\
+hint: give it to the node: `ssh: { host: ... }`; without it a node's address is used";
+    a_list_where_a_map_belongs: with("vars: { dir: /opt }", "vars: [dir]") => "\
+zdu.yaml:12:7: `vars` must be a map, not a list\n\
+hint: write it like `vars: { KEY: VALUE }`";
+    a_word_that_is_neither_true_nor_false: with("address: 10.0.0.1", "local: yes") => "\
+zdu.yaml:8:21: `a.local` must be true or false\n\
+hint: write it like `local: true`";
     a_single_value_where_a_list_belongs: with("[ edge/web/a ]", "edge/web/a") => "\
 zdu.yaml:8:42: `a.members` must be a list, not a single value\n\
 hint: put it in brackets: `[ ... ]`";
@@ -148,6 +179,12 @@ hint: dir: where it lives";
     a_variable_nobody_knows: with("dir: /opt", "dir: /opt, prt: 1") => "\
 zdu.yaml:12:20: the procedure `simple` has no variable `prt`\n\
 hint: did you mean `port`?";
+    a_variable_that_must_be_a_span_and_is_a_number: with("dir: /opt", "dir: /opt, wait: 30") => "\
+zdu.yaml:12:26: `30` is not a span of time\n\
+hint: a unit is missing: `30s`, `30ms` or `30m`?";
+    a_span_of_one_node_that_is_none: with("address: 10.0.0.1", "vars: { wait: soon }") => "\
+zdu.yaml:8:28: `soon` is not a span of time\n\
+hint: write it like `250ms`, `30s`, `5m`, `1h` or `1m30s`";
     a_secret_among_the_variables: with("dir: /opt", "dir: /opt, anm_password: hunter2") => "\
 zdu.yaml:12:20: `anm_password` is a secret, not a variable\n\
 hint: put it under `secrets`, as `env:NAME`, `file:PATH` or `command:PROGRAM`";
@@ -169,6 +206,13 @@ hint: did you mean `edge`?";
     a_member_two_nodes_share: with("edge/web/b", "edge/web/a") => "\
 zdu.yaml:9:44: the member `edge/web/a` is given twice\n\
 hint: it already belongs to `a`, at zdu.yaml:8:44";
+    two_balancers_with_an_instance_of_one_given_name: with(
+        "via: lb-a } ] }\n",
+        "via: lb-a } ] }\n    inner: { driver: haproxy, \
+         instances: [ { name: lb-a, socket: tcp:x:1 } ] }\n"
+    ) => "\
+zdu.yaml:4:52: another balancer has an instance `lb-a` too\n\
+hint: it is one of `edge`, at zdu.yaml:3:43: what is told of an instance names no balancer";
     a_budget_that_can_never_be_met: with("min_available: 1", "min_available: 3") => "\
 zdu.yaml:6:22: min_available is 3 and the group has 2 nodes\n\
 hint: a budget that can never be met; how many must serve while one is out?";
@@ -211,7 +255,8 @@ zdu.yaml:8:9: `-a b` is not a valid name: it must begin with a letter, a digit o
 zdu.yaml:13:26: the secret `anm_password` must not stand in the file\n\
 hint: say where it comes from: `env:NAME`, `file:PATH` or `command:PROGRAM ARGUMENTS`";
     a_secret_in_plain_text_in_a_list_is_not_repeated: with("env:PW", "[hunter2]") => "\
-zdu.yaml:13:26: `secrets.anm_password` must be text, not a list";
+zdu.yaml:13:26: `secrets.anm_password` must be text, not a list\n\
+hint: write it like `anm_password: TEXT`";
     a_missing_secret: with("secrets: { anm_password: env:PW }", "") => "\
 zdu.yaml:1:1: the secret `anm_password` is missing in `secrets`\n\
 hint: the password: `anm_password: \"env:ANM_PASSWORD\"`";

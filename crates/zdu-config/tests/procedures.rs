@@ -37,12 +37,36 @@ fn with(from: &str, to: &str) -> String {
 }
 
 #[test]
+fn a_step_may_say_how_long_it_takes() {
+    let text = GOOD.replacen("rollback: redo", "rollback: redo\n        takes: 40s", 1);
+    let procedure = parse_procedure(&text, "p.yaml").expect("it is good");
+    let step = &procedure.stages[0].steps[0];
+    assert_eq!(step.takes, Some(zdu_model::time::Millis::from_secs(40)));
+    assert_eq!(step.undo[0].takes, None);
+}
+
+#[test]
 fn defaults_of_a_step_are_those_of_its_stage() {
     let procedure = parse_procedure(GOOD, "p.yaml").expect("it is good");
     let step = &procedure.stages[0].steps[0];
     assert!(step.disruptive && step.undo[0].disruptive);
     assert_eq!(step.undo[0].phase.as_str(), "ROLLBACK");
     assert_eq!(step.undo[0].unknown, zdu_model::procedure::UnknownRule::Rerun);
+}
+
+/// The good procedure with a variable of spans and this deadline of the step.
+#[track_caller]
+fn with_deadline(default: &str, deadline: &str) -> String {
+    let span = format!("wait: {{ type: span, help: h, default: {default} }}");
+    let text = GOOD.replacen("default: /opt }", &format!("default: /opt }}, {span}"), 1).replacen(
+        "rollback: redo",
+        &format!("rollback: redo\n        deadline: {deadline}"),
+        1,
+    );
+    match parse_procedure(&text, "p.yaml") {
+        Ok(procedure) => format!("{:?}", procedure.stages[0].steps[0].deadline),
+        Err(list) => list.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
+    }
 }
 
 /// Tests of one mistake each: what is found, and all that is said about it.
@@ -56,6 +80,29 @@ macro_rules! mistakes {
 }
 
 mistakes! {
+    a_deadline_may_be_made_of_a_variable: with_deadline(
+        "30s",
+        "\"{{ vars.wait | plus('5m') }}\""
+    ) => "\
+Template(Template(\"{{ vars.wait | plus('5m') }}\"))";
+    a_default_that_is_no_span: with_deadline("30", "5m") => "\
+p.yaml:5:84: `30` is not a span of time\n\
+hint: a unit is missing: `30s`, `30ms` or `30m`?";
+    a_deadline_of_a_variable_that_is_any_text: with_deadline("30s", "'{{ vars.dir }}'") => "\
+p.yaml:19:19: `vars.dir` in a deadline is no span of time\n\
+hint: declare it: `dir: { type: span, ... }`";
+    a_deadline_of_something_else: with_deadline("30s", "'{{ node.name }}'") => "\
+p.yaml:19:19: `node.name` in a deadline is no span of time\n\
+hint: only variables of the type `span` may be used: wait";
+    a_deadline_that_gives_no_span: with_deadline("30s", "'{{ vars.wait }} * 2'") => "\
+p.yaml:19:19: this deadline gives no span of time: with `1s` for each variable it gives `1s * 2`\n\
+hint: write `{{ vars.NAME }}` or `{{ vars.NAME | plus('5m') }}`";
+    a_margin_that_is_no_span: with_deadline("30s", "\"{{ vars.wait | plus('5') }}\"") => "\
+p.yaml:19:19: this deadline gives no span of time: `5` is not a span of time\n\
+hint: write `{{ vars.NAME }}` or `{{ vars.NAME | plus('5m') }}`";
+    a_secret_in_a_deadline: with_deadline("30s", "'{{ secret(\"pw\") }}'") => "\
+p.yaml:19:19: the secret `pw` is used in a deadline\n\
+hint: secrets are allowed in `stdin`, HTTP headers, bodies and `basic` only";
     an_unknown_key: with("rollback: redo", "rolback: redo") => "\
 p.yaml:18:9: unknown key `rolback` in `stages.steps`\n\
 hint: did you mean `rollback`?";
@@ -99,6 +146,12 @@ hint: give `exit`, `status`, `output` or `json`";
     ) => "\
 p.yaml:13:21: the step `restart` disturbs traffic outside a rolling stage\n\
 hint: only a rolling stage drains nodes: set `over: rolling` for its stage";
+    a_step_that_takes_longer_than_it_may: with(
+        "rollback: redo",
+        "takes: 9m\n        rollback: redo"
+    ) => "\
+p.yaml:18:16: `takes` is 9m and the deadline of the step 5m\n\
+hint: an attempt is ended at its deadline: give it a longer one";
     a_rollback_without_an_undo: with(
         "        undo: [ { id: back, run: { argv: [back] } } ]\n",
         ""

@@ -112,8 +112,8 @@ fn target_of(reach: &Reach) -> Target {
 /// itself and an idle connection of ours would spoil its drain certificate.
 ///
 /// # Errors
-/// A sentence: the authority file is missing or no certificate.
-pub(crate) fn http_client(call: &HttpCall) -> Result<reqwest::Client, String> {
+/// A sentence: an authority is missing or no certificate.
+pub(crate) fn http_client(call: &HttpCall, ca: Option<&str>) -> Result<reqwest::Client, String> {
     let mut builder = reqwest::Client::builder()
         .no_proxy()
         .pool_max_idle_per_host(0)
@@ -122,11 +122,23 @@ pub(crate) fn http_client(call: &HttpCall) -> Result<reqwest::Client, String> {
     // A template that rendered to nothing means the system's authorities.
     if let Some(path) = call.ca_file.as_ref().filter(|path| !path.is_empty()) {
         let pem = std::fs::read(path).map_err(|error| format!("{path}: {error}"))?;
-        let authority = reqwest::Certificate::from_pem(&pem);
-        builder = builder
-            .add_root_certificate(authority.map_err(|error| format!("{path}: {}", chain(&error)))?);
+        builder = builder.tls_certs_merge(authorities(&pem, path)?);
+    }
+    if let Some(pem) = ca {
+        builder = builder.tls_certs_merge(authorities(pem.as_bytes(), "ca")?);
     }
     builder.build().map_err(|error| chain(&error))
+}
+
+/// The certificates of a PEM text. None is an error: a request that trusts less than it was told to
+/// fails later, with words that do not lead here.
+fn authorities(pem: &[u8], from: &str) -> Result<Vec<reqwest::Certificate>, String> {
+    let found = reqwest::Certificate::from_pem_bundle(pem);
+    let found = found.map_err(|error| format!("{from}: {}", chain(&error)))?;
+    if found.is_empty() {
+        return Err(format!("{from} holds no certificate"));
+    }
+    Ok(found)
 }
 
 /// An error with its causes on one line.

@@ -5,7 +5,8 @@ use crate::capture::plain;
 use crate::drivers::Inner;
 use crate::exec::supervisor::{Range, StepState};
 use crate::exec::{
-    Begun, Command, Exit, Limits, LostReason, Spec, StepFate, StepNews, Supervisor, run_step,
+    Begun, Command, Exit, Limits, LostReason, Spec, StepFate, StepNews, Stream, Supervisor,
+    run_step,
 };
 use crate::output::Lines;
 use std::sync::Arc;
@@ -58,12 +59,12 @@ pub(crate) async fn run(
     let mut lines = Lines::new(step.no, inner.sink.clone(), redactor, TAIL_LINES_MAX);
     let withheld = captures_secret(step);
     if withheld {
-        lines.take(WITHHELD);
+        lines.take(Stream::Out, WITHHELD);
     }
     let mut on_news = |news: StepNews<'_>| match news {
         StepNews::Attached => {}
         StepNews::Output { .. } if withheld => {}
-        StepNews::Output { stream: _, bytes } => lines.take(bytes),
+        StepNews::Output { stream, bytes } => lines.take(stream, bytes),
         StepNews::Reconnecting { attempt, error } => {
             let text = format!("connection lost, attempt {attempt}: {}", chain(error));
             inner.progress(step.no, &text);
@@ -71,7 +72,8 @@ pub(crate) async fn run(
     };
     let limits = Limits { deadline: Duration::from_millis(step.deadline.0), grace: KILL_GRACE };
     let ended = run_step(&node, &supervisor, &spec, limits, &mut on_news).await;
-    let tail = lines.finish();
+    let truncated = ended.as_ref().is_ok_and(|ended| ended.truncated);
+    let tail = lines.finish(truncated);
     match ended {
         Err(error) => {
             let why = inner.access.redactor().mask(&chain(&error));

@@ -12,6 +12,7 @@ mod command;
 mod drivers;
 pub mod exec;
 mod instance;
+pub mod mandate;
 pub mod output;
 pub mod probe;
 pub mod secret;

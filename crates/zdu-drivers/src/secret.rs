@@ -151,6 +151,40 @@ impl Redactor {
     }
 }
 
+impl Redactor {
+    /// The most bytes a masked form has.
+    pub(crate) fn longest(&self) -> usize {
+        self.needles.iter().map(String::len).max().unwrap_or(0)
+    }
+
+    /// The last place at or before `at` that lies within no secret of `bytes`.
+    pub(crate) fn before_a_secret(&self, bytes: &[u8], mut at: usize) -> usize {
+        // A place moved before one form may lie within another: again, until none is left.
+        while let Some(begin) = self.needles.iter().find_map(|needle| across(bytes, needle, at)) {
+            at = begin;
+        }
+        at
+    }
+}
+
+/// Where an occurrence of `needle` begins that lies across `at`. Occurrences follow each other as
+/// masking meets them: none begins within another.
+fn across(bytes: &[u8], needle: &str, at: usize) -> Option<usize> {
+    let needle = needle.as_bytes();
+    let mut from = 0;
+    while let Some(window) = bytes.get(from..) {
+        let begin = from + window.windows(needle.len()).position(|part| part == needle)?;
+        if begin >= at {
+            return None;
+        }
+        if begin + needle.len() > at {
+            return Some(begin);
+        }
+        from = begin + needle.len();
+    }
+    None
+}
+
 /// Every form a value is masked in.
 fn forms(value: &str) -> Vec<String> {
     let mut forms = vec![value.to_owned()];

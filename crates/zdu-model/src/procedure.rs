@@ -58,8 +58,21 @@ pub struct Phase {
 pub struct VarDecl {
     /// What it is for.
     pub help: String,
+    /// What its value must be.
+    pub kind: VarKind,
     /// Its value when nobody gives one; may itself be a template. Absent: it must be given.
     pub default: Option<Template>,
+}
+
+/// What the value of a variable must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VarKind {
+    /// Any text.
+    #[default]
+    Text,
+    /// A span of time, such as `30s`. Only these may be used in a deadline.
+    Span,
 }
 
 /// A role and how its bearer is found when it is not declared on a node.
@@ -145,7 +158,10 @@ pub struct Step {
     /// What its ending means.
     pub outcome: Contract,
     /// How long one attempt may take.
-    pub deadline: Millis,
+    pub deadline: Deadline,
+    /// How long one attempt usually takes; only forecasts read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub takes: Option<Millis>,
     /// How often it may be tried in all.
     pub attempts: u32,
     /// Whether it disturbs traffic, so that the node must be drained first.
@@ -161,6 +177,16 @@ pub struct Step {
     pub rollback: RollbackClass,
     /// Whether nothing after it can be undone.
     pub point_of_no_return: bool,
+}
+
+/// How long one attempt of a step may take. A plan always holds a span.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Deadline {
+    /// This long.
+    Span(Millis),
+    /// A template that gives a span; it may use variables of [`VarKind::Span`] only.
+    Template(Template),
 }
 
 /// Where a step runs.
@@ -242,6 +268,8 @@ pub struct HttpTemplate {
     pub basic: Option<BasicAuth>,
     /// A PEM file with the authority to trust, over the system's.
     pub ca_file: Option<Template>,
+    /// Authorities in PEM to trust beside those of `ca_file`, such as one a step has captured.
+    pub ca: Option<Template>,
     /// Accept any certificate; the plan prints a warning for it.
     pub insecure: bool,
 }
@@ -323,6 +351,9 @@ pub enum Comparison {
     VersionAtLeast,
     /// An array with this many entries.
     Length,
+    /// A map of maps: within each inner one, what stands at this pointer in every entry is the
+    /// same. Nothing to compare, and an entry without the value, is not the same.
+    EqualInEach,
 }
 
 /// What is done when nobody knows whether a step happened.

@@ -37,6 +37,34 @@ impl Millis {
     pub const fn from_secs(secs: u64) -> Self {
         Self(secs * 1000)
     }
+
+    /// A span as people write it: `250ms`, `30s`, `5m`, `1h`, `1d`, and several in a row, such as
+    /// `1m30s`. `None` for everything else, also for a number without a unit.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut rest = text.trim();
+        if rest.is_empty() {
+            return None;
+        }
+        let mut total = 0u64;
+        while !rest.is_empty() {
+            let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+            let number: u64 = rest.get(..digits)?.parse().ok()?;
+            rest = rest.get(digits..)?;
+            let unit = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+            let factor = match rest.get(..unit)? {
+                "ms" => 1,
+                "s" => 1_000,
+                "m" => 60_000,
+                "h" => 3_600_000,
+                "d" => 86_400_000,
+                _ => return None,
+            };
+            total = total.checked_add(number.checked_mul(factor)?)?;
+            rest = rest.get(unit..)?;
+        }
+        Some(Self(total))
+    }
 }
 
 impl fmt::Display for Millis {
@@ -67,6 +95,17 @@ mod tests {
         assert_eq!(text(30_000), "30s");
         assert_eq!(text(90_000), "1m30s");
         assert_eq!(text(7_200_000), "2h");
+    }
+
+    #[test]
+    fn spans_of_time_are_read_as_they_are_shown() {
+        for text in ["250ms", "30s", "5m", "1h", "1m30s", "0s"] {
+            let span = Millis::parse(text).expect(text);
+            assert_eq!(span.to_string(), text);
+        }
+        for text in ["", "5", "s", "5 m", "-1s", "5x", "99999999999999999999s", "1.5s"] {
+            assert_eq!(Millis::parse(text), None, "{text:?}");
+        }
     }
 
     #[test]

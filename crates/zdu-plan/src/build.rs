@@ -181,6 +181,7 @@ pub(crate) fn front(front: &Front, phase: PhaseName) -> PlannedStep {
         body: None,
         basic: None,
         ca_file: None,
+        ca: None,
         insecure: false,
     };
     let probe = Probe {
@@ -212,6 +213,7 @@ fn own(
         work,
         contract: Contract::default(),
         deadline,
+        takes: None,
         attempts: 1,
         needs_drain: false,
         unknown: Unknown::Rerun,

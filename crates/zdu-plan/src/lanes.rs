@@ -269,6 +269,7 @@ impl<'a> Builder<'a> {
         let mut rendering = self.rendering(&lane.subject, lane.index, at);
         let work = rendering.work(&step.action);
         let unknown = rendering.unknown(&step.unknown);
+        let deadline = rendering.deadline(&step.deadline);
         Some(PlannedStep {
             no: StepNo(0),
             key: step.id.clone(),
@@ -277,7 +278,8 @@ impl<'a> Builder<'a> {
             target: target?,
             work: work?,
             contract: step.outcome.clone(),
-            deadline: step.deadline,
+            deadline: deadline?,
+            takes: step.takes,
             attempts: step.attempts,
             needs_drain,
             unknown: unknown?,

@@ -10,7 +10,8 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use zdu_model::ids::PhaseName;
 use zdu_model::policy::{FailureRule, WaveSize};
-use zdu_model::procedure::{Over, Site, Stage, Step};
+use zdu_model::procedure::{Deadline, Over, Site, Stage, Step};
+use zdu_model::time::Millis;
 
 /// Refuses what cannot be planned for any fleet.
 pub(crate) fn check(input: &Input, refusals: &mut Refusals) {
@@ -55,7 +56,8 @@ fn one_step(input: &Input, stage: &Stage, step: &Step, refusals: &mut Refusals) 
         let (stage, step) = (stage.name.clone(), step.id.clone());
         refusals.push(Refusal::NoNodeInOnce { stage, step });
     }
-    if step.deadline.0 == 0 {
+    // One that variables give is looked at where it is rendered.
+    if step.deadline == Deadline::Span(Millis(0)) {
         let at = format!("{at}.deadline");
         refusals.push(Refusal::Limit { at, why: "must be longer than nothing" });
     }

@@ -86,6 +86,7 @@ fn wanted(want: &Want) -> String {
             Comparison::VersionEquals => "is version",
             Comparison::VersionAtLeast => "is at least version",
             Comparison::Length => "has length",
+            Comparison::EqualInEach => "has in each entry equal",
         };
         parts.push(format!("{pointer} {is} {value}"));
     }
@@ -93,7 +94,7 @@ fn wanted(want: &Want) -> String {
 }
 
 fn http(call: &HttpCall) -> String {
-    let HttpCall { method, url, headers, body, basic, ca_file: _, insecure } = call;
+    let HttpCall { method, url, headers, body, basic, ca_file: _, ca, insecure } = call;
     let mut text = format!("{method} {url}");
     for (name, value) in headers {
         text = format!("{text} {name}: {value}");
@@ -103,6 +104,9 @@ fn http(call: &HttpCall) -> String {
     }
     if let Some(body) = body {
         text = format!("{text} body {:?}", body.to_string());
+    }
+    if let Some(captured) = ca.as_ref().and_then(|ca| ca.captures().next()) {
+        text = format!("{text} (trusts <captured {captured}>)");
     }
     if *insecure {
         text.push_str(" (any certificate)");

@@ -11,9 +11,11 @@ use alloc::vec::Vec;
 use zdu_model::ids::{NodeName, SecretName};
 use zdu_model::plan::{Ask, HttpCall, Probe, Run, Subject, Unknown, Want, Work};
 use zdu_model::procedure::{
-    Action, AskTemplate, HttpTemplate, ProbeTemplate, RunTemplate, UnknownRule, WantTemplate,
+    Action, AskTemplate, Deadline, HttpTemplate, ProbeTemplate, RunTemplate, UnknownRule,
+    WantTemplate,
 };
 use zdu_model::text::{Template, Text};
+use zdu_model::time::Millis;
 
 /// Renders the parts of one step. A part that fails is `None` and a refusal; the others are
 /// rendered all the same, so that every fault is found in one go.
@@ -94,6 +96,29 @@ impl Rendering<'_> {
         if secrets == Secrets::Never {
             self.refusals.push(Refusal::SecretExposed { at, secret: secret.to_string() });
         }
+    }
+
+    /// A deadline; refused when it gives no span, or one of no length (law 13).
+    pub(crate) fn deadline(&mut self, deadline: &Deadline) -> Option<Millis> {
+        let span = match deadline {
+            Deadline::Span(span) => *span,
+            Deadline::Template(template) => {
+                let text = self.literal(template, "deadline")?;
+                let Some(span) = Millis::parse(&text) else {
+                    let (at, nodes) = (self.path("deadline"), self.nodes());
+                    let why = format!("`{text}` is not a span of time");
+                    let template = template.0.clone();
+                    self.refusals.push(Refusal::Render { at, nodes, template, why });
+                    return None;
+                };
+                span
+            }
+        };
+        if span.0 == 0 {
+            let at = self.path("deadline");
+            self.refusals.push(Refusal::Limit { at, why: "must be longer than nothing" });
+        }
+        Some(span)
     }
 
     /// Text the plan must hold whole.
@@ -179,7 +204,7 @@ impl Rendering<'_> {
     }
 
     fn http(&mut self, template: &HttpTemplate, field: &str) -> Option<HttpCall> {
-        let HttpTemplate { method, url, headers, body, basic, ca_file, insecure } = template;
+        let HttpTemplate { method, url, headers, body, basic, ca_file, ca, insecure } = template;
         let url = self.literal(url, &format!("{field}.url"));
         let headers: Vec<Option<(String, Text)>> = headers
             .iter()
@@ -191,6 +216,7 @@ impl Rendering<'_> {
             .collect();
         let body = self.text_of(body.as_ref(), &format!("{field}.body"), Secrets::Allowed);
         let ca_file = self.literal_of(ca_file.as_ref(), &format!("{field}.ca_file"));
+        let ca = self.text_of(ca.as_ref(), &format!("{field}.ca"), Secrets::Never);
         let basic = match basic {
             None => Some(None),
             Some(basic) => {
@@ -206,6 +232,7 @@ impl Rendering<'_> {
             body: body?,
             basic: basic?,
             ca_file: ca_file?,
+            ca: ca?.filter(|ca| ca.as_literal().is_none_or(|text| !text.trim().is_empty())),
             insecure: *insecure,
         })
     }

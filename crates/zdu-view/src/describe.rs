@@ -22,6 +22,38 @@ pub fn step(plan: &Plan, no: StepNo) -> String {
     }
 }
 
+/// Several steps by name, the nodes of each step together.
+#[must_use]
+pub fn steps(plan: &Plan, numbers: &[StepNo]) -> String {
+    let mut named: Vec<(String, Vec<&str>)> = Vec::new();
+    for no in numbers {
+        let Some((key, node)) = planned(plan, *no)
+            .and_then(|step| Some((step.key.to_string(), step.subject.node()?.as_str())))
+        else {
+            named.push((step(plan, *no), Vec::new()));
+            continue;
+        };
+        match named.iter_mut().find(|(known, nodes)| *known == key && !nodes.is_empty()) {
+            Some((_, nodes)) => nodes.push(node),
+            None => named.push((key, vec![node])),
+        }
+    }
+    let said = named.into_iter().map(|(key, nodes)| {
+        if nodes.is_empty() { key } else { format!("{key} on {}", list(nodes)) }
+    });
+    said.collect::<Vec<_>>().join(", ")
+}
+
+/// Names as people list them: `a`, `a and b`, `a, b and c`.
+pub(crate) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.into_iter().collect();
+    match names.split_last() {
+        None => String::new(),
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+    }
+}
+
 fn planned(plan: &Plan, no: StepNo) -> Option<&PlannedStep> {
     plan.steps.get(usize::try_from(no.0).ok()?)
 }

@@ -124,7 +124,7 @@ fn shell_lines(run: &Run) -> Vec<String> {
 }
 
 fn http(call: &HttpCall) -> Vec<String> {
-    let HttpCall { method, url, headers, body, basic, ca_file, insecure } = call;
+    let HttpCall { method, url, headers, body, basic, ca_file, ca, insecure } = call;
     let mut lines = vec![format!("{method} {url}")];
     for (name, value) in headers {
         lines.push(format!("{name}: {}", one_line(&value.to_string())));
@@ -134,6 +134,9 @@ fn http(call: &HttpCall) -> Vec<String> {
     }
     if let Some(file) = ca_file {
         lines.push(format!("# trusts {file}"));
+    }
+    if let Some(ca) = ca {
+        lines.push(format!("# trusts {}", one_line(&ca.to_string())));
     }
     if *insecure {
         lines.push("# accepts any certificate".into());

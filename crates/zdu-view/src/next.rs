@@ -2,7 +2,7 @@
 
 use crate::describe;
 use crate::fold::RolloutView;
-use crate::node::NodeView;
+use crate::node::{NodeView, Traffic};
 use zdu_model::event::HoldCause;
 use zdu_model::ids::StepNo;
 use zdu_model::plan::Work;
@@ -25,7 +25,7 @@ pub fn next_commands(view: &RolloutView) -> Vec<String> {
         }
         Some(Verdict::Succeeded) => {}
         Some(Verdict::Failed { .. }) => {
-            list.extend(first_failure(view));
+            list.extend(failures(view));
             list.push(format!("zdu resume {id} --reason TEXT  # after the cause is repaired"));
             list.push(format!("zdu rollback {id} --reason TEXT  # to put everything back"));
         }
@@ -43,16 +43,33 @@ pub fn next_commands(view: &RolloutView) -> Vec<String> {
     list
 }
 
+/// Things in groups, in the order in which each group was first met.
+fn grouped<K: PartialEq, T>(all: impl Iterator<Item = (K, T)>) -> Vec<(K, Vec<T>)> {
+    let mut groups: Vec<(K, Vec<T>)> = Vec::new();
+    for (key, thing) in all {
+        match groups.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, things)) => things.push(thing),
+            None => groups.push((key, vec![thing])),
+        }
+    }
+    groups
+}
+
+fn names(nodes: &[&NodeView]) -> String {
+    describe::list(nodes.iter().map(|node| node.name.as_str()))
+}
+
 /// Law 4: a rollout that has ended names every node it leaves out of traffic.
 fn left_out(view: &RolloutView) -> Vec<String> {
     if view.ended().is_none() {
         return Vec::new();
     }
     let out = view.nodes().filter(|node| node.stuck.is_none());
-    let out = out.filter(|node| node.traffic != crate::node::Traffic::Serving);
-    let said = out.map(|node| {
-        let where_from = out_of(node);
-        format!("{} was left as it was{where_from}", node.name)
+    let out = out.filter(|node| node.traffic != Traffic::Serving);
+    let groups = grouped(out.map(|node| (node.members.is_empty(), node)));
+    let said = groups.into_iter().map(|(_, nodes)| match nodes.as_slice() {
+        [node] => format!("{} was left as it was{}", node.name, out_of(&[*node])),
+        nodes => format!("{} were left as they were{}", names(nodes), out_of(nodes)),
     });
     said.collect()
 }
@@ -61,13 +78,16 @@ fn has_command(list: &[String]) -> bool {
     list.iter().any(|line| line.starts_with("zdu "))
 }
 
-/// Stuck nodes, with the entries in balancers they are out of.
+/// Stuck nodes, with the entries in balancers they are out of: one line for those that are stuck
+/// alike.
 fn repairs(view: &RolloutView) -> Vec<String> {
-    let of_nodes = view.nodes().filter_map(|node| {
+    let stuck = view.nodes().filter_map(|node| {
         let stuck = node.stuck.as_ref()?;
         let step = view.planned(stuck.step).map_or("?", |step| step.key.as_str());
-        let out = out_of(node);
-        Some(format!("repair {}: {step} did not undo ({}){out}", node.name, stuck.reason))
+        Some(((step, stuck.reason.as_str()), node))
+    });
+    let of_nodes = grouped(stuck).into_iter().map(|((step, reason), nodes)| {
+        format!("repair {}: {step} did not undo ({reason}){}", names(&nodes), out_of(&nodes))
     });
     let of_fleet = view.history().stuck.iter().map(|stuck| {
         let step = describe::step(view.plan(), stuck.step);
@@ -76,28 +96,66 @@ fn repairs(view: &RolloutView) -> Vec<String> {
     of_nodes.chain(of_fleet).collect()
 }
 
-/// The members a node is out of, as an appendix to a sentence; empty when it serves.
-fn out_of(node: &NodeView) -> String {
-    use crate::node::Traffic;
-    let members: Vec<String> = node.members.iter().map(ToString::to_string).collect();
-    match node.traffic {
-        Traffic::Serving => "; it is in traffic".into(),
-        _ if members.is_empty() => "; it has no member in a balancer".into(),
-        Traffic::Draining | Traffic::Drained | Traffic::Out | Traffic::Returning => {
-            format!("; it is out of {}", members.join(", "))
+/// The members nodes are out of, as an appendix to a sentence about them.
+fn out_of(nodes: &[&NodeView]) -> String {
+    let place = |node: &&NodeView| match node.traffic {
+        Traffic::Serving => Place::In,
+        _ if node.members.is_empty() => Place::Nowhere,
+        Traffic::Draining | Traffic::Drained | Traffic::Out | Traffic::Returning => Place::Out,
+    };
+    let groups = grouped(nodes.iter().map(|node| (place(node), *node)));
+    let alike = groups.len() == 1;
+    let said = groups.into_iter().map(|(place, nodes)| {
+        let (who, is, has) = match nodes.as_slice() {
+            [node] if alike => {
+                ("it".to_owned(), "is", if node.members.is_empty() { "has" } else { "" })
+            }
+            [node] => (node.name.to_string(), "is", "has"),
+            _ if alike => ("they".to_owned(), "are", "have"),
+            nodes => (names(nodes), "are", "have"),
+        };
+        match place {
+            Place::In => format!("; {who} {is} in traffic"),
+            Place::Nowhere => format!("; {who} {has} no member in a balancer"),
+            Place::Out => {
+                let members: Vec<String> =
+                    nodes.iter().flat_map(|node| &node.members).map(ToString::to_string).collect();
+                format!("; {who} {is} out of {}", members.join(", "))
+            }
         }
-    }
+    });
+    said.collect()
+}
+
+/// Where a node stands, as far as it decides what is said.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    In,
+    Out,
+    Nowhere,
 }
 
 fn for_holds(view: &RolloutView) -> Vec<String> {
     let id = view.id_text();
     let approve = |no: StepNo, why: String| format!("zdu approve {id} {no}  # {why}");
-    let holds = view.open_holds().map(|hold| {
+    // One resume ends all of these holds.
+    let by_rule: Vec<StepNo> = view
+        .open_holds()
+        .filter_map(|hold| if let HoldCause::Rule(no) = hold.cause { Some(no) } else { None })
+        .collect();
+    let holds = view.open_holds().filter_map(|hold| {
         let why = describe::hold(view.plan(), &hold.cause);
         match &hold.cause {
-            HoldCause::Person | HoldCause::Rule(_) => format!("zdu resume {id}  # {why}"),
-            HoldCause::Unknown(no) => format!("{}: look at the node first", approve(*no, why)),
-            HoldCause::PointOfNoReturn(no) => approve(*no, why),
+            HoldCause::Person => Some(format!("zdu resume {id}  # {why}")),
+            HoldCause::Rule(no) if by_rule.first() != Some(no) => None,
+            HoldCause::Rule(_) => {
+                let steps = describe::steps(view.plan(), &by_rule);
+                Some(format!("zdu resume {id}  # a failure rule holds because of {steps}"))
+            }
+            HoldCause::Unknown(no) => {
+                Some(format!("{}: look at the node first", approve(*no, why)))
+            }
+            HoldCause::PointOfNoReturn(no) => Some(approve(*no, why)),
         }
     });
     holds.collect()
@@ -117,18 +175,95 @@ fn for_manual_steps(view: &RolloutView) -> Vec<String> {
     asks.collect()
 }
 
-/// The first step that failed and where its whole output is.
-fn first_failure(view: &RolloutView) -> Option<String> {
-    let bad = view.steps().find(|(planned, step)| {
-        let failed = step.last_end().is_some_and(|end| !end.class.passes());
-        !view.is_undo(planned.no) && failed && !step.went_on
+/// The steps that failed and where their whole output is: one line for those that failed alike.
+fn failures(view: &RolloutView) -> Vec<String> {
+    let bad = view.steps().filter_map(|(planned, step)| {
+        let end = step.last_end().filter(|end| !end.class.passes())?;
+        let counts = !view.is_undo(planned.no) && !step.went_on;
+        counts.then(|| ((planned.key.as_str(), describe::end(&end.report.end)), planned))
     });
-    let (planned, step) = bad?;
-    let end = describe::end(&step.last_end()?.report.end);
-    let name = describe::step(view.plan(), planned.no);
-    let node = planned.subject.node();
-    let log = node.map_or_else(String::new, |node| {
-        format!("  # the whole output: zdu log {} --node {node}", view.id_text())
+    let lines = grouped(bad).into_iter().map(|((_, end), planned)| {
+        let numbers: Vec<StepNo> = planned.iter().map(|planned| planned.no).collect();
+        let name = describe::steps(view.plan(), &numbers);
+        let mut nodes = planned.iter().filter_map(|planned| planned.subject.node());
+        let log = nodes.next().map_or_else(String::new, |first| {
+            let others = describe::list(nodes.map(|node| node.as_str()));
+            let others =
+                if others.is_empty() { others } else { format!(", and likewise of {others}") };
+            format!("  # the whole output: zdu log {} --node {first}{others}", view.id_text())
+        });
+        format!("look at {name}: {end}{log}")
     });
-    Some(format!("look at {name}: {end}{log}"))
+    lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{Story, name};
+    use zdu_model::event::Event;
+
+    /// Three nodes that could not be exported, two of them alike.
+    fn failed() -> Story {
+        let mut story = Story::begin(&["node-a", "node-b", "node-c"]);
+        for (node, exit) in [("node-a", 3), ("node-b", 9), ("node-c", 3)] {
+            let export = story.no("sysupgrade_export", node);
+            story.fail(export, exit);
+        }
+        story
+    }
+
+    #[test]
+    fn nodes_that_failed_alike_are_one_line_and_others_have_their_own() {
+        let mut story = failed();
+        let (phase, rolled_back) = (name("EXPORT"), vec![]);
+        story.tell(Event::RolloutEnded {
+            verdict: Verdict::Failed { phase, exit: 70, rolled_back },
+        });
+        assert_eq!(
+            next_commands(&story.view()),
+            [
+                "look at sysupgrade_export on node-a and node-c: exit code 3  # the whole output: \
+                 zdu log r1 --node node-a, and likewise of node-c",
+                "look at sysupgrade_export on node-b: exit code 9  # the whole output: \
+                 zdu log r1 --node node-b",
+                "zdu resume r1 --reason TEXT  # after the cause is repaired",
+                "zdu rollback r1 --reason TEXT  # to put everything back",
+            ]
+        );
+    }
+
+    #[test]
+    fn holds_by_rule_are_one_resume_that_names_every_node() {
+        let mut story = failed();
+        for node in ["node-a", "node-b", "node-c"] {
+            let cause = HoldCause::Rule(story.no("sysupgrade_export", node));
+            story.tell(Event::HoldStarted { cause });
+        }
+        let said = "zdu resume r1  # a failure rule holds because of sysupgrade_export on node-a, \
+                    node-b and node-c";
+        assert_eq!(next_commands(&story.view()), [said]);
+    }
+
+    #[test]
+    fn nodes_that_are_stuck_alike_are_one_line_with_all_they_are_out_of() {
+        let mut story = Story::begin(&["node-a", "node-b"]);
+        for node in ["node-a", "node-b"] {
+            for key in ["guard", "drain", "certify"] {
+                let step = story.no(key, node);
+                story.pass(step);
+            }
+            let (step, reason) = (story.no("start_old", node), "exit code 9".to_owned());
+            story.tell(Event::NodeStuck { node: Some(name(node)), step, reason });
+        }
+        let next = next_commands(&story.view());
+        assert_eq!(
+            next.first().map(String::as_str),
+            Some(
+                "repair node-a and node-b: start_old did not undo (exit code 9); they are out of \
+                 edge/gateway/node-a, edge/gateway/node-b"
+            )
+        );
+        assert_eq!(next.iter().filter(|line| line.starts_with("repair")).count(), 1);
+    }
 }

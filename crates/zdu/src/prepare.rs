@@ -5,7 +5,6 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::task::JoinSet;
 use zdu_config::{Config, Disk, Templates};
 use zdu_drivers::Access;
@@ -14,8 +13,10 @@ use zdu_drivers::probe::{self, Values};
 use zdu_drivers::secret::Secrets;
 use zdu_drivers::traffic::read_members;
 use zdu_model::fleet::Fleet;
-use zdu_model::ids::{Digest, NodeName};
+use zdu_model::ids::{Digest, NodeName, RoleName, SecretName};
 use zdu_model::plan::{Probe, Subject};
+use zdu_model::policy::SecretSource;
+use zdu_model::procedure::RoleDecl;
 use zdu_model::report::{InstanceReading, MemberState};
 use zdu_model::text::{Template, Text};
 use zdu_model::verdict::exit;
@@ -49,6 +50,7 @@ pub fn prepared(config: Config) -> Prepared {
         procedure: config.procedure.clone(),
         policy: config.policy.clone(),
         release: config.release.clone(),
+        front_rates: config.front_rates.clone(),
         vars: config.vars.iter().map(|(name, value)| (name.to_string(), value.clone())).collect(),
         tool: env!("CARGO_PKG_VERSION").into(),
         observed: Observed::default(),
@@ -74,6 +76,33 @@ impl Prepared {
         zdu_plan::plan(&self.input, &self.renderer).map_err(Failure::from)
     }
 
+    /// Who has a role that is looked up is not known without asking. Everything else can still be
+    /// planned, with the role on the first nodes that may have it.
+    pub fn assume_roles(&mut self) -> Vec<Assumed> {
+        let fleet = &self.input.fleet;
+        let mut all = Vec::new();
+        for (role, decl) in &self.input.procedure.roles {
+            let RoleDecl { help: _, lookup, among, exactly } = decl;
+            if lookup.is_none() || fleet.nodes().any(|node| node.roles.contains(role)) {
+                continue;
+            }
+            let count = usize::try_from(exactly.unwrap_or(1)).unwrap_or(usize::MAX);
+            let may = fleet
+                .nodes()
+                .filter(|node| among.as_ref().is_none_or(|among| node.roles.contains(among)));
+            let nodes: Vec<NodeName> = may.map(|node| node.name.clone()).take(count).collect();
+            all.push(Assumed { role: role.clone(), nodes });
+        }
+        let observed = &mut self.input.observed;
+        observed.consulted = !all.is_empty();
+        for Assumed { role, nodes } in &all {
+            for node in nodes {
+                observed.roles.entry(node.clone()).or_default().insert(role.clone());
+            }
+        }
+        all
+    }
+
     /// Ways to everything the fleet names, with the values of its secrets: made once, so that no
     /// value is fetched twice and the rollout goes on with the channels preflight opened.
     ///
@@ -83,24 +112,40 @@ impl Prepared {
         if let Some(made) = self.access.get() {
             return Ok(Arc::clone(made));
         }
-        let made = access(&self.input.fleet, &self.input.policy.secrets)?;
+        let places = &self.config.secret_places;
+        let made = access(&self.input.fleet, &self.input.policy.secrets, places)?;
         Ok(Arc::clone(self.access.get_or_init(|| made)))
     }
 }
 
-/// Ways to everything a fleet names.
+/// Ways to everything a fleet names. `places` says where secrets were declared, as far as that is
+/// known: a plan that is read from its file knows of no text.
 ///
 /// # Errors
 /// A secret that has no value.
 pub fn access(
     fleet: &Fleet,
-    sources: &BTreeMap<zdu_model::ids::SecretName, zdu_model::policy::SecretSource>,
+    sources: &BTreeMap<SecretName, SecretSource>,
+    places: &BTreeMap<SecretName, String>,
 ) -> Result<Arc<Access>, Failure> {
     let secrets = Secrets::fetch(sources).map_err(|error| {
-        Failure::new(exit::CONFIG, error.to_string())
-            .hint("secrets are named in `secrets:` as env:NAME, file:PATH or command:...")
+        let failure = Failure::new(exit::CONFIG, error.to_string())
+            .hint("secrets are named in `secrets:` as env:NAME, file:PATH or command:...");
+        match places.get(&error.name) {
+            Some(place) => failure.hint(format!("this one is declared at {place}")),
+            None => failure,
+        }
     })?;
     Ok(Arc::new(Access::new(fleet, secrets)))
+}
+
+/// A role that only preflight can find, and the nodes it was taken to be on.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Assumed {
+    /// The role.
+    pub role: RoleName,
+    /// The nodes.
+    pub nodes: Vec<NodeName>,
 }
 
 /// One thing preflight looked at.
@@ -165,11 +210,8 @@ async fn reach(fleet: &Fleet, access: &Arc<Access>) -> Vec<Finding> {
         let access = Arc::clone(access);
         tasks.spawn(async move {
             let what = "commands can be run";
-            let opened = async {
-                let mut channel = access.channel(Some(&name)).await?;
-                channel.run(":", None, Duration::from_secs(10)).await
-            };
-            let finding = match opened.await {
+            // A channel is open when the shell at its other end has answered.
+            let finding = match access.channel(Some(&name)).await {
                 Ok(_) => Finding::well(&name, what),
                 Err(error) => {
                     let hint = "try `ssh` to it by hand with the same user; zdu never accepts a \

@@ -119,7 +119,9 @@ pub fn available() -> Result<(), String> {
     if !rustix::process::geteuid().is_root() {
         return Err("the lab needs root (network and mount namespaces)".to_owned());
     }
-    for program in ["ip", "nft", "unshare", "nsenter", "ssh", "ssh-keygen", "sshd", "haproxy"] {
+    let needed =
+        ["ip", "nft", "unshare", "nsenter", "ssh", "ssh-keygen", "sshd", "haproxy", "openssl"];
+    for program in needed {
         if !PATH.split(':').any(|directory| Path::new(directory).join(program).exists()) {
             return Err(format!("{program} is not installed"));
         }

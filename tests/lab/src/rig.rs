@@ -10,6 +10,7 @@ pub mod checks;
 mod gateways;
 mod running;
 mod spec;
+mod tls;
 mod yaml;
 
 pub use case::{Case, Ran};
@@ -45,6 +46,7 @@ pub struct Rig {
     lab: Lab,
     spec: RigSpec,
     haproxy: HaproxyConfig,
+    tls: Option<tls::Domains>,
     cases: AtomicU32,
 }
 
@@ -66,7 +68,8 @@ impl Rig {
         hosts.extend(BALANCERS.iter().map(|name| HostSpec::new(name)));
         let lab = Lab::up(prefix, &hosts)?;
         let haproxy = haproxy_config(&lab);
-        let rig = Self { lab, spec, haproxy, cases: AtomicU32::new(0) };
+        let tls = if spec.https { Some(tls::Domains::make(&lab)?) } else { None };
+        let rig = Self { lab, spec, haproxy, tls, cases: AtomicU32::new(0) };
         for host in rig.each_node(|host| rig.lay_out(host)) {
             host?;
         }
@@ -88,6 +91,12 @@ impl Rig {
     #[must_use]
     pub fn spec(&self) -> &RigSpec {
         &self.spec
+    }
+
+    /// The authority of a release's domain, in PEM; none where the management API is plain HTTP.
+    #[must_use]
+    pub fn authority(&self, side: Side) -> Option<&str> {
+        self.tls.as_ref().map(|domains| domains.of(side).authority.as_str())
     }
 
     /// Both balancers.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use zdu_lab::need_lab;
 use zdu_lab::rig::checks::{self, Expected, flipped};
-use zdu_lab::rig::{Case, NODES, Ran, Rig, RigSpec, await_some, tell, tell_load};
+use zdu_lab::rig::{Case, NODES, Ran, Rig, RigSpec, Side, await_some, tell, tell_load};
 use zdu_model::verdict::exit;
 
 const SOON: Duration = Duration::from_secs(90);
@@ -21,7 +21,7 @@ struct Bad {
     said: &'static [&'static str],
 }
 
-const BAD: [Bad; 9] = [
+const BAD: [Bad; 10] = [
     Bad {
         name: "an unknown key",
         from: "min_available: 2",
@@ -36,7 +36,15 @@ const BAD: [Bad; 9] = [
         to: "min_available: two",
         exit: exit::CONFIG,
         at: Some("two"),
-        said: &["min_available", "a whole number"],
+        said: &["min_available", "a whole number", "hint", "min_available: 1"],
+    },
+    Bad {
+        name: "one host for all nodes",
+        from: "  ssh: {",
+        to: "  ssh: { host: somewhere,",
+        exit: exit::CONFIG,
+        at: Some("somewhere"),
+        said: &["fleet.ssh.host", "hint", "give it to the node"],
     },
     Bad {
         name: "a node twice",
@@ -92,7 +100,7 @@ const BAD: [Bad; 9] = [
         to: "anm_passwort\"",
         exit: exit::CONFIG,
         at: None,
-        said: &["anm_passwort", "hint"],
+        said: &["anm_passwort", "hint", "declared at", "zdu.yaml:"],
     },
 ];
 
@@ -116,6 +124,26 @@ fn a_wrong_configuration_is_refused_with_its_place_and_a_hint_and_nothing_change
     }
     assert_eq!(rig.snapshot().expect("hosts answer"), before, "something was changed");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn an_inconsistent_group_is_refused_by_preflight_with_the_instances_that_differ() {
+    need_lab!();
+    let rig = Rig::up("differs", RigSpec::default()).expect("the rig comes up");
+    let case = rig.case("differs").expect("files can be written");
+    case.zdu_on_config(&["preflight"]).expect("zdu ends").ended(0);
+    // The Admin Node Manager learns of it when it starts.
+    rig.edit_install("node-a", Side::Old, |spec| {
+        spec.topology.nodes[1].instances[0].deployment = Some("another".to_owned());
+    })
+    .expect("it is changed");
+    rig.restart_manager("node-a", Side::Old).expect("it restarts");
+    let before = rig.snapshot().expect("hosts answer");
+    let ran = case.run().expect("zdu ends").ended(exit::UNAVAILABLE);
+    for word in ["within group-2", "instance-2 has another", "instance-1 and instance-3 have"] {
+        assert!(ran.stderr.contains(word), "no {word:?} in {}", ran.stderr);
+    }
+    assert_eq!(rig.snapshot().expect("hosts answer"), before, "something was changed");
 }
 
 /// The last place of a text in `zdu.yaml` as diagnostics name it.
@@ -261,7 +289,7 @@ fn a_full_disk_stops_a_rollout_safely_and_room_lets_it_go_on() {
     assert_eq!(load.failed, 0, "{load}");
     assert_eq!(rig.releases(), ["7.7"; 3]);
     for node in NODES {
-        let count = rig.count(node, zdu_lab::rig::Side::New, "sysupgrade", "apply");
+        let count = rig.count(node, Side::New, "sysupgrade", "apply");
         assert_eq!(count.expect("it is recorded"), 1, "apply on {node}");
     }
     checks::after(&case, Expected { exit: 0, found: &found, left_out: &[] });

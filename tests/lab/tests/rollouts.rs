@@ -1,11 +1,13 @@
 //! `zdu run` upgrades three gateways behind two balancers under load, again and again.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use zdu_lab::load::Habit;
 use zdu_lab::need_lab;
 use zdu_lab::rig::checks::{self, Expected};
 use zdu_lab::rig::{Case, NODES, Rig, RigSpec, Side, tell_load};
+use zdu_model::event::Event;
 
 #[test]
 fn five_rollouts_in_a_row_lose_no_request_and_leave_both_balancers_as_they_were() {
@@ -60,6 +62,58 @@ fn a_reviewed_plan_runs_as_it_is_with_install_directories_full_of_blanks_and_quo
     let reviewed = std::fs::read(plan).expect("it was written");
     let ran = std::fs::read(case.rollout_dir().expect("it ran").join("plan.json"));
     assert_eq!(ran.expect("it is kept"), reviewed, "another plan ran");
+}
+
+#[test]
+fn a_domain_over_https_is_upgraded_though_its_authority_is_made_by_the_first_apply() {
+    need_lab!();
+    let rig = Rig::up("https", RigSpec::default().with_https()).expect("the rig comes up");
+    let found = rig.servers_state().expect("both balancers answer");
+    let manager = SocketAddr::from((rig.lab().host("node-a").address(), 8090));
+    let plain = rig.lab().http_get(manager, "/api/topology").expect("it answers");
+    assert_eq!(plain, (400, "this port speaks HTTPS".to_owned()));
+    let case = rig.case("https").expect("files can be written");
+    let began = Instant::now();
+    let load = rig.load(|_| {}).expect("load flows");
+    let ran = case.run().expect("zdu ends");
+    let load = load.stop().expect("the load ends");
+    tell_load("https", began, &load);
+    let ran = ran.ended(0);
+    assert_eq!(load.failed, 0, "{load}\n{}", ran.stderr);
+    assert_eq!(rig.releases(), ["7.7"; 3]);
+    checks::after(&case, Expected { exit: 0, found: &found, left_out: &[] });
+
+    // Each node's lane trusted what the first node has, and nothing a file could have told before.
+    let new = rig.authority(Side::New).expect("it speaks HTTPS").trim_end();
+    assert_ne!(Some(new), rig.authority(Side::Old).map(str::trim_end));
+    let captured: Vec<String> = case
+        .records()
+        .expect("they can be read")
+        .into_iter()
+        .filter_map(|record| {
+            let Event::StepEnded { report, .. } = record.event else { return None };
+            Some(report.captured)
+        })
+        .flatten()
+        .filter_map(|captured| captured.value)
+        .collect();
+    assert_eq!(captured, [new; 3]);
+}
+
+#[test]
+fn a_new_domain_that_shows_another_authority_is_not_believed_and_the_node_goes_back() {
+    need_lab!();
+    let rig = Rig::up("impostor", RigSpec::default().with_https()).expect("the rig comes up");
+    let case = rig.case("impostor").expect("files can be written");
+    case.reconfigure("ready_deadline: 12s", "ready_deadline: 3s").expect("it is there");
+    rig.edit_install("node-a", Side::New, |spec| {
+        let tls = spec.tls.as_mut().expect("it speaks HTTPS");
+        tls.authority = rig.authority(Side::Old).expect("it speaks HTTPS").to_owned();
+    })
+    .expect("it is changed");
+    let ran = case.run().expect("zdu ends").ended(74);
+    assert!(ran.said().contains("certificate"), "{}", ran.said());
+    assert_eq!(rig.releases(), ["7.5.3"; 3]);
 }
 
 fn every_tool_ran_once(case: &Case<'_>) {

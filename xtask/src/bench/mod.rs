@@ -1,6 +1,7 @@
 //! What zdu costs over plain ssh, measured in a lab on this machine: four numbers, each beside
 //! what it was made from. Ratios travel between machines, seconds do not.
 
+mod ansible;
 mod drains;
 mod figures;
 mod rollout;

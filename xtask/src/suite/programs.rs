@@ -7,13 +7,15 @@ use super::count::Counts;
 use crate::say;
 
 /// A program that shows that its package is there, and the package.
-const NEEDED: [(&str, &str); 7] = [
+const NEEDED: [(&str, &str); 9] = [
     ("sshd", "openssh-server"),
     ("ssh", "openssh-client"),
     ("haproxy", "haproxy"),
     ("nft", "nftables"),
     ("ip", "iproute2"),
     ("socat", "socat"),
+    ("openssl", "openssl"),
+    ("sudo", "sudo"),
     ("busybox", "busybox-static"),
 ];
 

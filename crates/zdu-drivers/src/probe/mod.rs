@@ -48,7 +48,8 @@ pub async fn ask(
         Ask::Tcp(address) => tcp(address).await?,
         Ask::Run(run) => command(access, values, node, run).await?,
     };
-    judge(&probe.want, &answered).map_err(|why| access.redactor().mask(&why))?;
+    let redactor = access.redactor();
+    judge(&probe.want, &answered, &redactor).map_err(|why| redactor.mask(&why))?;
     Ok(answered)
 }
 
@@ -99,7 +100,8 @@ pub async fn http(
     call: &HttpCall,
     timeout: Duration,
 ) -> Result<Answered, String> {
-    let client = http_client(call)?;
+    let ca = call.ca.as_ref().map(|ca| values.fill(ca, access)).transpose()?;
+    let client = http_client(call, ca.as_deref())?;
     let method = reqwest::Method::from_bytes(call.method.as_bytes())
         .map_err(|_| format!("{:?} is no HTTP method", call.method))?;
     let mut request = client.request(method, &call.url).timeout(timeout);

@@ -1,11 +1,10 @@
 //! What drivers say in the words of the model, and in sentences for people who wait.
 
-use super::Instances;
 use crate::balancer::certify::Left;
 use crate::balancer::member::{self, MemberState as Seen};
 use crate::balancer::serve::{ServeGap, WaitingOn};
 use crate::balancer::{Before, FoundWeight, Hold, InstanceError, MemberName};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, ToSocketAddrs as _};
 use zdu_model::fleet::{Fleet, Instance, Member, Reach, Socket};
 use zdu_model::ids::{BalancerName, InstanceName, NodeName};
@@ -56,17 +55,19 @@ pub(super) fn before_of(instance: &InstanceName, reading: &MemberReading) -> Bef
     }
 }
 
-pub(super) fn told_by_name(
-    balancers: &BTreeMap<BalancerName, Instances>,
-    reading: member::InstanceReading,
+/// The readings of a sample, of each balancer as many as it has instances, in the order they were
+/// asked. By their place and not by name: two balancers may call an instance the same.
+pub(super) fn told_in_order<'b>(
+    asked: impl IntoIterator<Item = (&'b BalancerName, usize)>,
+    readings: Vec<member::InstanceReading>,
     owned: &[(NodeName, Member)],
-) -> InstanceReading {
-    let has = |instances: &Instances| instances.iter().any(|i| i.name() == reading.instance);
-    let balancer = balancers.iter().find(|(_, instances)| has(instances));
-    match balancer.or_else(|| balancers.iter().next()) {
-        Some((balancer, _)) => told(balancer, reading, owned),
-        None => unreachable!("a reading comes from an instance of some balancer"),
+) -> Vec<InstanceReading> {
+    let mut readings = readings.into_iter();
+    let mut all = Vec::new();
+    for (balancer, count) in asked {
+        all.extend(readings.by_ref().take(count).map(|reading| told(balancer, reading, owned)));
     }
+    all
 }
 
 /// A driver's reading in the words of the model.
@@ -163,4 +164,26 @@ pub(super) fn gap_text(gap: &WaitingOn) -> String {
         ServeGap::Weight(now, wanted) => format!("its weight is {now}, it was {wanted}"),
     };
     format!("{} on {}: {what}", gap.member, gap.instance)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instances_that_two_balancers_call_the_same_are_told_of_their_own_balancer() {
+        let reading = |instance: &str, detail: &str| member::InstanceReading {
+            instance: instance.into(),
+            result: Err(InstanceError::Unreachable {
+                endpoint: "unix:/s".into(),
+                detail: detail.into(),
+            }),
+        };
+        let readings = vec![reading("1", "edge"), reading("2", "edge"), reading("1", "inner")];
+        let [edge, inner] = ["edge", "inner"].map(|name| BalancerName::new(name).expect("a name"));
+        let told = told_in_order([(&edge, 2), (&inner, 1)], readings, &[]);
+        let told: Vec<_> =
+            told.iter().map(|r| (r.balancer.as_str(), r.instance.as_str())).collect();
+        assert_eq!(told, [("edge", "1"), ("edge", "2"), ("inner", "1")]);
+    }
 }

@@ -6,6 +6,7 @@ mod ssh;
 mod sshd;
 mod steps;
 mod survival;
+mod users;
 
 use std::process::Command;
 use std::time::Duration;

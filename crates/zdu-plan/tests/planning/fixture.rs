@@ -10,8 +10,8 @@ use zdu_model::ids::{Digest, NodeName, PhaseName, RoleName, StepNo};
 use zdu_model::plan::{Plan, Release, Run, Subject, Work};
 use zdu_model::policy::{CertifyPolicy, DrainExpiry, Policy, WaveSize};
 use zdu_model::procedure::{
-    Action, AskTemplate, Over, Phase, ProbeTemplate, Procedure, RollbackClass, RunTemplate, Site,
-    Stage, Step, UnknownRule, WantTemplate,
+    Action, AskTemplate, Deadline, Over, Phase, ProbeTemplate, Procedure, RollbackClass,
+    RunTemplate, Site, Stage, Step, UnknownRule, WantTemplate,
 };
 use zdu_model::text::{Piece, Template, Text};
 use zdu_model::time::Millis;
@@ -151,7 +151,8 @@ pub(crate) fn step(id: &str, in_phase: &str, words: &str) -> Step {
         on: Site::Node,
         action: run(words),
         outcome: Contract::default(),
-        deadline: Millis::from_secs(60),
+        deadline: Deadline::Span(Millis::from_secs(60)),
+        takes: None,
         attempts: 1,
         disruptive: false,
         unknown: UnknownRule::Hold,
@@ -246,6 +247,7 @@ pub(crate) fn input() -> Input {
         policy: policy(),
         release: Release { from: "1.0".into(), to: "2.0".into() },
         vars: BTreeMap::new(),
+        front_rates: vec![],
         tool: "test".into(),
         observed: Observed::default(),
     }

@@ -151,6 +151,7 @@ fn a_default_may_use_another_variable_and_a_node_has_the_last_word() {
     for (name, default) in [("a", "{{b}}/a"), ("b", "{{root}}/b"), ("root", "/opt")] {
         let decl = zdu_model::procedure::VarDecl {
             help: String::new(),
+            kind: zdu_model::procedure::VarKind::Text,
             default: Some(Template(default.into())),
         };
         input.procedure.vars.insert(name.to_string().try_into().expect("valid"), decl);

@@ -4,7 +4,8 @@ use crate::fixture::*;
 use zdu_model::ids::{CaptureName, SecretName};
 use zdu_model::policy::WaveSize;
 use zdu_model::procedure::{
-    Action, Capture, CaptureFrom, HttpTemplate, Over, RoleDecl, RunTemplate, Site, VarDecl,
+    Action, Capture, CaptureFrom, Deadline, HttpTemplate, Over, RoleDecl, RunTemplate, Site,
+    VarDecl, VarKind,
 };
 use zdu_model::text::Template;
 use zdu_model::time::Millis;
@@ -37,6 +38,7 @@ fn http(url: &str) -> Action {
         body: None,
         basic: None,
         ca_file: None,
+        ca: None,
         insecure: false,
     })
 }
@@ -237,6 +239,26 @@ fn a_captured_value_must_be_made_before_it_is_used() {
 }
 
 #[test]
+fn an_authority_may_be_captured_before_but_is_no_secret() {
+    let asking = |secret: bool| {
+        let mut input = input();
+        let mut learn = step("learn", "APPLY", "cat authority");
+        learn.capture = vec![captured("authority", secret)];
+        let mut look = step("look", "APPLY", "look");
+        let Action::Http(call) = http("https://{{address}}/") else { unreachable!("it is one") };
+        let ca = Some(Template("{{capture:authority}}".into()));
+        look.action = Action::Http(HttpTemplate { ca, ..call });
+        input.procedure.stages[0].steps.extend([learn, look]);
+        input
+    };
+    planned(&asking(false));
+    let said: Vec<String> = refused(&asking(true)).iter().map(ToString::to_string).collect();
+    let expected = "procedure.stages.apply.steps.look.http.ca holds the secret authority where \
+                    others can read it";
+    assert_eq!(said, [expected]);
+}
+
+#[test]
 fn an_undo_may_use_what_its_own_step_captured() {
     let mut input = input();
     first_step(&mut input).capture = vec![captured("id", false)];
@@ -247,10 +269,34 @@ fn an_undo_may_use_what_its_own_step_captured() {
 #[test]
 fn a_variable_without_a_value_is_refused_by_name() {
     let said = said(|input| {
-        let decl = VarDecl { help: "where it is".into(), default: None };
+        let decl = VarDecl { help: "where it is".into(), kind: VarKind::Text, default: None };
         input.procedure.vars.insert("dir".to_string().try_into().expect("valid"), decl);
     });
     assert_eq!(said, ["the variable dir has no value (where it is)"]);
+}
+
+#[test]
+fn a_deadline_is_rendered_for_each_node_and_refused_where_it_gives_no_span() {
+    let mut input = input();
+    first_step(&mut input).deadline = Deadline::Template(Template("{{wait}}".into()));
+    input.vars.insert("wait".into(), "90s".into());
+    input.fleet.groups[0].nodes[1].vars.insert("wait".into(), "2m".into());
+    let plan = planned(&input).plan;
+    let switches = plan.steps.iter().filter(|step| step.key.as_str() == "switch");
+    let deadlines: Vec<u64> = switches.map(|step| step.deadline.0 / 1000).collect();
+    assert_eq!(deadlines, [90, 120, 90]);
+
+    input.fleet.groups[0].nodes[1].vars.insert("wait".into(), "30".into());
+    input.fleet.groups[0].nodes[2].vars.insert("wait".into(), "0s".into());
+    let said: Vec<String> = refused(&input).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        [
+            "procedure.stages.apply.steps.switch.deadline cannot be rendered for node-b: `30` is \
+             not a span of time in \"{{wait}}\"",
+            "procedure.stages.apply.steps.switch.deadline must be longer than nothing",
+        ]
+    );
 }
 
 #[test]

@@ -114,6 +114,7 @@ fn an_undrained_node_an_accepted_risk_and_a_blind_probe_are_told() {
             body: None,
             basic: None,
             ca_file: None,
+            ca: None,
             insecure: true,
         });
         input.procedure.stages[0].steps.push(look);
@@ -126,6 +127,14 @@ fn an_undrained_node_an_accepted_risk_and_a_blind_probe_are_told() {
             "step switch is disruptive and has no undo, as the policy accepts"
         ]
     );
+}
+
+#[test]
+fn a_rate_of_a_front_is_told_to_do_nothing_yet() {
+    let said = warnings(|input| input.front_rates = vec![Some(50)]);
+    let expected = "front https://shop.example/ has the rate 50, but nothing probes it all the \
+                    time yet: it is asked once behind each wave";
+    assert_eq!(said, [expected]);
 }
 
 #[test]

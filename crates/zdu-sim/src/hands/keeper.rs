@@ -33,7 +33,7 @@ impl Run {
 
     /// The keeper looks at an instance.
     pub(crate) fn keep(&mut self, process: usize, instance: usize) {
-        if self.plant == Some(Plant::KeeperSleeps) {
+        if self.plant == Some(Plant::KeeperSleeps) || !self.may_act(process) {
             return;
         }
         let kept: Vec<Place> = self.processes[process].hands.kept.iter().copied().collect();

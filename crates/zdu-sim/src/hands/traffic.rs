@@ -6,6 +6,7 @@ use crate::plant::Plant;
 use crate::run::{Happening, Run};
 use crate::seen::{Hand, Seen};
 use crate::world::slot::Health;
+use std::ops::Range;
 use zdu_model::ids::GroupName;
 use zdu_model::plan::Work;
 use zdu_model::policy::DrainExpiry;
@@ -23,10 +24,12 @@ impl Run {
     /// Reads every entry of the group on every instance.
     pub(super) fn guard(&mut self, process: usize, group: &GroupName, node: Place) -> Next {
         let plan = self.layout.plan.clone();
-        let all = plan.fleet.groups.iter().filter(|known| known.name == *group);
-        let nodes: Vec<Place> =
-            all.flat_map(|group| &group.nodes).map(|node| self.layout.places[&node.name]).collect();
-        let readings = self.readings(&nodes);
+        let group = plan.fleet.groups.iter().position(|known| known.name == *group);
+        let same = |other: &Place| group == Some(self.layout.groups[*other]);
+        let all = 0..self.layout.nodes.len();
+        let first = all.clone().find(same).unwrap_or(node);
+        let last = all.rev().find(same).unwrap_or(node);
+        let readings = self.readings(first..last + 1);
         self.tell(&Seen::Read { node });
         if !self.processes[process].hands.held.contains(&node) {
             self.remember(process, node, &readings);
@@ -34,10 +37,10 @@ impl Run {
         Next::Answer(Report::with(End::Done, Evidence::Balancers(readings)))
     }
 
-    fn readings(&self, nodes: &[Place]) -> Vec<InstanceReading> {
+    fn readings(&self, nodes: Range<Place>) -> Vec<InstanceReading> {
         let now = self.agenda.now();
         let instances = 0..self.layout.instances.len();
-        instances.filter_map(|instance| self.world.reading(instance, nodes, now)).collect()
+        instances.filter_map(|instance| self.world.reading(instance, nodes.clone(), now)).collect()
     }
 
     /// Keeps what a guard saw of a node, as the undrain has to mirror it.
@@ -134,6 +137,9 @@ impl Run {
     fn set_entry(&mut self, process: usize, before: Before, drains: bool) -> Result<(), String> {
         let now = self.agenda.now();
         let instance = self.layout.slots[before.slot].instance;
+        if !self.may_act(process) {
+            return Err("the lease ran out while this controller stood still".into());
+        }
         self.commandable(instance)?;
         let slot = &self.world.slots[before.slot];
         let (held, weight, hand) = match drains {
@@ -243,7 +249,7 @@ impl Run {
     fn certificate(&self, task: &Task, node: Place, quiet: u32, counts: (u64, u64)) -> Next {
         let (cut, left) = counts;
         let evidence = DrainEvidence {
-            instances: self.readings(&[node]),
+            instances: self.readings(node..node + 1),
             node_connections: Some(left),
             quiet_samples: quiet,
             took: self.agenda.now().since(task.begun),
@@ -292,12 +298,14 @@ impl Run {
     }
 
     /// Waits until every instance shows the node as it was before.
-    pub(super) fn serving(&mut self, process: usize, task: &Task, node: Place) -> Next {
+    pub(super) fn serving(&mut self, process: usize, key: Key, task: &Task, node: Place) -> Next {
         let now = self.agenda.now();
+        // Begun once: later looks are no beginnings.
+        self.set_phase(process, key, Phase::Connecting(now));
         let gaps: Vec<String> =
             self.befores(process, node).iter().filter_map(|before| self.gap(*before)).collect();
         if gaps.is_empty() {
-            let readings = self.readings(&[node]);
+            let readings = self.readings(node..node + 1);
             return Next::Answer(Report::with(End::Done, Evidence::Balancers(readings)));
         }
         if now.after(SERVING) > task.until {

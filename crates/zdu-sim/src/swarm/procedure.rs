@@ -6,8 +6,8 @@ use zdu_model::contract::{AgainLimit, Class, Contract, Rule};
 use zdu_model::ids::{CaptureName, PhaseName, ProcedureName, RoleName, StageName, StepKey};
 use zdu_model::policy::{FailureAction, FailureRule};
 use zdu_model::procedure::{
-    Action, AskTemplate, Capture, CaptureFrom, HttpTemplate, Over, Phase, ProbeTemplate, Procedure,
-    RoleDecl, RollbackClass, RunTemplate, Site, Stage, Step, UnknownRule, WantTemplate,
+    Action, AskTemplate, Capture, CaptureFrom, Deadline, HttpTemplate, Over, Phase, ProbeTemplate,
+    Procedure, RoleDecl, RollbackClass, RunTemplate, Site, Stage, Step, UnknownRule, WantTemplate,
 };
 use zdu_model::text::Template;
 use zdu_model::time::Millis;
@@ -207,6 +207,7 @@ fn random_action(dice: &mut Dice) -> Action {
             body: None,
             basic: None,
             ca_file: None,
+            ca: None,
             insecure: false,
         }),
         _ => Action::Run(run()),
@@ -227,7 +228,8 @@ fn bare_step(id: &str, in_phase: &str, action: Action) -> Step {
         on: Site::Node,
         action,
         outcome: Contract::default(),
-        deadline: Millis::from_secs(60),
+        deadline: Deadline::Span(Millis::from_secs(60)),
+        takes: None,
         attempts: 1,
         disruptive: true,
         unknown: UnknownRule::Hold,

@@ -102,7 +102,7 @@ fn topology(args: &InitArgs, context: &Context) -> Result<String, Failure> {
         hosts: BTreeMap::new(),
         front: Vec::new(),
     };
-    let access = prepare::access(&nobody, &sources)?;
+    let access = prepare::access(&nobody, &sources, &BTreeMap::new())?;
     let call = HttpCall {
         method: "GET".into(),
         url: format!("{scheme}://{host}/api/topology"),
@@ -110,6 +110,7 @@ fn topology(args: &InitArgs, context: &Context) -> Result<String, Failure> {
         body: None,
         basic: args.user.clone().map(|user| (user, password)),
         ca_file: args.ca_file.as_ref().map(|path| path.to_string_lossy().into_owned()),
+        ca: None,
         insecure: false,
     };
     let captures = Captures::new(std::path::PathBuf::new());

@@ -6,6 +6,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::prepare::{self, Prepared};
 use crate::rollout::{self, Ways, socket_directory};
+use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -77,7 +78,7 @@ fn reviewed(
     }
     let access = match config {
         None => {
-            let access = prepare::access(&plan.fleet, &plan.policy.secrets)?;
+            let access = prepare::access(&plan.fleet, &plan.policy.secrets, &BTreeMap::new())?;
             let sockets = socket_directory()?;
             let findings = rollout::block_on(async {
                 Ok(prepare::observe_fleet(&plan.fleet, &access, sockets.as_ref()).await)

@@ -12,6 +12,7 @@ use crate::{prepare, refused};
 use logs::Logs;
 use screen::Screen;
 use settings::Settings;
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -103,7 +104,7 @@ pub fn reopen(
     let ways = Ways { node_base, ..ways.clone() };
     let session = Session { context, id, directory, ways };
     let asked = (request, context.by(), reason.to_owned());
-    let access = prepare::access(&plan.fleet, &plan.policy.secrets)?;
+    let access = prepare::access(&plan.fleet, &plan.policy.secrets, &BTreeMap::new())?;
     block_on(session.run(Arc::new(plan), access, Opening::Existing(asked)))
 }
 

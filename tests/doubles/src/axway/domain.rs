@@ -78,14 +78,20 @@ impl Membership {
     }
 }
 
-/// Writes the domain key; its content is nothing, its existence says who is first.
+/// Writes the domain key, whose content is nothing and whose existence says who is first, and the
+/// authority where the domain has one.
 pub(crate) fn write_key(spec: &InstallSpec) -> Result<(), DoubleError> {
     let path = spec.layout().domain_key();
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(DoubleError::io("create", parent))?;
     }
     fs::write(&path, "stand-in for the domain private key\n")
-        .map_err(DoubleError::io("write", &path))
+        .map_err(DoubleError::io("write", &path))?;
+    let Some(tls) = &spec.tls else {
+        return Ok(());
+    };
+    let path = spec.layout().domain_authority();
+    fs::write(&path, &tls.authority).map_err(DoubleError::io("write", &path))
 }
 
 /// True when this installation holds the domain key: its node is the first Admin Node Manager.

@@ -76,6 +76,12 @@ impl Layout {
         self.groups().join("certs/private/domain.p12")
     }
 
+    /// The certificate of the domain's authority.
+    #[must_use]
+    pub fn domain_authority(&self) -> PathBuf {
+        self.groups().join("certs/domaincert.pem")
+    }
+
     /// `upgrade_backup`: where `clean` moves things.
     #[must_use]
     pub fn upgrade_backup(&self) -> PathBuf {

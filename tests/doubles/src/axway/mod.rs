@@ -10,11 +10,13 @@
 //! * The health endpoints of an instance and the parts of the management API an orchestrator reads.
 //!
 //! # What it does not stand for
-//! * TLS: the management port speaks plain HTTP, and the topology says `"scheme": "http"`.
+//! * TLS between Node Managers: the management port speaks HTTPS to others where [`Tls`] is given,
+//!   else plain HTTP, and the topology says `"scheme": "http"` either way.
 //! * Cassandra, KPS, OAuth and metrics databases, policies, `.fed` files, Analytics, RBAC.
 //! * The product's timing: delays are configured, tens of milliseconds unless told otherwise.
-//! * `POST /api/management/start|stop`, and the body shapes of `serviceversion` and `deployments`,
-//!   of which only the meaning is public (`{"result": VERSION}`, `rootProperties.Id`).
+//! * `POST /api/management/start|stop`, and the body shape of `serviceversion`, of which only the
+//!   meaning is public (`{"result": VERSION}`). The shape of `deployments` is that of public
+//!   output, without the properties nobody here reads.
 //!
 //! # Choices where the documents are silent
 //! * Starting what already runs fails (exit 1, the port is taken); stopping what does not run
@@ -48,6 +50,7 @@ mod server;
 mod service_tools;
 mod spec;
 mod sysupgrade;
+mod tls;
 
 pub use failure::{Failure, Fault, Phase, Times, clear_failures, plan_failure};
 pub use install::{DoubleError, install, start_commands, start_old};
@@ -57,6 +60,7 @@ pub use process::stop_everything;
 pub use spec::{
     Delays, InstallSpec, InstanceSpec, Launcher, NodeSpec, SecretDigests, Topology, sha256_hex,
 };
+pub use tls::Tls;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -13,16 +13,19 @@ use hyper::header::HeaderValue;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
 
 use super::instance::Instance;
 use super::node_manager::NodeManager;
 use super::process::{PidFile, REQUESTS_MS_MAX, Service};
 use super::spec::InstallSpec;
+use super::tls::{Tls, begins_with_tls};
 
 /// An answer with its whole body.
 pub(crate) type Answer = Response<Full<Bytes>>;
@@ -74,10 +77,12 @@ pub(crate) fn serve(spec: InstallSpec, words: &[String]) -> i32 {
         match &service {
             Service::NodeManager => {
                 let port = spec.own_node().management_port;
-                run(&spec, &service, port, 0, NodeManager::new(spec.clone())).await
+                let secure = spec.tls.as_ref().map(Tls::acceptor).transpose()?;
+                run(&spec, &service, Port { port, secure }, 0, NodeManager::new(spec.clone())).await
             }
             Service::Instance { name, group } => match Instance::new(&spec, name, group) {
                 Some((instance, port)) => {
+                    let port = Port { port, secure: None };
                     run(&spec, &service, port, spec.delays.health_lb_ms, instance).await
                 }
                 None => Err(io::Error::other("no such instance")),
@@ -99,10 +104,16 @@ fn say_first_line(text: &str) {
     drop(output.flush());
 }
 
+/// A port and, where it speaks HTTPS, with what.
+struct Port {
+    port: u16,
+    secure: Option<TlsAcceptor>,
+}
+
 async fn run(
     spec: &InstallSpec,
     service: &Service,
-    port: u16,
+    Port { port, secure }: Port,
     health_lb_ms: u64,
     application: impl Application,
 ) -> io::Result<()> {
@@ -127,7 +138,8 @@ async fn run(
         tokio::select! {
             accepted = listener.accept() => if let Ok((stream, _)) = accepted {
                 let (application, stopping) = (Arc::clone(&application), Arc::clone(&stopping));
-                connections.spawn(connection(stream, application, stopping, closed.clone()));
+                let asked = Asked { application, stopping, plain_on_secure: false };
+                connections.spawn(accepted_one(stream, secure.clone(), asked, closed.clone()));
             },
             _ = terminate.recv(), if accept_until.is_none() => {
                 stopping.store(true, Ordering::SeqCst);
@@ -149,17 +161,61 @@ async fn run(
     Ok(())
 }
 
+/// What a connection asks, and how it came.
+struct Asked<A> {
+    application: Arc<A>,
+    stopping: Arc<AtomicBool>,
+    /// Plain HTTP where HTTPS is spoken: only the stand-ins themselves may.
+    plain_on_secure: bool,
+}
+
+/// Serves one connection, plain or not.
+async fn accepted_one(
+    stream: TcpStream,
+    secure: Option<TlsAcceptor>,
+    mut asked: Asked<impl Application>,
+    closed: watch::Receiver<bool>,
+) {
+    let Some(secure) = secure else {
+        return connection(stream, asked, closed).await;
+    };
+    let mut closes = closed.clone();
+    let begun = async {
+        if begins_with_tls(&stream).await {
+            secure.accept(stream).await.map(Ok)
+        } else {
+            Ok(Err(stream))
+        }
+    };
+    let begun = tokio::select! {
+        begun = begun => begun,
+        _ = closes.wait_for(|closed| *closed) => return,
+    };
+    match begun {
+        Ok(Ok(stream)) => connection(stream, asked, closed).await,
+        Ok(Err(stream)) => {
+            asked.plain_on_secure = true;
+            connection(stream, asked, closed).await;
+        }
+        // Whoever cannot agree on TLS, or does not trust us, has said so itself.
+        Err(_) => {}
+    }
+}
+
 /// Serves one connection until the peer or a stop closes it. A stop lets the running request finish
 /// and closes an idle connection at once.
 async fn connection(
-    stream: TcpStream,
-    application: Arc<impl Application>,
-    stopping: Arc<AtomicBool>,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    asked: Asked<impl Application>,
     mut closed: watch::Receiver<bool>,
 ) {
-    let serve_one = service_fn(move |request| {
+    let Asked { application, stopping, plain_on_secure } = asked;
+    let serve_one = service_fn(move |request: Request<Incoming>| {
         let (application, stopping) = (Arc::clone(&application), Arc::clone(&stopping));
         async move {
+            if plain_on_secure && !request.uri().path().starts_with("/double/") {
+                return Ok(answer(StatusCode::BAD_REQUEST, "text/plain", "this port speaks HTTPS"));
+            }
             let mut answer = application.answer(request, stopping.load(Ordering::SeqCst)).await;
             // Looked at again: the stop may have come while the request ran.
             if stopping.load(Ordering::SeqCst) {

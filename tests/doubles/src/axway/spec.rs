@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::failure::Failure;
 use super::install::DoubleError;
 use super::layout::Layout;
+use super::tls::Tls;
 
 /// One installation of one release on one node. Serialised as `double.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -33,6 +34,9 @@ pub struct InstallSpec {
     /// Digests of the secrets the tools accept.
     #[serde(default)]
     pub secrets: SecretDigests,
+    /// HTTPS on the management port; absent means plain HTTP.
+    #[serde(default)]
+    pub tls: Option<Tls>,
     /// Longest life of a process in milliseconds: nothing outlives a crashed test for long.
     #[serde(default = "life_ms_max_default")]
     pub life_ms_max: u64,
@@ -63,6 +67,7 @@ impl InstallSpec {
             delays: Delays::default(),
             failures: Vec::new(),
             secrets: SecretDigests::default(),
+            tls: None,
             life_ms_max: life_ms_max_default(),
         }
     }

@@ -119,3 +119,14 @@ fn deployments_of_a_consistent_group_have_equal_ids() {
     assert_eq!(id("group-2", "instance-1"), id("group-2", "instance-2"));
     assert_ne!(id("group-2", "instance-1"), id("group-3", "instance-3"));
 }
+
+#[test]
+fn deployments_of_an_inconsistent_group_have_different_ids() {
+    let fleet = Fleet::with(|spec| {
+        spec.topology.nodes[1].instances[0].deployment = Some("another archive".to_owned());
+    });
+    let all = fleet.management("Node-A", "/api/deployment/domain/deployments").json();
+    let of = |instance: &str| all["result"]["group-2"][instance]["rootProperties"]["Id"].clone();
+    assert_eq!(of("instance-2"), "another archive");
+    assert_ne!(of("instance-1"), of("instance-2"));
+}

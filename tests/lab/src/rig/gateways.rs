@@ -89,6 +89,7 @@ impl Rig {
         let mut spec = InstallSpec::new(dir, launcher, node, side.version(), topology);
         spec.existing_domain = side == Side::Old;
         spec.delays = self.spec.delays.clone();
+        spec.tls = self.tls.as_ref().map(|domains| domains.of(side).clone());
         spec.secrets = SecretDigests {
             password: Some(sha256_hex(&self.spec.password)),
             domain_passphrase: Some(sha256_hex(&self.spec.passphrase)),
@@ -119,6 +120,17 @@ impl Rig {
         succeed_on(host, &format!("{bin}/nodemanager"), &["-d"])?;
         let words = ["-n", INSTANCE, "-g", GROUP, "-d"];
         succeed_on(host, &format!("{bin}/startinstance"), &words)
+    }
+
+    /// Stops and starts the Node Manager of an installation.
+    ///
+    /// # Errors
+    /// When a tool fails.
+    pub fn restart_manager(&self, node: &str, side: Side) -> Result<(), LabError> {
+        let manager = format!("{}/apigateway/posix/bin/nodemanager", self.install_dir(side));
+        let host = self.lab.host(node);
+        succeed_on(host, &manager, &["-k"])?;
+        succeed_on(host, &manager, &["-d"])
     }
 
     /// Ends everything of both installations and removes them.

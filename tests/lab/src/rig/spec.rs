@@ -16,6 +16,8 @@ pub struct RigSpec {
     pub password: String,
     /// The domain passphrase: the tools refuse another.
     pub passphrase: String,
+    /// The management API speaks HTTPS, with an authority of its own for each release's domain.
+    pub https: bool,
 }
 
 impl Default for RigSpec {
@@ -27,6 +29,7 @@ impl Default for RigSpec {
             // Characters that shells, YAML, URLs and base64 treat in their own ways.
             password: r#"pä ss'w"o$r\d&%41/+=;`id`"#.to_owned(),
             passphrase: " -n phräse ?>>~~~ #{}".to_owned(),
+            https: false,
         }
     }
 }
@@ -40,6 +43,12 @@ impl RigSpec {
             new_dir: r"/root/new Äx '7.7' 100% `id` \n".to_owned(),
             ..Self::default()
         }
+    }
+
+    /// A management API that speaks HTTPS.
+    #[must_use]
+    pub fn with_https(self) -> Self {
+        Self { https: true, ..self }
     }
 
     /// An apply that takes this long.

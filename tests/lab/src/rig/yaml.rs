@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::gateways::{GROUP, INSTANCE, NODES, TRAFFIC};
+use super::tls::OLD_AUTHORITY;
 use super::{BALANCERS, Rig};
 
 /// Deadlines that fit a lab: long enough for two busy processors, short enough for a test.
@@ -23,12 +24,17 @@ pub(super) fn quoted(text: &str) -> String {
 
 /// A file for the built-in procedure. `secrets` is the directory the secrets' files lie in.
 pub(super) fn axway(rig: &Rig, name: &str, secrets: &Path) -> String {
-    let vars = [
+    let authority = rig.lab().directory().join(OLD_AUTHORITY);
+    let authority = authority.to_string_lossy();
+    let mut vars = vec![
         ("old_install_dir", rig.spec().old_dir.as_str()),
         ("new_install_dir", rig.spec().new_dir.as_str()),
         ("no_cassandra", "true"),
-        ("management_scheme", "http"),
+        ("management_scheme", if rig.spec().https { "https" } else { "http" }),
     ];
+    if rig.spec().https {
+        vars.push(("management_ca_file", &authority));
+    }
     let wanted = ["anm_password", "domain_passphrase"];
     whole(rig, name, secrets, "axway-apigateway", &vars, &wanted)
 }
