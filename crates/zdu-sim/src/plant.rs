@@ -153,13 +153,12 @@ fn bend_event(plant: Plant, event: &mut Event) {
 /// A hold at a point of no return becomes the word of a person nobody asked.
 fn crossed(events: Vec<Event>) -> Vec<Event> {
     use zdu_model::event::{HoldCause, Request};
-    let cross = |event| match event {
-        Event::HoldStarted { cause: HoldCause::PointOfNoReturn(step) } => Event::Requested {
-            request: Request::Approve(step),
-            by: "nobody".into(),
-            reason: String::new(),
-        },
-        other => other,
+    let cross = |event| {
+        let Event::HoldStarted { cause: HoldCause::PointOfNoReturn(step) } = event else {
+            return event;
+        };
+        let request = Request::Approve(step);
+        Event::Requested { request, by: "nobody".into(), reason: String::new() }
     };
     events.into_iter().map(cross).collect()
 }

@@ -48,6 +48,7 @@ impl Story {
             | Seen::Ended { .. }
             | Seen::Landed { .. }
             | Seen::Rests { .. }
+            // Asked only so that a checker hears the answer.
             | Seen::Asked { .. }
             | Seen::Verdict(_) => {}
         }

@@ -95,10 +95,10 @@ fn line(text: &mut String, layout: &Layout, seen: &Seen<'_>) {
         Seen::Landed { slot: at, hand, epoch } => {
             write!(text, "  {hand:?} {} epoch {}", slot(*at), epoch.0)
         }
+        Seen::Trouble(what) => write!(text, "! {}", happening(&layout.plan, what)),
         Seen::Asked { admitted, reason } => {
             write!(text, "may it begin, for {reason:?}: {admitted}")
         }
-        Seen::Trouble(what) => write!(text, "! {}", happening(&layout.plan, what)),
         Seen::Rests { .. } => Ok(()),
         Seen::Verdict(verdict) => {
             write!(text, "= {}", zdu_view::describe::verdict(verdict))

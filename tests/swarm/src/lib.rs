@@ -2,4 +2,4 @@
 
 mod plans;
 
-pub use plans::{examples, plan_of, root};
+pub use plans::{examples, plan_of, plan_of_text, root};

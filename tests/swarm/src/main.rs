@@ -7,6 +7,7 @@ mod crash;
 mod play;
 mod say;
 mod small;
+mod speed;
 
 use std::process::ExitCode;
 
@@ -14,7 +15,8 @@ const USAGE: &str = "\
 usage: zdu-swarm [--seeds N] [--seed S] [--seconds T] [--nodes N] [--trace]
        zdu-swarm --shrink --seed S [--nodes N]
        zdu-swarm --script PATH [--trace]
-       zdu-swarm crash [--seeds N] [--seed S] [--seconds T] [--nodes N]";
+       zdu-swarm crash [--seeds N] [--seed S] [--seconds T] [--nodes N]
+       zdu-swarm speed";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
         ["--script", path, "--trace"] => small::told(path, true),
         ["--shrink", rest @ ..] => order(rest).map_or_else(usage, |order| small::small(&order)),
         ["crash", rest @ ..] => order(rest).map_or_else(usage, |order| crash::crash(&order)),
+        ["speed"] => speed::told(),
         rest => order(rest).map_or_else(usage, |order| play::play(&order)),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use zdu_config::{Config, Disk, Templates, load};
+use zdu_config::{Config, Disk, Files, Templates, load};
 use zdu_model::ids::Digest;
 use zdu_model::plan::{Plan, Release};
 use zdu_model::text::{Template, Text};
@@ -47,9 +47,22 @@ pub fn plan_of(path: &Path) -> Result<Arc<Plan>, String> {
     planned(path).map(Arc::new)
 }
 
+/// The plan of the text of a `zdu.yaml` that names no other file.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn plan_of_text(text: &str) -> Result<Plan, String> {
+    let name = "zdu.yaml".to_owned();
+    let files = BTreeMap::from([(name.clone(), text.as_bytes().to_vec())]);
+    planned_from(&name, &files)
+}
+
 fn planned(path: &Path) -> Result<Plan, String> {
-    let name = path.display().to_string();
-    let config = load(&name, &Disk).map_err(|found| format!("{name}: {found:?}"))?;
+    planned_from(&path.display().to_string(), &Disk)
+}
+
+fn planned_from(name: &str, files: &dyn Files) -> Result<Plan, String> {
+    let config = load(name, files).map_err(|found| format!("{name}: {found:?}"))?;
     let renderer = Renderer(Templates::new(&config.procedure));
     let planned = plan(&input(&config), &renderer);
     planned.map(|planned| planned.plan).map_err(|refusals| format!("{name}: {refusals:?}"))
