@@ -1,5 +1,7 @@
 //! Law 8: compensations run newest first, or in the order the procedure declares; a point of no
 //! return is crossed only where the policy or a person says so, and never crossed back.
+//!
+//! An unwind that was begun before a point was crossed elsewhere is completed: its list is whole.
 
 use super::Checker;
 use crate::seen::{Scene, Seen};
@@ -46,7 +48,7 @@ impl Order {
         match &record.event {
             Event::StepStarted { step, .. } => {
                 self.begun.insert(*step, record.seq.0);
-                return self.crosses(scene, *step).or_else(|| self.goes_back(scene, *step));
+                return self.crosses(scene, *step);
             }
             Event::HoldStarted { cause: HoldCause::PointOfNoReturn(step) } => {
                 self.asked.insert(*step);
@@ -82,14 +84,6 @@ impl Order {
         let told = plan.policy.cross_point_of_no_return || self.approved.contains(&step);
         let first = self.crossed.insert(step);
         (first && !told).then(|| format!("step {step} is crossed and nobody said so"))
-    }
-
-    /// A compensation that begins although its step stands before a point that was crossed.
-    fn goes_back(&self, scene: &Scene<'_>, step: StepNo) -> Option<String> {
-        let undone = scene.layout.step(step).undoes?;
-        let last = self.crossed.iter().filter_map(|step| self.ranks.get(step)).max()?;
-        (self.ranks.get(&undone)? <= last)
-            .then(|| format!("step {step} begins behind a point of no return"))
     }
 
     fn unwinds(&self, scene: &Scene<'_>, steps: &[StepNo]) -> Option<String> {

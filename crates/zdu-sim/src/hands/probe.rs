@@ -78,10 +78,11 @@ impl Run {
             return Next::Look(self.world.nodes[at.target].reachable_at().min(task.until));
         }
         let http = matches!(self.layout.plan.step(key.0).work, Work::Http(_));
+        let before = self.mark_of_step(key.0);
         let wrong = self.begin_work(process, key, at.target);
         let (mark, end) = match wrong {
             None | Some(Wrong::Slow(_)) => (Mark::Done, ok(http)),
-            Some(Wrong::Fails(_)) => (Mark::Untouched, refused(http)),
+            Some(Wrong::Fails(_)) => (before, refused(http)),
             Some(Wrong::Half(_) | Wrong::Hangs) => (Mark::Half, refused(http)),
             Some(Wrong::Unproved) => (Mark::Done, refused(http)),
             Some(Wrong::Silent) if http => {

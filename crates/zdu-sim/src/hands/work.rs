@@ -155,7 +155,7 @@ impl Run {
     }
 
     /// How far a step's work is done; for an undo in terms of itself.
-    fn mark_of_step(&self, step: StepNo) -> Mark {
+    pub(super) fn mark_of_step(&self, step: StepNo) -> Mark {
         let at = self.layout.step(step);
         let owner = at.node.unwrap_or(at.target);
         match at.undoes {
