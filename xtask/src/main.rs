@@ -1,9 +1,10 @@
-//! Developer commands: `cargo xtask tidy | test [--quick] | bench [--zdu PATH]`.
+//! Developer commands: `cargo xtask tidy | test [--quick] | sim | fuzz | bench`.
 //!
 //! Start reading at [`tidy::check`] for the rules of the repository, at [`suite::run`] for what a
 //! change has to pass, at [`bench::run`] for the numbers.
 
 mod bench;
+mod fuzz;
 mod say;
 mod suite;
 mod tidy;
@@ -17,6 +18,8 @@ usage: cargo xtask COMMAND
   test [--quick]     everything a change has to pass; --quick leaves out the end-to-end tests
   sim [--seeds N] [--seed S] [--seconds T] [--nodes N] [--trace]
                      random rollouts against every law; --trace shows the one of --seed S
+  fuzz [--seconds N] [TARGET]
+                     libFuzzer on what reads foreign bytes, N seconds (5) for each target
   bench [--zdu PATH] zdu against plain ssh, in a lab; without PATH a release build is made
 ";
 
@@ -28,6 +31,9 @@ fn main() -> ExitCode {
         ["test"] => suite::run(&root(), suite::Extent::Whole),
         ["test", "--quick"] => suite::run(&root(), suite::Extent::Quick),
         ["sim", rest @ ..] => swarm(rest),
+        ["fuzz", rest @ ..] => {
+            fuzz::asked(rest).map_or_else(usage, |asked| fuzz::run(&root(), &asked))
+        }
         ["bench"] => bench::run(&root(), None),
         ["bench", "--zdu", path] => bench::run(&root(), Some(Path::new(path))),
         [] | [..] => usage(),
