@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask tidy | test [--quick] | sim | fuzz | bench`.
+//! Developer commands: `cargo xtask tidy | test | sim | crash | fuzz | bench`.
 //!
 //! Start reading at [`tidy::check`] for the rules of the repository, at [`suite::run`] for what a
 //! change has to pass, at [`bench::run`] for the numbers.
@@ -18,6 +18,12 @@ usage: cargo xtask COMMAND
   test [--quick]     everything a change has to pass; --quick leaves out the end-to-end tests
   sim [--seeds N] [--seed S] [--seconds T] [--nodes N] [--trace]
                      random rollouts against every law; --trace shows the one of --seed S
+  sim --shrink --seed S
+                     makes a run that breaks a law small and prints it as a scenario
+  sim --script PATH [--trace]
+                     plays a scenario and tells what happens
+  crash [--seeds N] [--seed S] [--seconds T] [--nodes N]
+                     cuts rollouts at every record, resumes them, and compares the ends
   fuzz [--seconds N] [TARGET]
                      libFuzzer on what reads foreign bytes, N seconds (5) for each target
   bench [--zdu PATH] zdu against plain ssh, in a lab; without PATH a release build is made
@@ -31,6 +37,7 @@ fn main() -> ExitCode {
         ["test"] => suite::run(&root(), suite::Extent::Whole),
         ["test", "--quick"] => suite::run(&root(), suite::Extent::Quick),
         ["sim", rest @ ..] => swarm(rest),
+        ["crash", ..] => swarm(&words),
         ["fuzz", rest @ ..] => {
             fuzz::asked(rest).map_or_else(usage, |asked| fuzz::run(&root(), &asked))
         }

@@ -27,8 +27,10 @@ const ON_DRAIN_DEADLINE: DrainExpiry = DrainExpiry::Fail;
 /// Three zeros in a row: one can be the moment between two requests of a kept connection.
 const CERTIFY_SAMPLES: u32 = 3;
 
-/// Longer than a request on a busy node, so that the samples do not measure the same gap.
-const CERTIFY_INTERVAL: Millis = Millis(20);
+/// Longer than a busy balancer goes between taking a request and counting it (one turn of its event
+/// loop, a few milliseconds), so that two samples never fall into one such gap. Each node of a
+/// rollout stands idle for two of these.
+const CERTIFY_INTERVAL: Millis = Millis(10);
 
 /// Twice what a gateway with a large configuration needs to start (the vendor's scripts wait 30 s).
 const READY_DEADLINE: Millis = Millis::from_secs(120);

@@ -13,9 +13,10 @@ use zdu_model::ids::{
     CaptureName, PhaseName, ProcedureName, RoleName, SecretName, StageName, StepKey, VarName,
 };
 use zdu_model::procedure::{
-    Action, Capture, CaptureFrom, Check, Over, Phase, Procedure, RoleDecl, RollbackClass, Site,
-    Stage, Step, UnknownRule, VarDecl, VarKind,
+    Action, Capture, CaptureFrom, Check, Deadline, Over, Phase, Procedure, RoleDecl, RollbackClass,
+    Site, Stage, Step, UnknownRule, VarDecl, VarKind,
 };
+use zdu_model::time::Millis;
 
 /// What the parts of a procedure refer to.
 struct Converter<'f> {
@@ -216,6 +217,7 @@ impl Converter<'_> {
         let action = self.action(at);
         let outcome = self.contract(raw);
         let deadline = self.scan.deadline(raw.deadline.as_ref());
+        let takes = self.takes(raw, &deadline);
         let disruptive = self.disruptive(raw, standing);
         let unknown = self.unknown(raw, standing);
         let capture = raw.capture.iter().filter_map(|c| self.capture(c)).collect();
@@ -233,6 +235,7 @@ impl Converter<'_> {
             action: action?,
             outcome,
             deadline,
+            takes,
             attempts: raw.attempts.unwrap_or(1).max(1),
             disruptive,
             unknown: unknown?,
@@ -241,6 +244,21 @@ impl Converter<'_> {
             rollback,
             point_of_no_return: raw.point_of_no_return,
         })
+    }
+
+    /// How long the step usually takes; an attempt that takes longer than its deadline is ended.
+    fn takes(&mut self, raw: &raw::Step, deadline: &Deadline) -> Option<Millis> {
+        let at = raw.takes.as_ref()?;
+        let takes = span(at, self.scan.findings)?;
+        // One that variables give is known only with a fleet.
+        if let Deadline::Span(deadline) = deadline
+            && takes >= *deadline
+        {
+            let message = format!("`takes` is {takes} and the deadline of the step {deadline}");
+            let hint = "an attempt is ended at its deadline: give it a longer one";
+            self.scan.findings.error_hint(at.place, message, hint);
+        }
+        Some(takes)
     }
 
     fn step_id(&mut self, at: &At<String>) -> Option<StepKey> {

@@ -242,7 +242,7 @@ pub(crate) struct Policy {
 pub(crate) struct Certify {
     /// Consecutive samples in which every count must be zero.
     pub(crate) samples: Option<At<u32>>,
-    /// The pause between samples.
+    /// From the beginning of one sample to that of the next.
     pub(crate) interval: Option<At<String>>,
 }
 

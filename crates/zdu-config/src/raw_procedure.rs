@@ -178,6 +178,8 @@ pub(crate) struct Step {
     /// How long one attempt may take; 5 minutes when absent. A template may use variables of the
     /// type `span` only: `"{{ vars.startup_time | plus('5m') }}"`.
     pub(crate) deadline: Option<At<String>>,
+    /// How long one attempt usually takes; only a rehearsal reads it.
+    pub(crate) takes: Option<At<String>>,
     /// How often it may be tried in all; once when absent.
     pub(crate) attempts: Option<u32>,
     /// Whether it disturbs traffic; true in a rolling stage when absent.

@@ -37,6 +37,15 @@ fn with(from: &str, to: &str) -> String {
 }
 
 #[test]
+fn a_step_may_say_how_long_it_takes() {
+    let text = GOOD.replacen("rollback: redo", "rollback: redo\n        takes: 40s", 1);
+    let procedure = parse_procedure(&text, "p.yaml").expect("it is good");
+    let step = &procedure.stages[0].steps[0];
+    assert_eq!(step.takes, Some(zdu_model::time::Millis::from_secs(40)));
+    assert_eq!(step.undo[0].takes, None);
+}
+
+#[test]
 fn defaults_of_a_step_are_those_of_its_stage() {
     let procedure = parse_procedure(GOOD, "p.yaml").expect("it is good");
     let step = &procedure.stages[0].steps[0];
@@ -137,6 +146,12 @@ hint: give `exit`, `status`, `output` or `json`";
     ) => "\
 p.yaml:13:21: the step `restart` disturbs traffic outside a rolling stage\n\
 hint: only a rolling stage drains nodes: set `over: rolling` for its stage";
+    a_step_that_takes_longer_than_it_may: with(
+        "rollback: redo",
+        "takes: 9m\n        rollback: redo"
+    ) => "\
+p.yaml:18:16: `takes` is 9m and the deadline of the step 5m\n\
+hint: an attempt is ended at its deadline: give it a longer one";
     a_rollback_without_an_undo: with(
         "        undo: [ { id: back, run: { argv: [back] } } ]\n",
         ""

@@ -5,6 +5,7 @@ use crate::answer::{Answer, Progress};
 use crate::balancer::keeper::KeeperEvent;
 use crate::capture::Captures;
 use crate::command::{self, Mode, node_of};
+use crate::mandate::Mandate;
 use crate::output::OutputSink;
 use crate::probe;
 use crate::traffic::{Kept, Traffic};
@@ -84,6 +85,7 @@ impl Inner {
 /// Answers effects, each in a task of its own.
 pub struct Drivers {
     inner: Arc<Inner>,
+    mandate: Mandate,
     kept: tokio::task::JoinHandle<()>,
 }
 
@@ -107,7 +109,9 @@ impl Drivers {
             progress,
         } = setup;
         let (kept, events) = mpsc::channel(KEPT_MAX);
-        let traffic = Traffic::new(Arc::clone(&plan), Arc::clone(&access), &sockets, &kept);
+        let mandate = Mandate::default();
+        let traffic =
+            Traffic::new(Arc::clone(&plan), Arc::clone(&access), &sockets, &kept, &mandate);
         let inner = Arc::new(Inner {
             plan,
             rollout,
@@ -123,7 +127,13 @@ impl Drivers {
         });
         inner.mask_captured();
         let kept = tokio::spawn(tell_kept(Arc::clone(&inner), events));
-        Self { inner, kept }
+        Self { inner, mandate, kept }
+    }
+
+    /// Acts on balancers may be begun for so long from now: what is left of the lease. Without it
+    /// nothing is taken out, returned or held out.
+    pub fn may_act_for(&self, span: Duration) {
+        self.mandate.grant(span);
     }
 
     /// What a guard of an earlier controller saw, read from the journal, so that an undrain can

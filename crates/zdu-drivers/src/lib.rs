@@ -14,6 +14,7 @@ pub mod exec;
 #[doc(hidden)]
 pub mod foreign;
 mod instance;
+pub mod mandate;
 pub mod output;
 pub mod probe;
 pub mod secret;

@@ -13,8 +13,9 @@ use crate::balancer::keeper::{Keeper, KeeperEvent};
 use crate::balancer::member::{BalancerInstance, hold_all, read_group, undrain_all};
 use crate::balancer::serve::{ServeRule, Serving, wait_serving};
 use crate::balancer::{Before, BoxFuture, MemberName};
-use crate::exec::established;
+use crate::exec::{Supervisor, established};
 use crate::instance::connect;
+use crate::mandate::Mandate;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
@@ -41,6 +42,9 @@ const SERVING_INTERVAL: Duration = Duration::from_millis(100);
 /// How long the certificate may take once sessions were cut.
 const AFTER_CUT: Duration = Duration::from_secs(5);
 
+/// Why nothing was changed.
+const NO_MANDATE: &str = "the lease ran out while this controller stood still";
+
 type Instances = Vec<Arc<dyn BalancerInstance>>;
 
 /// A keeper's event with the balancer it is about.
@@ -57,6 +61,7 @@ pub(crate) struct Traffic {
     held: Mutex<BTreeSet<NodeName>>,
     /// Addresses the balancers reach the nodes from.
     addresses: BTreeSet<IpAddr>,
+    mandate: Mandate,
 }
 
 /// Reads the state of members; used by preflight, which holds nothing.
@@ -99,6 +104,7 @@ impl Traffic {
         access: Arc<Access>,
         directory: &Path,
         kept: &mpsc::Sender<Kept>,
+        mandate: &Mandate,
     ) -> Self {
         let mut balancers = BTreeMap::new();
         let mut keepers = BTreeMap::new();
@@ -108,7 +114,7 @@ impl Traffic {
                 .iter()
                 .map(|i| connect(balancer, i, &access, directory))
                 .collect();
-            let (keeper, mut reports) = Keeper::start(instances.clone(), KEEP_INTERVAL);
+            let (keeper, mut reports) = Keeper::start(instances.clone(), KEEP_INTERVAL, mandate);
             let (kept, of) = (kept.clone(), name.clone());
             tokio::spawn(async move {
                 while let Some(report) = reports.recv().await {
@@ -123,7 +129,8 @@ impl Traffic {
         let addresses = addresses(&plan.fleet);
         let befores = Mutex::new(BTreeMap::new());
         let held = Mutex::new(BTreeSet::new());
-        Self { plan, access, balancers, keepers, befores, held, addresses }
+        let mandate = mandate.clone();
+        Self { plan, access, balancers, keepers, befores, held, addresses, mandate }
     }
 
     fn node(&self, name: &NodeName) -> Option<&Node> {
@@ -189,6 +196,9 @@ impl Traffic {
             return Report::bare(End::Refused("no guard has read this node's members".into()));
         }
         let attempt = || async {
+            if !self.mandate.holds() {
+                return vec![NO_MANDATE.to_owned()];
+            }
             let mut failures = Vec::new();
             for (balancer, befores) in &befores {
                 let Some(instances) = self.balancers.get(balancer) else { continue };
@@ -218,6 +228,9 @@ impl Traffic {
             }
         }
         let attempt = || async {
+            if !self.mandate.holds() {
+                return vec![NO_MANDATE.to_owned()];
+            }
             let mut failures = Vec::new();
             for (balancer, befores) in &befores {
                 let Some(instances) = self.balancers.get(balancer) else { continue };
@@ -287,7 +300,8 @@ impl Traffic {
                 Some(Entry { instances, members })
             })
             .collect();
-        let sampler = Sockets { access: &self.access, node };
+        let supervisor = Supervisor::default();
+        let sampler = Sockets { access: &self.access, supervisor, node };
         let rule = SocketRule {
             balancers: self.addresses.clone(),
             exempt: BTreeSet::new(),
@@ -448,6 +462,7 @@ impl Traffic {
 /// The node's own sockets.
 struct Sockets<'a> {
     access: &'a Access,
+    supervisor: Supervisor,
     node: &'a Node,
 }
 
@@ -460,6 +475,9 @@ impl NodeSockets for Sockets<'_> {
             let look = async {
                 let channel = self.access.channel(Some(&self.node.name)).await;
                 let mut channel = channel.map_err(|error| error.to_string())?;
+                // The node's first step follows the certificate: what it needs is brought while
+                // requests still end. If it cannot be, the step says why.
+                let _loaded = self.supervisor.load(&mut channel).await;
                 let counts = established(&mut channel, &self.node.service_ports, SOCKETS_TIMEOUT);
                 counts.await.map_err(|error| error.to_string())
             };

@@ -40,6 +40,7 @@ fn step(no: u32, key: &str, work: Work) -> PlannedStep {
         work,
         contract: Contract::default(),
         deadline: Millis(600),
+        takes: None,
         attempts: 1,
         needs_drain: false,
         unknown: Unknown::Hold,
@@ -141,6 +142,7 @@ impl Rig {
             answers: answers_in,
             progress,
         });
+        drivers.may_act_for(std::time::Duration::from_secs(3_600));
         Self { drivers, answers, sink, _sockets: sockets }
     }
 

@@ -190,8 +190,9 @@ impl Rollout {
         if state.settled < state.lanes.len() || !self.unwinds.is_empty() {
             return;
         }
+        // One that has an ending and is the next again is of an earlier round.
         if let Some(step) = wave.gate.get(state.gate_next)
-            && self.state(*step).status == StepStatus::Pending
+            && !self.active.contains(step)
         {
             self.start(*step, turn);
         }

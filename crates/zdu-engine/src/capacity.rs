@@ -8,7 +8,7 @@
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
-use zdu_model::fleet::{Fleet, Group, Member};
+use zdu_model::fleet::{Fleet, Group};
 use zdu_model::ids::NodeName;
 use zdu_model::report::{End, Evidence, InstanceReading, MemberState, Report};
 
@@ -21,19 +21,34 @@ pub(crate) fn judge(fleet: &Fleet, group: &Group, node: &NodeName, report: Repor
     let Evidence::Balancers(readings) = &report.evidence else {
         return Report { end: End::NotMet("the guard read no balancer".into()), ..report };
     };
-    if let Some(end) = readings.iter().find_map(|reading| objection(fleet, group, node, reading)) {
-        return Report { end, ..report };
+    // Where the node is no member it takes nothing away.
+    let members = fleet.node(node).map(|node| node.members.as_slice()).unwrap_or_default();
+    let here = |reading: &&InstanceReading| {
+        members.iter().any(|member| member.balancer == reading.balancer)
+    };
+    let objection =
+        readings.iter().filter(here).find_map(|reading| objection(group, node, reading));
+    let report = kept(node, report);
+    match objection {
+        Some(end) => Report { end, ..report },
+        None => report,
+    }
+}
+
+/// What the journal keeps of a reading: the node's own members, which an undrain mirrors, and those
+/// of others that did not serve. Whoever is not listed served; written down whole for each of its
+/// nodes, a group of some thousand would fill the disk.
+fn kept(node: &NodeName, mut report: Report) -> Report {
+    if let Evidence::Balancers(readings) = &mut report.evidence {
+        for reading in readings {
+            reading.members.retain(|m| m.node == *node || m.state != MemberState::Serving);
+        }
     }
     report
 }
 
-fn objection(
-    fleet: &Fleet,
-    group: &Group,
-    node: &NodeName,
-    reading: &InstanceReading,
-) -> Option<End> {
-    let InstanceReading { balancer, instance, error, members } = reading;
+fn objection(group: &Group, node: &NodeName, reading: &InstanceReading) -> Option<End> {
+    let InstanceReading { balancer: _, instance, error, members } = reading;
     if let Some(error) = error {
         return Some(End::Waiting(format!("balancer instance {instance} cannot be read: {error}")));
     }
@@ -46,22 +61,23 @@ fn objection(
     // A node without members serves in no balancer we can see; it must not count as serving.
     let count = others.filter(|other| serving.contains(&other.name)).count();
     let wanted = usize::try_from(group.min_available).unwrap_or(usize::MAX);
-    // Where the node is no member it takes nothing away.
-    let here = |member: &Member| member.balancer == *balancer;
-    let serves_here = fleet.node(node).is_some_and(|node| node.members.iter().any(here));
-    (serves_here && count < wanted).then(|| End::Waiting(explain(group, node, reading, count)))
+    (count < wanted).then(|| End::Waiting(explain(group, node, reading, count)))
 }
 
 /// Nodes all of whose members serve on this instance.
-fn serving_nodes(reading: &InstanceReading, except: &NodeName) -> BTreeSet<NodeName> {
+fn serving_nodes<'r>(reading: &'r InstanceReading, except: &NodeName) -> BTreeSet<&'r NodeName> {
     let of = |serves: bool| {
         let members = reading.members.iter();
         members
             .filter(move |m| (m.state == MemberState::Serving) == serves && m.node != *except)
-            .map(|m| m.node.clone())
+            .map(|m| &m.node)
             .collect::<BTreeSet<_>>()
     };
-    of(true).difference(&of(false)).cloned().collect()
+    let mut serving = of(true);
+    for not in of(false) {
+        serving.remove(not);
+    }
+    serving
 }
 
 fn explain(group: &Group, node: &NodeName, reading: &InstanceReading, count: usize) -> String {

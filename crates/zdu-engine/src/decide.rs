@@ -196,6 +196,18 @@ impl Rollout {
             && !self.plan.step(step).work.is_level_triggered()
     }
 
+    /// Whether the controller has left and only the answer about this step keeps the rollout from
+    /// going on: then the answer is a resume too. After a failure a person says that himself.
+    fn waits_only_for(&self, step: StepNo) -> bool {
+        let about = |cause: &HoldCause| match cause {
+            HoldCause::Unknown(no) | HoldCause::PointOfNoReturn(no) => *no == step,
+            HoldCause::Person | HoldCause::Rule(_) => false,
+        };
+        self.ended == Some(Verdict::Held)
+            && self.course == Course::Forward
+            && self.holds.iter().all(|(cause, _)| about(cause))
+    }
+
     fn runs_manual(&self, step: StepNo) -> bool {
         self.active.contains(&step)
             && matches!(self.state(step).status, StepStatus::Running { .. })
@@ -259,14 +271,22 @@ impl Rollout {
         if self.refuses(request).is_some() {
             return Decision::nothing();
         }
-        let (by, reason) = (by.into(), reason.into());
-        let mut events = vec![Event::Requested { request: request.clone(), by, reason }];
+        let record = |request: Request| {
+            let (by, reason) = (by.into(), reason.into());
+            Event::Requested { request, by, reason }
+        };
+        let mut events = vec![record(request.clone())];
         let mut effects = vec![];
         match request {
-            Request::Approve(step) if self.runs_manual(*step) || self.asks_whether(*step) => {
-                let (step, attempt) = (*step, self.state(*step).attempt);
-                let report = Report::bare(End::Done);
-                events.push(Event::StepEnded { step, attempt, class: Class::Succeeded, report });
+            Request::Approve(step) => {
+                if self.runs_manual(*step) || self.asks_whether(*step) {
+                    let (step, attempt) = (*step, self.state(*step).attempt);
+                    let (class, report) = (Class::Succeeded, Report::bare(End::Done));
+                    events.push(Event::StepEnded { step, attempt, class, report });
+                }
+                if self.waits_only_for(*step) {
+                    events.push(record(Request::Resume));
+                }
             }
             Request::Abort | Request::Rollback => {
                 events.extend(self.ends_of_own_waits());
@@ -280,7 +300,7 @@ impl Rollout {
                 events.extend(asked);
                 effects = inquiries;
             }
-            Request::Approve(_) | Request::Hold => {}
+            Request::Hold => {}
         }
         if self.ended.is_some() {
             // The controller that ended it no longer holds anything out.

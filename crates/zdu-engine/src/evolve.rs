@@ -138,9 +138,11 @@ impl Rollout {
         let fits = match self.home(step) {
             Home::Undo => false,
             Home::Gate { stage, wave } => {
+                // Older journals can pass over one that had passed in an earlier round.
                 let gate = &self.plan.stages[stage].waves[wave].gate;
-                let next = gate.get(self.waves[stage][wave].gate_next) == Some(&step);
-                next && self.cursor == (stage, wave)
+                let at = gate.iter().position(|no| *no == step);
+                let comes = at.is_some_and(|at| at >= self.waves[stage][wave].gate_next);
+                comes && self.cursor == (stage, wave)
             }
             Home::Lane { stage, wave, lane, index } => {
                 let state = &self.waves[stage][wave].lanes[lane];
@@ -156,6 +158,12 @@ impl Rollout {
 
     /// The lane or unwind of a step is busy with it from its begin until it passes or is given up.
     fn occupy(&mut self, step: StepNo) {
+        if let Home::Gate { stage, wave } = self.home(step) {
+            let mut gate = self.plan.stages[stage].waves[wave].gate.iter();
+            let at = gate.position(|no| *no == step);
+            self.waves[stage][wave].gate_next = at.unwrap_or_default();
+            return;
+        }
         if let Some(unwind) = self.unwind_with(step) {
             unwind.busy = Some(step);
             return;
@@ -307,7 +315,14 @@ impl Rollout {
         }
         match self.home(step) {
             Home::Undo => {}
-            Home::Gate { stage, wave } => self.waves[stage][wave].gate_next += 1,
+            Home::Gate { stage, wave } => {
+                // An answer about an earlier round of the gate moves nothing.
+                let gate = &self.plan.stages[stage].waves[wave].gate;
+                let next = &mut self.waves[stage][wave].gate_next;
+                if gate.get(*next) == Some(&step) {
+                    *next += 1;
+                }
+            }
             Home::Lane { stage, wave, lane, index: at } => {
                 let count = self.lane(stage, wave, lane).steps.len();
                 let state = &mut self.waves[stage][wave].lanes[lane];

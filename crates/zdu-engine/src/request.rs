@@ -8,6 +8,8 @@ use zdu_model::plan::Work;
 use zdu_model::time::Timestamp;
 use zdu_model::verdict::Verdict;
 
+type At = (usize, usize, usize);
+
 impl Rollout {
     pub(crate) fn requested(&mut self, at: Timestamp, request: &Request) {
         match request {
@@ -123,27 +125,44 @@ impl Rollout {
             for wave in 0..self.waves[stage].len() {
                 let mut fresh = false;
                 for lane in 0..self.waves[stage][wave].lanes.len() {
-                    let course = self.waves[stage][wave].lanes[lane].course;
-                    let again = match course {
-                        LaneCourse::Failed => LaneCourse::Going,
-                        LaneCourse::Unwound if anew => LaneCourse::Waiting,
-                        LaneCourse::Unwound
-                        | LaneCourse::Waiting
-                        | LaneCourse::Going
-                        | LaneCourse::Done
-                        | LaneCourse::Unwinding => course,
-                    };
-                    if matches!(again, LaneCourse::Going | LaneCourse::Waiting) {
-                        self.release_lane(stage, wave, lane);
-                        fresh = true;
-                    }
-                    self.set_lane((stage, wave, lane), again);
+                    fresh |= self.freshen_lane((stage, wave, lane), anew);
                 }
                 if fresh {
                     self.freshen_gate(stage, wave);
                 }
             }
         }
+    }
+
+    /// Whether the lane has something to do again.
+    fn freshen_lane(&mut self, at: At, anew: bool) -> bool {
+        let course = self.waves[at.0][at.1].lanes[at.2].course;
+        let again = match course {
+            LaneCourse::Failed => LaneCourse::Going,
+            LaneCourse::Unwound if anew => LaneCourse::Waiting,
+            LaneCourse::Unwound
+            | LaneCourse::Waiting
+            | LaneCourse::Going
+            | LaneCourse::Done
+            | LaneCourse::Unwinding => course,
+        };
+        let fresh = matches!(again, LaneCourse::Going | LaneCourse::Waiting);
+        if fresh {
+            self.release_lane(at.0, at.1, at.2);
+        }
+        let early = anew && again == LaneCourse::Going && self.is_at_its_guard(at);
+        self.set_lane(at, if early { LaneCourse::Waiting } else { again });
+        fresh
+    }
+
+    /// A lane that is at its guard has changed nothing: its node stands in traffic and waits for
+    /// its wave like any other. One that is out, because its drain failed, does not.
+    fn is_at_its_guard(&self, at: At) -> bool {
+        let (lane, state) = (self.lane(at.0, at.1, at.2), &self.waves[at.0][at.1].lanes[at.2]);
+        let guards = |step: &StepNo| matches!(self.plan.step(*step).work, Work::Guard { .. });
+        let serves = lane.subject.node().is_some_and(|node| !self.out.contains(node));
+        let first = lane.steps.first().is_some_and(guards);
+        first && serves && state.next == 0 && state.busy.is_none()
     }
 
     /// A wave that goes on is watched again behind its last lane.

@@ -75,6 +75,7 @@ impl Rollout {
         if is_engines_own(step) {
             return step.deadline;
         }
-        Millis(step.deadline.0 + self.plan.policy.reconnect_deadline.0 + DRIVER_GRACE.0)
+        let reconnect = self.plan.policy.reconnect_deadline.0;
+        Millis(step.deadline.0.saturating_add(reconnect).saturating_add(DRIVER_GRACE.0))
     }
 }

@@ -6,7 +6,7 @@ mod world;
 
 use script::{always, begun_after, count, plan_of, until_begun, until_held};
 use world::{Builder, World, node, rule};
-use zdu_engine::{Course, Refusal};
+use zdu_engine::{Course, Refusal, StepStatus};
 use zdu_model::event::*;
 use zdu_model::ids::*;
 use zdu_model::plan::*;
@@ -237,4 +237,78 @@ fn a_manual_step_ends_with_a_persons_word_and_with_no_other_steps() {
     assert_eq!(world.run(), Verdict::Succeeded);
     assert!(begun_after(&world, before).contains(&"ready@a".to_owned()));
     assert_eq!(*world.rollout.course(), Course::Forward);
+}
+
+#[test]
+fn an_answer_after_the_controller_left_lets_the_rollout_go_on_when_it_was_the_only_question() {
+    let mut b = plan_of(&["a"], &[&["a"]], 1, 0);
+    b.find("apply", "a").point_of_no_return = true;
+    let mut world = World::new(b.plan);
+    assert_eq!(world.run(), Verdict::Held);
+    world.crash();
+    world.request(Request::Approve(step_of(&world, "apply", "a")));
+    assert_eq!(world.run(), Verdict::Succeeded);
+
+    let mut world = two_silent_nodes();
+    assert_eq!(world.run(), Verdict::Held);
+    world.request(Request::Approve(step_of(&world, "apply", "a")));
+    assert_eq!(world.run(), Verdict::Held, "b is still asked about");
+    world.request(Request::Approve(step_of(&world, "apply", "b")));
+    assert_eq!(world.run(), Verdict::Succeeded);
+}
+
+#[test]
+fn an_answer_after_a_failure_does_not_try_the_failure_again() {
+    let mut b = plan_of(&["a", "b"], &[&["a", "b"]], 2, 0);
+    b.plan.rules = vec![rule("PRE-APPLY", FailureAction::Stop)];
+    b.find("apply", "a").point_of_no_return = true;
+    let mut world = always(World::new(b.plan), "stop-old", "b", End::Exited(1));
+    assert_eq!(world.run(), Verdict::Held);
+    world.request(Request::Approve(step_of(&world, "apply", "a")));
+    assert_eq!(world.run(), Verdict::Held);
+    world.request(Request::Resume);
+    assert!(matches!(world.run(), Verdict::Failed { .. }));
+}
+
+#[test]
+fn what_is_found_out_about_a_gate_after_a_rollback_does_not_stand_for_its_soak() {
+    let mut b = plan_of(&["a"], &[&["a"]], 1, 0);
+    b.plan.rules.clear();
+    let announce = b.step(&Subject::Fleet, "announce", "POST-APPLY", world::run());
+    b.plan.stages[0].waves[0].gate.push(announce);
+    let mut world = World::new(b.plan).answering(|planned, _| {
+        let cut = End::Unreachable("cut".into());
+        (planned.key.as_str() == "announce").then(|| Report::bare(cut))
+    });
+    until_held(&mut world);
+    world.request(Request::Rollback);
+    assert_eq!(world.run(), Verdict::RolledBack);
+    world.answer = Box::new(|_, _| None);
+    let before = world.records.len();
+    world.request(Request::Resume);
+    let soak = world.rollout.plan().stages[0].waves[0].gate[0];
+    assert_eq!(world.rollout.step_status(soak).0, StepStatus::Pending);
+    assert_eq!(world.run(), Verdict::Succeeded);
+    let begun = begun_after(&world, before);
+    let soaks = begun.iter().filter(|l| *l == "soak@fleet").count();
+    assert_eq!((soaks, begun.last().map(String::as_str)), (1, Some("announce@fleet")));
+}
+
+#[test]
+fn a_resume_begins_a_node_that_never_left_traffic_in_the_order_of_the_plan() {
+    let mut b = plan_of(&["a", "b"], &[&["a"], &["b"]], 1, 0);
+    b.plan.policy.failures_allowed = 1;
+    b.plan.rules.insert(0, rule("PRE-APPLY", FailureAction::Stop));
+    let mut world = World::new(b.plan).answering(|planned, _| {
+        let on = planned.subject.node().map(NodeName::as_str);
+        let fails =
+            matches!((planned.key.as_str(), on), ("apply", Some("a")) | ("guard", Some("b")));
+        fails.then(|| Report::bare(End::NotMet("no".into())))
+    });
+    assert!(matches!(world.run(), Verdict::Failed { .. }));
+    world.answer = Box::new(|_, _| None);
+    let before = world.records.len();
+    world.request(Request::Resume);
+    assert_eq!(world.run(), Verdict::Succeeded);
+    assert_eq!(begun_after(&world, before).first().map(String::as_str), Some("guard@a"));
 }

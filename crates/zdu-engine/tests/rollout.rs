@@ -9,7 +9,7 @@ use zdu_model::event::{Event, HoldCause, Request};
 use zdu_model::ids::PhaseName;
 use zdu_model::plan::{Plan, Unknown};
 use zdu_model::policy::FailureAction;
-use zdu_model::report::{End, MemberState, Report};
+use zdu_model::report::{End, Evidence, MemberState, Report};
 use zdu_model::verdict::Verdict;
 
 fn reference() -> Plan {
@@ -325,4 +325,30 @@ fn an_illegal_record_is_noticed() {
     let mut rollout = zdu_engine::Rollout::new(world.rollout.plan().clone());
     let refused = records.iter().find_map(|record| rollout.evolve(record).err());
     assert!(refused.is_some(), "a missing end was not noticed");
+}
+
+#[test]
+fn the_journal_keeps_of_a_guard_its_own_node_and_who_did_not_serve() {
+    let mut builder = Builder::new(&["a", "b", "c", "d"], 2);
+    builder.rolling_stage(&[&["a"]], 1);
+    let mut world = World::new(builder.plan);
+    world.serving.insert(node("d"), MemberState::Down);
+    assert_eq!(world.run(), Verdict::Succeeded);
+    let listed: Vec<String> = world
+        .records
+        .iter()
+        .find_map(|record| match &record.event {
+            Event::StepEnded { report, .. } => match &report.evidence {
+                Evidence::Balancers(readings) => Some(readings),
+                Evidence::None | Evidence::Drain(_) | Evidence::Version(_) | Evidence::File(_) => {
+                    None
+                }
+            },
+            _ => None,
+        })
+        .expect("a guard")
+        .iter()
+        .flat_map(|reading| reading.members.iter().map(|member| member.node.to_string()))
+        .collect();
+    assert_eq!(listed, ["a", "d"]);
 }

@@ -289,3 +289,17 @@ fn a_node_of_no_balancer_is_let_out_and_counts_for_nobody() {
     world.serving.insert(node("b"), MemberState::Down);
     assert_eq!(world.run(), Verdict::Succeeded);
 }
+
+#[test]
+fn a_node_that_is_left_out_takes_no_other_with_it() {
+    let mut b = Builder::new(&["a", "b"], 0);
+    b.nodes_stage();
+    b.plan.stages[0].waves[0].parallel = 1;
+    b.rolling_stage(&[&["b", "a"]], 1);
+    b.plan.policy.failures_allowed = 1;
+    b.plan.rules = vec![rule("UPGRADE", FailureAction::RollbackNode)];
+    let mut world = always(World::new(b.plan), "upgrade", "a", End::Exited(1));
+    assert!(matches!(world.run(), Verdict::Failed { .. }));
+    assert_eq!((count(&world, "upgrade@b"), count(&world, "serving@b")), (1, 1));
+    assert_eq!(count(&world, "guard@a"), 0);
+}

@@ -182,3 +182,104 @@ fn a_new_controller_holds_out_what_is_out_and_asks_about_what_was_begun() {
     world.crash();
     assert!(world.queue.is_empty(), "what has ended is left alone");
 }
+
+#[test]
+fn a_hold_waits_for_a_step_that_will_be_tried_again() {
+    let mut b = plan_of(&["a", "b"], &[&["a"], &["b"]], 1, 0);
+    b.find("drain", "a").attempts = 2;
+    let not_met = End::NotMet("half".into());
+    let mut world = script::failing(World::new(b.plan), "drain", "a", 1, not_met);
+    until_begun(&mut world, "drain", "a", 1);
+    world.turn();
+    world.request(Request::Hold);
+    world.input(&Input::Advance);
+    world.input(&Input::Advance);
+    assert_eq!(world.rollout.verdict(), None, "its node is out");
+    assert_eq!(world.run(), Verdict::Held);
+    assert_eq!(world.log.last().map(String::as_str), Some("serving@a"));
+}
+
+#[test]
+fn a_certificate_that_was_refused_is_asked_for_again_by_nobody_but_a_person() {
+    let mut b = plan_of(&["a"], &[&["a"]], 1, 0);
+    b.plan.rules = vec![world::rule("PRE-APPLY", zdu_model::policy::FailureAction::Hold)];
+    b.find("apply", "a").attempts = 2;
+    let mut world = script::failing(World::new(b.plan), "apply", "a", 1, End::Exited(1));
+    until_begun(&mut world, "apply", "a", 1);
+    world.turn();
+    world.turn();
+    script::drift(&mut world, "a");
+    let mut world = script::always(world, "certify", "a", End::NotMet("busy".into()));
+    assert_eq!(world.run(), Verdict::Held);
+    assert_eq!(script::count(&world, "certify@a"), 2);
+    world.answer = Box::new(|_, _| None);
+    world.request(Request::Resume);
+    assert_eq!(world.run(), Verdict::Succeeded);
+}
+
+#[test]
+fn a_plan_that_asks_a_node_for_no_readiness_returns_it_without() {
+    let mut b = plan_of(&["a", "b"], &[&["a"], &["b"]], 1, 0);
+    let mine = |step: &&mut PlannedStep| step.subject.node() == Some(&node("a"));
+    for step in b.plan.steps.iter_mut().filter(mine) {
+        if matches!(step.work, Work::Ready(_)) {
+            step.work = world::run();
+        }
+    }
+    assert_eq!(World::new(b.plan).run(), Verdict::Succeeded);
+}
+
+#[test]
+fn an_abort_cuts_short_the_waits_of_drivers_and_no_command() {
+    for (key, cut) in [("certify", true), ("apply", false)] {
+        let mut world = World::new(plan_of(&["a"], &[&["a"]], 1, 0).plan);
+        until_begun(&mut world, key, "a", 1);
+        let Some(Effect::Run { step, attempt }) = world.queue.pop_front() else { panic!("runs") };
+        world.request(Request::Abort);
+        let cancels = world.queue.contains(&Effect::Cancel { step, attempt });
+        assert_eq!(cancels, cut, "{key}");
+    }
+    // The soak is nobody's but the engine's: it ends with the request.
+    let mut world = World::new(plan_of(&["a"], &[&["a"]], 1, 0).plan);
+    until_begun(&mut world, "serving", "a", 1);
+    world.turn();
+    world.turn();
+    world.request(Request::Abort);
+    assert!(world.queue.is_empty());
+    let asked = world.now;
+    assert_eq!(world.run(), Verdict::Aborted);
+    assert_eq!(world.now, asked);
+}
+
+#[test]
+fn a_controller_is_newer_than_the_last_and_signs_with_its_own_epoch() {
+    let mut world = World::new(plan_of(&["a"], &[&["a"]], 1, 0).plan);
+    world.crash();
+    for (epoch, taken) in [(2, 2), (1, 1), (3, 4), (4, 3)] {
+        let (epoch, owner) = (Epoch(epoch), String::new());
+        let event = Event::ControllerStarted { epoch: Epoch(taken), owner };
+        let record = Record { seq: Seq(99), at: world.now, epoch, event };
+        assert!(world.replay().evolve(&record).is_err(), "{record:?}");
+    }
+}
+
+fn lane_without(keys: &[&str]) -> World {
+    let mut b = plan_of(&["a"], &[&["a"]], 1, 0);
+    let steps = b.plan.steps.clone();
+    let kept = |no: &StepNo| !keys.contains(&steps[no.0 as usize].key.as_str());
+    b.plan.stages[0].waves[0].lanes[0].steps.retain(kept);
+    World::new(b.plan)
+}
+
+#[test]
+#[should_panic(expected = "needs node a drained and certified")]
+fn a_plan_that_disturbs_a_node_in_traffic_stops_the_engine_and_not_the_node() {
+    let _verdict = lane_without(&["guard", "drain", "certify"]).run();
+}
+
+#[test]
+#[should_panic(expected = "returns node a before it proved ready")]
+fn a_plan_that_returns_a_node_before_it_proved_ready_stops_the_engine() {
+    let mut world = lane_without(&["ready"]);
+    until_begun(&mut world, "undrain", "a", 1);
+}

@@ -137,3 +137,21 @@ fn a_retry_of_an_unknown_outcome_asks_the_node_again_and_begins_nothing_beside_i
     assert_eq!(world.run(), Verdict::Succeeded);
     assert_eq!(count(&world, "apply@a"), 1, "{:?}", world.log);
 }
+
+#[test]
+fn a_step_that_is_found_never_to_have_begun_is_begun() {
+    let mut left = 1;
+    let mut world =
+        World::new(plan_of(&["a"], &[&["a"]], 1, 0).plan).answering(move |planned, effect| {
+            match effect {
+                Effect::Run { .. } if planned.key.as_str() == "apply" && left > 0 => {
+                    left -= 1;
+                    Some(Report::bare(End::Unreachable("cut".into())))
+                }
+                Effect::Recover { .. } => Some(Report::bare(End::Never)),
+                _ => None,
+            }
+        });
+    assert_eq!(world.run(), Verdict::Succeeded);
+    assert_eq!(count(&world, "apply@a"), 2);
+}

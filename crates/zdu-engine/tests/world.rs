@@ -128,6 +128,7 @@ impl Builder {
             work,
             contract: Contract { rules: vec![], again: AgainLimit { pause: Millis(2000), max: 5 } },
             deadline: Millis(30_000),
+            takes: None,
             attempts: 1,
             needs_drain: false,
             unknown: Unknown::Hold,

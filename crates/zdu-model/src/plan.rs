@@ -132,6 +132,10 @@ pub struct PlannedStep {
     pub contract: Contract,
     /// How long one attempt may take.
     pub deadline: Millis,
+    /// How long one attempt usually takes, where its author says so. Nothing is decided by it: it
+    /// is for forecasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub takes: Option<Millis>,
     /// How often it may be tried in all, before failure rules are asked.
     pub attempts: u32,
     /// Whether its node must hold a drain certificate while it runs (law 2).

@@ -74,7 +74,7 @@ pub enum DrainExpiry {
 pub struct CertifyPolicy {
     /// Consecutive samples in which every count must be zero.
     pub samples: u32,
-    /// The pause between samples.
+    /// From the beginning of one sample to that of the next.
     pub interval: Millis,
 }
 

@@ -159,6 +159,9 @@ pub struct Step {
     pub outcome: Contract,
     /// How long one attempt may take.
     pub deadline: Deadline,
+    /// How long one attempt usually takes; only forecasts read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub takes: Option<Millis>,
     /// How often it may be tried in all.
     pub attempts: u32,
     /// Whether it disturbs traffic, so that the node must be drained first.

@@ -99,7 +99,8 @@ pub struct Captured {
 pub enum Evidence {
     /// Nothing beyond the ending.
     None,
-    /// What every balancer instance shows, read live.
+    /// What every balancer instance shows, read live. The journal keeps of a guard the members of
+    /// its own node and those of others that did not serve.
     Balancers(Vec<InstanceReading>),
     /// A drain certificate, or the reason there is none.
     Drain(DrainEvidence),

@@ -53,6 +53,8 @@ pub mod exit {
     pub const ROLLED_BACK: u8 = 16;
     /// Left at once on the third Ctrl-C; the rollout can be resumed.
     pub const INTERRUPTED: u8 = 17;
+    /// A rehearsal found a failure that leaves a node stuck or loses requests.
+    pub const REHEARSAL_FOUND: u8 = 18;
     /// The command line is wrong (`EX_USAGE`).
     pub const USAGE: u8 = 64;
     /// Data is damaged or altered: journal, plan file (`EX_DATAERR`).

@@ -213,6 +213,7 @@ fn own(
         work,
         contract: Contract::default(),
         deadline,
+        takes: None,
         attempts: 1,
         needs_drain: false,
         unknown: Unknown::Rerun,

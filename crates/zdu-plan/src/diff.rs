@@ -218,6 +218,7 @@ fn step_changes(old: &Plan, step: &PlannedStep, new: &Plan, now: &PlannedStep) -
         work,
         contract,
         deadline,
+        takes: _, // changes no decision
         attempts,
         needs_drain,
         unknown,

@@ -279,6 +279,7 @@ impl<'a> Builder<'a> {
             work: work?,
             contract: step.outcome.clone(),
             deadline: deadline?,
+            takes: step.takes,
             attempts: step.attempts,
             needs_drain,
             unknown: unknown?,

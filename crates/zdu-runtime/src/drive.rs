@@ -157,6 +157,7 @@ impl<S: Storage> Run<'_, S> {
         mut signals: Signals,
         opening: Option<(Request, String, String)>,
     ) -> Result<Driven, RuntimeError> {
+        self.grant();
         self.carry_out(first);
         if let Some((request, by, reason)) = opening {
             self.ask(request, by, reason)?;
@@ -176,7 +177,10 @@ impl<S: Storage> Run<'_, S> {
                     }
                 }
                 Some(answer) = answers.recv() => self.hear(input_of(answer))?,
-                () = tokio::time::sleep(renew) => self.conductor.renew(self.clock.now())?,
+                () = tokio::time::sleep(renew) => {
+                    self.conductor.renew(self.clock.now())?;
+                    self.grant();
+                }
                 () = tokio::time::sleep_until(wake) => self.turn(Input::Advance)?,
                 Some(progress) = progress.recv() => self.watch.progress(&progress),
                 _ = poll.tick() => {
@@ -199,7 +203,13 @@ impl<S: Storage> Run<'_, S> {
         Ok(())
     }
 
+    /// Balancers know no epochs: drivers act on them only as long as the lease lasts.
+    fn grant(&self) {
+        self.drivers.may_act_for(self.clock.until(self.conductor.lease().expires));
+    }
+
     fn carry_out(&mut self, turn: Turn<WakeReason>) {
+        self.grant();
         self.wake = turn.wake.map(|wake| wake.at);
         for released in turn.effects {
             self.drivers.start(released.into_effect());

@@ -73,6 +73,8 @@ pub enum NodeTrouble {
     Reboots,
     /// Its service is down; commands still run.
     Sick,
+    /// The same, and every balancer instance has found out already.
+    KnownSick,
     /// Nothing reaches it by SSH; its traffic goes on.
     Cut,
     /// Requests on it last so long when it is taken out.

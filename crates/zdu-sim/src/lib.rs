@@ -6,20 +6,27 @@
 //! say which law was broken.
 //!
 //! Start reading at [`run`], then `process.rs` (a controller's loop), `hands/` (its drivers),
-//! `world/` (what a fleet does) and `checkers/` (one file for each law). Nothing here reads a
-//! clock, opens a file or a socket, or starts a thread.
+//! `world/` (what a fleet does) and `checkers/` (one file for each law). A run can be written down
+//! ([`script`]), made smaller ([`shrink`]) and cut at every record ([`crash`]). Nothing here
+//! reads a clock, opens a file or a socket, or starts a thread.
 
 mod agenda;
 mod checkers;
+pub mod crash;
 mod dice;
+mod door;
 pub mod fault;
 mod hands;
 mod layout;
 mod plant;
 mod process;
+pub mod rehearse;
 mod run;
+pub mod script;
 mod seen;
+pub mod shrink;
 mod store;
+mod story;
 pub mod swarm;
 mod trace;
 mod trouble;
@@ -27,5 +34,5 @@ mod world;
 
 pub use dice::Dice;
 pub use plant::Plant;
-pub use run::{Counts, Outcome, Setup, run, run_traced};
+pub use run::{Counts, Found, Outcome, Setup, run, run_told, run_traced};
 pub use seen::Violation;

@@ -46,6 +46,14 @@ pub enum Plant {
     CaptureLeaks,
     /// The view does not hear of nodes that are stuck.
     ViewIsDeaf,
+    /// The view shows nothing of what is under way.
+    ViewSaysNothing,
+    /// The live state forgets that a member drifted.
+    StateForgets,
+    /// A node falls back to the old release as it returns to traffic.
+    NodeFallsBack,
+    /// Nobody remembers which releases were rolled back.
+    RefusalsAreForgotten,
 }
 
 /// The production machine, with what is planted around it.
@@ -84,6 +92,10 @@ impl Machine for Watched {
     }
 
     fn evolve(&mut self, record: &Record) -> Result<(), Illegal> {
+        let drifted = matches!(record.event, Event::Drifted { .. });
+        if self.plant == Some(Plant::StateForgets) && drifted {
+            return Ok(());
+        }
         self.rollout.evolve(record)
     }
 
@@ -117,13 +129,24 @@ impl Watched {
     }
 }
 
+/// What the views are not told.
+pub(crate) fn unheard(plant: Option<Plant>, event: &Event) -> bool {
+    let stuck = matches!(event, Event::NodeStuck { .. });
+    let begun = matches!(event, Event::StepStarted { .. } | Event::StepScheduled { .. });
+    (plant == Some(Plant::ViewIsDeaf) && stuck) || (plant == Some(Plant::ViewSaysNothing) && begun)
+}
+
 fn bend_event(plant: Plant, event: &mut Event) {
-    match (plant, event) {
-        (Plant::UnknownIsFailure, Event::StepEnded { class, .. }) if *class == Class::Unknown => {
-            *class = Class::Failed;
-        }
-        (Plant::UnwindsForward, Event::UnwindStarted { steps, .. }) => steps.reverse(),
-        _ => {}
+    if plant == Plant::UnknownIsFailure
+        && let Event::StepEnded { class, .. } = event
+        && *class == Class::Unknown
+    {
+        *class = Class::Failed;
+    }
+    if plant == Plant::UnwindsForward
+        && let Event::UnwindStarted { steps, .. } = event
+    {
+        steps.reverse();
     }
 }
 

@@ -13,7 +13,7 @@ use zdu_conductor::storage::{AppendError, Claim, LeaseError, Owner};
 use zdu_conductor::turn::{Conductor, OpenError, Opened, Turn, TurnError};
 use zdu_conductor::{Heard, Illegal, Input, Rollout, WakeReason, readings_before_drains};
 use zdu_model::event::{Event, HoldCause, Request};
-use zdu_model::ids::{Digest, Epoch, RolloutId};
+use zdu_model::ids::{Digest, Epoch, RolloutId, StepNo};
 use zdu_model::time::{Millis, Timestamp};
 use zdu_model::verdict::Verdict;
 
@@ -32,15 +32,18 @@ pub(crate) struct Process {
     /// Answers on their way to its loop.
     pub(crate) answers_due: u64,
     conductor: Option<Conductor<Watched, Store>>,
+    /// What a person who stands by is about to approve.
+    approving: Option<StepNo>,
     wakes: u64,
     wake_due: bool,
 }
 
-impl Run {
-    fn rollout_id() -> RolloutId {
-        RolloutId::new("simulated").expect("a name")
-    }
+/// The one rollout of a run.
+pub(crate) fn rollout_id() -> RolloutId {
+    RolloutId::new("simulated").expect("a name")
+}
 
+impl Run {
     /// The digest journals are bound to; any stands for the plan's own here.
     fn plan_digest() -> Digest {
         sha256(b"the plan of the run")
@@ -67,7 +70,7 @@ impl Run {
     }
 
     fn open(&self, claim: &Claim) -> Result<Opened<Watched, Store>, OpenError<Illegal>> {
-        let store = Store::new(Self::rollout_id(), self.disk.clone(), self.plant);
+        let store = Store::new(rollout_id(), self.disk.clone(), self.plant);
         let rollout = Rollout::new(self.layout.plan.clone());
         let machine = Watched { rollout, plant: self.plant };
         // What is durable decides: an append that died may have left the first line, or not.
@@ -76,7 +79,7 @@ impl Run {
         }
         let plan = &self.layout.plan;
         let started = Event::RolloutStarted {
-            rollout: Self::rollout_id(),
+            rollout: rollout_id(),
             plan: Self::plan_digest(),
             fleet: plan.fleet.name.clone(),
             procedure: plan.procedure.clone(),
@@ -97,6 +100,7 @@ impl Run {
             hands: Hands::new(dice),
             answers_due: 0,
             conductor: Some(conductor),
+            approving: None,
             wakes: 0,
             wake_due: false,
         });
@@ -111,6 +115,7 @@ impl Run {
         self.plan_renewal(number);
         self.carry_out(number, turn);
         if let Some(ask) = ask {
+            self.resumes(&ask);
             self.person(number, &ask);
         }
         self.settle(number);
@@ -135,10 +140,18 @@ impl Run {
                 }
             }
             OpenError::Turn(TurnError::Append(_) | TurnError::Lease(_) | TurnError::Stopped) => {
-                let pause = if died { Millis(1_000) } else { Millis(20_000) };
-                self.start_soon(pause, ask, false);
+                let revived = died.then(|| self.revived_after().unwrap_or(Millis(1_000)));
+                self.start_soon(revived.unwrap_or(Millis(20_000)), ask, false);
             }
         }
+    }
+
+    /// When somebody starts the controller again that died while it wrote the last record, or a
+    /// line which holds a later one.
+    fn revived_after(&mut self) -> Option<Millis> {
+        let last = self.journal.last().map_or(0, |last| last.seq.0);
+        let due = *self.revived.range(..=last + 1).next_back()?.0;
+        self.revived.remove(&due)
     }
 
     fn anybody_comes(&self) -> bool {
@@ -191,7 +204,9 @@ impl Run {
         if self.disk.take_death() {
             self.counts.crashes += 1;
             self.gone(process, "killed while it wrote");
-            self.start_soon(Millis(3_000), None, false);
+            let pause = self.revived_after().unwrap_or(Millis(3_000));
+            let unheard = self.take_unheard();
+            self.start_soon(pause, unheard, false);
             return;
         }
         match error {
@@ -253,11 +268,11 @@ impl Run {
         let state = &self.processes[process];
         let moves = state.wake_due || state.answers_due > 0 || !state.hands.tasks.is_empty();
         self.tell(&Seen::Rests { rollout, moves });
-        if rollout.verdict().is_none() && !moves {
-            self.violate("waits", "nothing will ever move the rollout again".into());
-        }
         match rollout.verdict().cloned() {
-            None => self.processes[process].conductor = Some(conductor),
+            None => {
+                self.stand_by(process, conductor.machine().as_ref());
+                self.processes[process].conductor = Some(conductor);
+            }
             Some(verdict) => {
                 self.tell(&Seen::Verdict(&verdict));
                 // A lease that cannot be given back expires by itself.
@@ -270,6 +285,7 @@ impl Run {
 
     fn ended(&mut self, verdict: Verdict) {
         self.ended_at = self.agenda.now();
+        self.remember_refused(&verdict);
         let well = matches!(verdict, Verdict::Succeeded | Verdict::RolledBack);
         self.verdict = Some(verdict);
         if well {
@@ -291,7 +307,18 @@ impl Run {
         // With nothing to approve a person says: go on.
         let request = request.unwrap_or(Request::Resume);
         let (by, reason) = ("a person".into(), "because".into());
+        self.asking = Some((ask.clone(), self.journal.len()));
         self.hear(process, Input::Request { request, by, reason });
+        self.asking = None;
+    }
+
+    /// What a person has just asked for and the controller died over, unless it is durable: it is
+    /// asked again, as the program reads a request again that it has not journaled.
+    fn take_unheard(&mut self) -> Option<Ask> {
+        let (ask, known) = self.asking.take()?;
+        let since = self.journal.get(known..).unwrap_or_default();
+        let heard = since.iter().any(|record| matches!(record.event, Event::Requested { .. }));
+        (!heard).then_some(ask)
     }
 
     /// A person asks, and the loop goes on.
@@ -304,12 +331,51 @@ impl Run {
         if let Some(HoldCause::PointOfNoReturn(step) | HoldCause::Unknown(step)) = rollout.hold() {
             return Some(Request::Approve(*step));
         }
+        self.manual_step(rollout).map(Request::Approve)
+    }
+
+    /// A manual step that waits for a person.
+    fn manual_step(&self, rollout: &Rollout) -> Option<StepNo> {
         let manual = self.layout.plan.steps.iter().find(|step| {
             let (status, _) = rollout.step_status(step.no);
             matches!(step.work, zdu_model::plan::Work::Manual { .. })
                 && matches!(status, zdu_engine::StepStatus::Running { .. })
         });
-        manual.map(|step| Request::Approve(step.no))
+        manual.map(|step| step.no)
+    }
+
+    /// A person who stands by sees what the plan asks a person for. An unknown outcome or a rule
+    /// that holds is not such a thing: there somebody has to look first.
+    fn stand_by(&mut self, process: usize, rollout: &Rollout) {
+        let Some(pause) = self.standing_by else { return };
+        let asked = match rollout.hold() {
+            Some(HoldCause::PointOfNoReturn(step)) => Some(*step),
+            Some(HoldCause::Person | HoldCause::Rule(_) | HoldCause::Unknown(_)) | None => {
+                self.manual_step(rollout)
+            }
+        };
+        if let (Some(step), None) = (asked, self.processes[process].approving) {
+            self.processes[process].approving = Some(step);
+            let at = self.agenda.now().after(pause);
+            self.agenda.at(at, Happening::Approve { process, step });
+        }
+    }
+
+    /// A person who stands by approves.
+    pub(crate) fn approve(&mut self, process: usize, step: StepNo) {
+        self.processes[process].approving = None;
+        let (by, reason) = ("a person".into(), "stands by".into());
+        let request = Request::Approve(step);
+        self.hear(process, Input::Request { request, by, reason });
+        self.settle(process);
+    }
+
+    /// Whether the lease, as this controller last renewed it, has not run out: its hands act on
+    /// balancers only until then.
+    pub(crate) fn may_act(&self, process: usize) -> bool {
+        let now = self.agenda.now();
+        let conductor = self.processes[process].conductor.as_ref();
+        conductor.is_some_and(|conductor| now < conductor.lease().expires)
     }
 
     /// The controller that drives the rollout, as far as one does.

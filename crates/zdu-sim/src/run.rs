@@ -7,19 +7,23 @@ use crate::dice::Dice;
 use crate::fault::{Ask, Fault, When};
 use crate::hands::{Before, Key};
 use crate::layout::{Layout, Place};
-use crate::plant::Plant;
+use crate::plant::{Plant, unheard};
 use crate::process::Process;
 use crate::seen::{Scene, Seen, Violation};
-use crate::store::Disk;
+use crate::store::{Death, Disk};
 use crate::trace::Trace;
 use crate::world::World;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use zdu_conductor::Input;
+use zdu_conductor::refused::Refusals;
 use zdu_model::event::{Event, Record};
-use zdu_model::ids::{Epoch, StepNo};
+use zdu_model::ids::{Epoch, InstanceName, NodeName, StepNo};
 use zdu_model::plan::{Plan, Work};
+use zdu_model::report::Held;
 use zdu_model::time::{Millis, Timestamp};
 use zdu_model::verdict::Verdict;
+use zdu_view::fold::RolloutView;
 
 /// When every run begins.
 pub(crate) const BEGIN: Timestamp = Timestamp(1_000_000_000_000);
@@ -40,11 +44,18 @@ pub struct Setup {
     /// How many of a hundred entries are found in an odd state (drained, in maintenance, another
     /// weight).
     pub oddly_found: u64,
+    /// Entries that are found in a state of their own, whatever the seed says.
+    pub found: Vec<Found>,
     /// What a person does each time the rollout has ended otherwise than well; when there is
     /// nothing left it stays as it is.
     pub afterwards: Vec<Ask>,
+    /// A person who stands by approves what the plan asks a person for (manual steps, points of no
+    /// return) after so long; nobody does when absent.
+    pub standing_by: Option<Millis>,
+    /// A reboot leaves what ran half done; it may leave anything when this is not set.
+    pub reboots_halve: bool,
     /// How long each step takes where that is known; a random time otherwise.
-    pub times: std::collections::BTreeMap<StepNo, Millis>,
+    pub times: BTreeMap<StepNo, Millis>,
     /// What is broken on purpose.
     pub plant: Option<Plant>,
 }
@@ -58,11 +69,27 @@ impl Setup {
             seed,
             faults: Vec::new(),
             oddly_found: 0,
+            found: Vec::new(),
             afterwards: Vec::new(),
-            times: std::collections::BTreeMap::new(),
+            standing_by: None,
+            reboots_halve: false,
+            times: BTreeMap::new(),
             plant: None,
         }
     }
+}
+
+/// A node's entries on one balancer instance, as they are when the rollout begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The node.
+    pub node: NodeName,
+    /// The instance.
+    pub instance: InstanceName,
+    /// How they are held.
+    pub held: Held,
+    /// Their weight; 100 is configured.
+    pub weight: u32,
 }
 
 /// What a run came to.
@@ -76,6 +103,8 @@ pub struct Outcome {
     pub took: Millis,
     /// What happened how often.
     pub counts: Counts,
+    /// The entries that are not ready with their configured weight at the end.
+    pub entries: Vec<Found>,
     /// The journal.
     pub journal: Vec<Record>,
     /// A digest of everything that happened, for the same seed twice.
@@ -127,6 +156,8 @@ pub(crate) enum Happening {
     Back { instance: usize },
     /// There is room on the disk again.
     Room,
+    /// A person who stands by approves a step.
+    Approve { process: usize, step: StepNo },
     /// Somebody starts a controller.
     Start { ask: Option<Ask>, force: bool },
 }
@@ -139,6 +170,7 @@ impl Happening {
             | Self::Renew { process }
             | Self::Look { process, .. }
             | Self::Touch { process, .. }
+            | Self::Approve { process, .. }
             | Self::Keep { process, .. } => Some(*process),
             Self::Fault(_)
             | Self::ExecutionEnds { .. }
@@ -160,15 +192,26 @@ pub(crate) struct Run {
     pub(crate) processes: Vec<Process>,
     pub(crate) faults: Vec<Fault>,
     pub(crate) dice: Dice,
+    seed: u64,
+    /// When somebody starts a controller again that dies while it writes a record.
+    pub(crate) revived: BTreeMap<u64, Millis>,
+    /// What a person asks for at this moment, and how many records were durable before.
+    pub(crate) asking: Option<(Ask, usize)>,
     pub(crate) plant: Option<Plant>,
     pub(crate) counts: Counts,
     pub(crate) afterwards: std::vec::IntoIter<Ask>,
+    pub(crate) standing_by: Option<Millis>,
+    pub(crate) reboots_halve: bool,
     pub(crate) verdict: Option<Verdict>,
     pub(crate) ended_at: Timestamp,
+    /// The releases that are refused.
+    pub(crate) refusals: Refusals,
     pub(crate) starts_due: u32,
     /// Durable records the checkers were told of.
     pub(crate) journal: Vec<Record>,
-    times: std::collections::BTreeMap<StepNo, Millis>,
+    /// What the views make of them.
+    view: RolloutView,
+    times: BTreeMap<StepNo, Millis>,
     checkers: Vec<Box<dyn Checker>>,
     pub(crate) violations: Vec<Violation>,
     trace: Trace,
@@ -186,35 +229,76 @@ pub fn run_traced(setup: &Setup) -> Outcome {
     play(setup, Trace::lines(), checkers::all())
 }
 
+/// Plays one run that somebody else watches as well.
+pub(crate) fn run_watched(setup: &Setup, watch: Box<dyn Checker>) -> Outcome {
+    let mut all = checkers::all();
+    all.push(watch);
+    play(setup, Trace::digest(), all)
+}
+
+/// Plays one run and keeps its story: what a person who watched would tell, in few lines.
+#[must_use]
+pub fn run_told(setup: &Setup) -> Outcome {
+    play(setup, Trace::story(), checkers::all())
+}
+
 fn play(setup: &Setup, trace: Trace, checkers: Vec<Box<dyn Checker>>) -> Outcome {
-    let layout = Arc::new(Layout::of(setup.plan.clone()));
-    let mut run = Run {
-        world: World::new(layout.clone(), setup.seed, setup.oddly_found),
-        layout,
-        agenda: Agenda::starting(BEGIN),
-        disk: Disk::new(),
-        processes: Vec::new(),
-        faults: setup.faults.clone(),
-        dice: Dice::of(setup.seed, "world", 0),
-        plant: setup.plant,
-        counts: Counts::default(),
-        afterwards: setup.afterwards.clone().into_iter(),
-        verdict: None,
-        ended_at: BEGIN,
-        starts_due: 0,
-        journal: Vec::new(),
-        times: setup.times.clone(),
-        checkers,
-        violations: Vec::new(),
-        trace,
-    };
-    run.plan_faults();
-    run.start_soon(Millis(0), None, false);
+    let mut run = Run::new(setup, trace, checkers);
     run.go();
     run.finish()
 }
 
+/// Plays one run whose controller dies while it writes this record, and hands over what is left.
+pub(crate) fn play_cut(setup: &Setup, cut: Option<(u64, Death)>) -> Run {
+    let mut run = Run::new(setup, Trace::digest(), checkers::all());
+    if let Some((record, death)) = cut {
+        run.disk.die_at(record, death);
+    }
+    run.go();
+    run.tell(&Seen::Over);
+    run
+}
+
 impl Run {
+    fn new(setup: &Setup, trace: Trace, checkers: Vec<Box<dyn Checker>>) -> Self {
+        let mut run = Self::at_the_start(setup, trace, checkers);
+        run.world.find(&setup.found);
+        run.plan_faults();
+        run.start_soon(Millis(0), None, false);
+        run
+    }
+
+    fn at_the_start(setup: &Setup, trace: Trace, checkers: Vec<Box<dyn Checker>>) -> Self {
+        let layout = Arc::new(Layout::of(setup.plan.clone()));
+        Self {
+            world: World::new(layout.clone(), setup.seed, setup.oddly_found),
+            view: RolloutView::new(layout.plan.clone()),
+            layout,
+            agenda: Agenda::starting(BEGIN),
+            disk: Disk::new(),
+            processes: Vec::new(),
+            faults: setup.faults.clone(),
+            dice: Dice::of(setup.seed, "world", 0),
+            seed: setup.seed,
+            revived: BTreeMap::new(),
+            asking: None,
+            plant: setup.plant,
+            counts: Counts::default(),
+            afterwards: setup.afterwards.clone().into_iter(),
+            standing_by: setup.standing_by,
+            reboots_halve: setup.reboots_halve,
+            verdict: None,
+            ended_at: BEGIN,
+            refusals: Refusals::default(),
+            starts_due: 0,
+            journal: Vec::new(),
+            times: setup.times.clone(),
+            checkers,
+            violations: Vec::new(),
+            trace,
+        }
+    }
+
     fn go(&mut self) {
         for _ in 0..HAPPENINGS_MAX {
             let Some(happening) = self.agenda.next() else { return };
@@ -260,6 +344,7 @@ impl Run {
             Happening::Recheck { node } => self.health_changed(node),
             Happening::Back { instance } => self.back(instance),
             Happening::Room => self.disk.set_full(false),
+            Happening::Approve { process, step } => self.approve(process, step),
             Happening::Start { ask, force } => {
                 self.starts_due -= 1;
                 self.start(ask, force);
@@ -290,6 +375,15 @@ impl Run {
         self.times.get(&step).copied()
     }
 
+    /// Randomness for the nth beginning of one step's work, the same however the run went before:
+    /// a crash, or a fault that was left out, changes nothing else.
+    pub(crate) fn dice_of(&self, purpose: &str, step: StepNo, nth: u32) -> Dice {
+        let planned = self.layout.plan.step(step);
+        let subject = planned.subject.node().map_or("", NodeName::as_str);
+        let purpose = format!("{purpose} {subject} {}", planned.key);
+        Dice::of(self.seed, &purpose, u64::from(nth))
+    }
+
     /// Tells the checkers and the trace.
     pub(crate) fn tell(&mut self, seen: &Seen<'_>) {
         self.trace.take(&self.layout, self.agenda.now(), seen);
@@ -298,6 +392,7 @@ impl Run {
             world: &self.world,
             layout: &self.layout,
             journal: &self.journal,
+            view: &self.view,
             bytes: &|| disk.bytes(),
             now: self.agenda.now(),
         };
@@ -325,6 +420,9 @@ impl Run {
         if records.is_empty() {
             return;
         }
+        for record in records.iter().filter(|record| !unheard(self.plant, &record.event)) {
+            self.view.apply(record);
+        }
         self.journal.extend(records.iter().cloned());
         self.counts.records += records.len() as u64;
         self.tell(&Seen::Durable(&records));
@@ -334,22 +432,25 @@ impl Run {
     }
 
     fn count(&mut self, record: &Record) {
-        match &record.event {
-            Event::UnwindStarted { .. } => self.counts.unwinds += 1,
-            Event::Requested { .. } => self.counts.requests += 1,
-            Event::ControllerStarted { epoch, .. } if *epoch > Epoch(1) => {
-                self.counts.takeovers += 1;
-            }
-            Event::StepStarted { step, attempt } if self.is_manual(*step) => {
-                let epoch = record.epoch;
-                let (step, attempt) = (*step, *attempt);
-                self.tell(&Seen::Began { step, attempt, epoch });
-                self.set_mark(step, crate::world::node::Mark::Half);
-            }
-            Event::StepEnded { step, class, .. } if self.is_manual(*step) && class.passes() => {
-                self.set_mark(*step, crate::world::node::Mark::Done);
-            }
-            _ => {}
+        let event = &record.event;
+        self.counts.unwinds += u64::from(matches!(event, Event::UnwindStarted { .. }));
+        self.counts.requests += u64::from(matches!(event, Event::Requested { .. }));
+        if let Event::ControllerStarted { epoch, .. } = event {
+            self.counts.takeovers += u64::from(*epoch > Epoch(1));
+        }
+        if let Event::StepStarted { step, attempt } = event
+            && self.is_manual(*step)
+        {
+            let (step, attempt, epoch) = (*step, *attempt, record.epoch);
+            self.tell(&Seen::Began { step, attempt, epoch });
+            self.set_mark(step, crate::world::node::Mark::Half);
+            self.comes_with((step, attempt));
+        }
+        if let Event::StepEnded { step, class, .. } = event
+            && self.is_manual(*step)
+            && class.passes()
+        {
+            self.set_mark(*step, crate::world::node::Mark::Done);
         }
     }
 
@@ -358,6 +459,7 @@ impl Run {
     }
 
     fn finish(mut self) -> Outcome {
+        self.ask_for_another();
         self.tell(&Seen::Over);
         let digest = self.trace.sum();
         Outcome {
@@ -365,6 +467,7 @@ impl Run {
             violations: self.violations,
             took: self.ended_at.since(BEGIN),
             counts: self.counts,
+            entries: self.world.left(),
             journal: self.journal,
             digest,
             lines: self.trace.into_lines(),

@@ -10,6 +10,7 @@ use zdu_model::event::Record;
 use zdu_model::ids::{Attempt, Epoch, StepNo};
 use zdu_model::time::Timestamp;
 use zdu_model::verdict::Verdict;
+use zdu_view::fold::RolloutView;
 
 /// What a controller's hand did to an entry of a balancer instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +90,13 @@ pub(crate) enum Seen<'a> {
         /// Whether something will move it again: an answer on its way, a wake, a person.
         moves: bool,
     },
+    /// Somebody asked whether a rollout of the release may begin or go on (law 12).
+    Asked {
+        /// Whether it may.
+        admitted: bool,
+        /// The reason that was given.
+        reason: Option<&'a str>,
+    },
     /// A controller came to an end of the rollout.
     Verdict(&'a Verdict),
     /// Nothing more happens.
@@ -103,6 +111,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) layout: &'a Layout,
     /// Every durable record.
     pub(crate) journal: &'a [Record],
+    /// What the views show of them.
+    pub(crate) view: &'a RolloutView,
     /// Every byte of the journal.
     pub(crate) bytes: &'a dyn Fn() -> Vec<u8>,
     /// The time.

@@ -2,13 +2,16 @@
 
 use crate::layout::Layout;
 use crate::run::BEGIN;
+use crate::script::happening;
 use crate::seen::Seen;
+use crate::story::Story;
 use std::fmt::Write as _;
 use zdu_model::time::Timestamp;
 
 /// What is kept of a run.
 pub(crate) struct Trace {
     lines: Option<Vec<String>>,
+    story: Option<Story>,
     digest: u64,
     text: String,
 }
@@ -16,12 +19,17 @@ pub(crate) struct Trace {
 impl Trace {
     /// Only a digest.
     pub(crate) fn digest() -> Self {
-        Self { lines: None, digest: 0xcbf2_9ce4_8422_2325, text: String::new() }
+        Self { lines: None, story: None, digest: 0xcbf2_9ce4_8422_2325, text: String::new() }
     }
 
     /// Every line.
     pub(crate) fn lines() -> Self {
         Self { lines: Some(Vec::new()), ..Self::digest() }
+    }
+
+    /// What a person would tell.
+    pub(crate) fn story() -> Self {
+        Self { story: Some(Story::default()), ..Self::digest() }
     }
 
     pub(crate) fn take(&mut self, layout: &Layout, now: Timestamp, seen: &Seen<'_>) {
@@ -36,6 +44,9 @@ impl Trace {
         for byte in text.bytes() {
             self.digest = (self.digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
+        if let Some(story) = &mut self.story {
+            story.take(layout, now.since(BEGIN), seen);
+        }
         if let Some(lines) = &mut self.lines {
             lines.push(text.clone());
         }
@@ -47,7 +58,8 @@ impl Trace {
     }
 
     pub(crate) fn into_lines(self) -> Vec<String> {
-        self.lines.unwrap_or_default()
+        let told = self.story.map(Story::into_lines);
+        self.lines.or(told).unwrap_or_default()
     }
 }
 
@@ -83,7 +95,10 @@ fn line(text: &mut String, layout: &Layout, seen: &Seen<'_>) {
         Seen::Landed { slot: at, hand, epoch } => {
             write!(text, "  {hand:?} {} epoch {}", slot(*at), epoch.0)
         }
-        Seen::Trouble(what) => write!(text, "! {what:?}"),
+        Seen::Trouble(what) => write!(text, "! {}", happening(&layout.plan, what)),
+        Seen::Asked { admitted, reason } => {
+            write!(text, "may it begin, for {reason:?}: {admitted}")
+        }
         Seen::Rests { .. } => Ok(()),
         Seen::Verdict(verdict) => {
             write!(text, "= {}", zdu_view::describe::verdict(verdict))

@@ -6,6 +6,7 @@ use crate::run::{Happening, Run};
 use crate::seen::Seen;
 use crate::store::Death;
 use crate::world::node::{Fate, Mark};
+use crate::world::slot::Health;
 use zdu_model::time::Millis;
 
 impl Run {
@@ -49,6 +50,9 @@ impl Run {
             | What::Disk(DiskTrouble::Full(_) | DiskTrouble::SyncFails)
             | What::Person(_) => Death::Durable,
         };
+        if let What::Controller(ControllerTrouble::Killed(again)) = what {
+            self.revived.insert(record, *again);
+        }
         self.disk.die_at(record, death);
     }
 
@@ -63,6 +67,12 @@ impl Run {
                 self.lose_executions(place);
             }
             NodeTrouble::Sick => node.sick_until = until,
+            NodeTrouble::KnownSick => {
+                node.sick_until = until;
+                for slot in self.layout.slots_of_node[place].clone() {
+                    self.world.slots[slot].health = Health::Down(0);
+                }
+            }
             NodeTrouble::Cut => node.cut_until = until,
             NodeTrouble::Lingers => node.lingers_until = until,
         }
@@ -78,11 +88,14 @@ impl Run {
             .map(|(key, _)| *key)
             .collect();
         for key in running {
-            if let Some(execution) = self.world.nodes[place].executions.get_mut(&key) {
-                execution.fate = Fate::Rebooted;
-            }
-            // It may just have done its work, or none of it.
-            let mark = *self.dice.pick(&[Mark::Half, Mark::Half, Mark::Done, Mark::Untouched]);
+            let Some(execution) = self.world.nodes[place].executions.get_mut(&key) else {
+                continue;
+            };
+            execution.fate = Fate::Rebooted;
+            // It may just have done its work, or none of it, which is what was there before.
+            let before = execution.before;
+            let any = [Mark::Half, Mark::Half, Mark::Done, before];
+            let mark = if self.reboots_halve { Mark::Half } else { *self.dice.pick(&any) };
             self.set_mark(key.0, mark);
             self.tell(&Seen::Ended { step: key.0, attempt: key.1 });
         }

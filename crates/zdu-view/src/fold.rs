@@ -246,6 +246,9 @@ impl RolloutView {
                 }
             }
         }
+        if end.class.passes() && self.undo.contains(&no) {
+            self.put_back(no);
+        }
         let step = &self.plan.steps[index];
         if let Some(node) = step.subject.node().and_then(|name| self.nodes.get_mut(name)) {
             let ending = Ending { class: end.class, report: &end.report };
@@ -325,6 +328,20 @@ impl RolloutView {
             if let Some(Subject::Node(name)) = self.planned(no).map(|step| step.subject.clone()) {
                 self.mark_unwound(&name, Unwound::Done);
             }
+        }
+    }
+
+    /// A node is put back with the last of its compensations, whatever the rest of the unwind
+    /// comes to.
+    fn put_back(&mut self, no: StepNo) {
+        let mut open = self.history.unwinds.iter().rev().filter(|unwind| unwind.ended.is_none());
+        let Some(unwind) = open.find(|unwind| unwind.steps.contains(&no)) else { return };
+        let mut behind = unwind.steps.iter().skip_while(|step| **step != no).skip(1);
+        let subject = self.planned(no).map(|step| step.subject.clone());
+        let more =
+            behind.any(|step| self.planned(*step).map(|step| &step.subject) == subject.as_ref());
+        if let (false, Some(Subject::Node(name))) = (more, subject) {
+            self.mark_unwound(&name, Unwound::Done);
         }
     }
 

@@ -11,6 +11,7 @@
 
 pub mod cell;
 pub mod describe;
+pub mod durations;
 pub mod fold;
 pub mod history;
 pub mod lines;

@@ -7,7 +7,7 @@ use crate::describe;
 use crate::fold::RolloutView;
 use crate::lines::printable;
 use crate::moment::span;
-use crate::node::{NodeState, NodeView};
+use crate::node::{NodeState, NodeView, Unwound};
 use crate::waiting::Waiting;
 use std::collections::{BTreeMap, BTreeSet};
 use zdu_model::ids::StepNo;
@@ -95,6 +95,8 @@ fn places(view: &RolloutView) -> BTreeMap<&str, Place> {
                 Place::UnderWay
             }
             NodeState::Serving if active => Place::UnderWay,
+            // In traffic, and half put back.
+            NodeState::Serving if node.unwound == Unwound::Running => Place::UnderWay,
             NodeState::Serving if open.get(node.name.as_str()) == Some(&true) => Place::ToGo,
             NodeState::Serving => Place::Done,
         }
@@ -246,7 +248,8 @@ fn fit(line: &str, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::Story;
+    use crate::sample::{Story, name};
+    use zdu_model::event::{Event, UnwindScope};
     use zdu_model::time::Millis;
 
     const ROOM: Room = Room { width: 100, lines: 10 };
@@ -284,6 +287,27 @@ mod tests {
         assert!(lines[2].starts_with("node-42 [>"), "{}", lines[2]);
         assert!(lines[2].ends_with("..."), "{}", lines[2]);
         assert_eq!(lines[4], "and 48 more: 48 to go");
+    }
+
+    #[test]
+    fn an_unwind_that_gets_stuck_counts_no_node_as_done_that_went_back() {
+        let mut story = Story::begin(&["node-a", "node-b", "node-c"]);
+        story.pass_until(Some(story.plan.stages[1].waves[2].gate[0]));
+        let undo = |node: &str| story.plan.step(story.no("sysupgrade_apply", node)).undo.clone();
+        let (a, b, c) = (undo("node-a"), undo("node-b"), undo("node-c"));
+        let steps = [c.clone(), b.clone(), a].concat();
+        let cause = "asked".into();
+        story.tell(Event::UnwindStarted { scope: UnwindScope::Rollout, steps, cause });
+        for step in c {
+            story.pass(step);
+        }
+        let state = |story: &Story, node| story.view().node(&name(node)).expect("there").state();
+        assert_eq!(state(&story, "node-c"), NodeState::RolledBack, "before the others are");
+        story.fail(b[0], 9);
+        let (node, reason) = (Some(name("node-b")), "exit code 9".into());
+        story.tell(Event::NodeStuck { node, step: b[0], reason });
+        let told = counts(&story.view());
+        assert_eq!((told.done, told.rolled_back, told.stuck, told.under_way), (0, 1, 1, 1));
     }
 
     #[test]

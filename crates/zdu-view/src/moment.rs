@@ -1,6 +1,6 @@
 //! Moments and spans as text. The offset is given; nobody here asks the machine for its zone.
 
-use jiff::tz::Offset;
+pub use jiff::tz::Offset;
 use zdu_model::time::{Millis, Timestamp};
 
 /// A moment in RFC 3339, to the second: `2026-01-31T09:00:00Z`, or with the offset given.

@@ -91,6 +91,7 @@ impl Steps {
             work,
             contract: Contract::default(),
             deadline: Millis::from_secs(600),
+            takes: None,
             attempts: 1,
             needs_drain,
             unknown: Unknown::Hold,

@@ -24,7 +24,8 @@ pub struct Waiting {
     pub on: String,
     /// Since when.
     pub since: Timestamp,
-    /// Until when at most; absent only where nothing but the controller's next turn is awaited.
+    /// Until when at most; absent only where nothing but the controller's next turn is awaited, or
+    /// a repair, which ends the rollout as stuck when nothing else is under way.
     pub until: Option<Timestamp>,
     /// The command that ends the wait, when a person can.
     pub command: Option<String>,

@@ -59,6 +59,8 @@ pub enum Command {
     Preflight(PreflightArgs),
     /// Show what a rollout would do, in which order, with which commands
     Plan(PlanArgs),
+    /// Play the plan in a simulator, with everything that can go wrong
+    Rehearse(RehearseArgs),
     /// Upgrade the fleet
     Run(RunArgs),
     /// Show all rollouts, or where one stands and on what it waits
@@ -176,6 +178,30 @@ pub struct PlanArgs {
     /// Show only what differs from this plan
     #[arg(long, value_name = "OLD_PLAN")]
     pub diff: Option<PathBuf>,
+}
+
+/// Arguments of `zdu rehearse`.
+#[derive(Debug, Clone, Args)]
+pub struct RehearseArgs {
+    /// The configuration [default: zdu.yaml, and where there is none the built-in reference]
+    #[arg(short, long, value_name = "FILE", conflicts_with = "plan")]
+    pub config: Option<PathBuf>,
+    /// Rehearse exactly this plan
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
+    /// Play one failure and show its story, such as node-b:APPLY=fail(3) or *:drain=reload; the
+    /// next one comes in the rollout that those before it make
+    #[arg(long, value_name = "NODE:STEP=FAULT")]
+    pub fault: Vec<String>,
+    /// How many pairs of failures to play
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub pairs: usize,
+    /// Where all randomness comes from: the same seed plays the same
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Let everything fail on every node, also on those that others stand for
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// Arguments of `zdu run`.

@@ -34,6 +34,7 @@ pub const EXIT_CODES: &[(u8, &str)] = &[
     (exit::PLAN_REFUSED, "the plan is refused because it cannot be safe"),
     (exit::ROLLED_BACK, "the whole rollout was rolled back"),
     (exit::INTERRUPTED, "left at once on the third Ctrl-C; the rollout can be resumed"),
+    (exit::REHEARSAL_FOUND, "the rehearsal found what leaves a node stuck or loses requests"),
     (exit::USAGE, "the command line is wrong"),
     (exit::DATA, "data is damaged or altered: a journal, a plan file"),
     (exit::NO_INPUT, "something that was named is not there"),

@@ -13,6 +13,7 @@ pub mod failure;
 pub mod prepare;
 pub mod printer;
 mod refused;
+mod rehearsal;
 pub mod rollout;
 pub mod rollouts;
 pub mod zdupgrade;

@@ -5,7 +5,6 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::task::JoinSet;
 use zdu_config::{Config, Disk, Templates};
 use zdu_drivers::Access;
@@ -14,9 +13,10 @@ use zdu_drivers::probe::{self, Values};
 use zdu_drivers::secret::Secrets;
 use zdu_drivers::traffic::read_members;
 use zdu_model::fleet::Fleet;
-use zdu_model::ids::{Digest, NodeName, SecretName};
+use zdu_model::ids::{Digest, NodeName, RoleName, SecretName};
 use zdu_model::plan::{Probe, Subject};
 use zdu_model::policy::SecretSource;
+use zdu_model::procedure::RoleDecl;
 use zdu_model::report::{InstanceReading, MemberState};
 use zdu_model::text::{Template, Text};
 use zdu_model::verdict::exit;
@@ -76,6 +76,33 @@ impl Prepared {
         zdu_plan::plan(&self.input, &self.renderer).map_err(Failure::from)
     }
 
+    /// Who has a role that is looked up is not known without asking. Everything else can still be
+    /// planned, with the role on the first nodes that may have it.
+    pub fn assume_roles(&mut self) -> Vec<Assumed> {
+        let fleet = &self.input.fleet;
+        let mut all = Vec::new();
+        for (role, decl) in &self.input.procedure.roles {
+            let RoleDecl { help: _, lookup, among, exactly } = decl;
+            if lookup.is_none() || fleet.nodes().any(|node| node.roles.contains(role)) {
+                continue;
+            }
+            let count = usize::try_from(exactly.unwrap_or(1)).unwrap_or(usize::MAX);
+            let may = fleet
+                .nodes()
+                .filter(|node| among.as_ref().is_none_or(|among| node.roles.contains(among)));
+            let nodes: Vec<NodeName> = may.map(|node| node.name.clone()).take(count).collect();
+            all.push(Assumed { role: role.clone(), nodes });
+        }
+        let observed = &mut self.input.observed;
+        observed.consulted = !all.is_empty();
+        for Assumed { role, nodes } in &all {
+            for node in nodes {
+                observed.roles.entry(node.clone()).or_default().insert(role.clone());
+            }
+        }
+        all
+    }
+
     /// Ways to everything the fleet names, with the values of its secrets: made once, so that no
     /// value is fetched twice and the rollout goes on with the channels preflight opened.
     ///
@@ -110,6 +137,15 @@ pub fn access(
         }
     })?;
     Ok(Arc::new(Access::new(fleet, secrets)))
+}
+
+/// A role that only preflight can find, and the nodes it was taken to be on.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Assumed {
+    /// The role.
+    pub role: RoleName,
+    /// The nodes.
+    pub nodes: Vec<NodeName>,
 }
 
 /// One thing preflight looked at.
@@ -174,11 +210,8 @@ async fn reach(fleet: &Fleet, access: &Arc<Access>) -> Vec<Finding> {
         let access = Arc::clone(access);
         tasks.spawn(async move {
             let what = "commands can be run";
-            let opened = async {
-                let mut channel = access.channel(Some(&name)).await?;
-                channel.run(":", None, Duration::from_secs(10)).await
-            };
-            let finding = match opened.await {
+            // A channel is open when the shell at its other end has answered.
+            let finding = match access.channel(Some(&name)).await {
                 Ok(_) => Finding::well(&name, what),
                 Err(error) => {
                     let hint = "try `ssh` to it by hand with the same user; zdu never accepts a \

@@ -18,15 +18,16 @@ pub(crate) fn admit(
     how: &str,
 ) -> Result<(), Failure> {
     let refused = RefusedReleases::new(context.state.fleet(&plan.fleet.name));
-    let Some(refusal) = refused.refusal_of(&plan.release.to)? else { return Ok(()) };
-    let Some(reason) = reason.filter(|reason| !reason.trim().is_empty()) else {
-        let what = format!(
-            "begin: release {} is refused since rollout {}: {}",
-            refusal.release, refusal.rollout, refusal.reason
-        );
-        return Err(Failure::new(exit::PLAN_REFUSED, what).hint(how));
-    };
     let (release, by) = (plan.release.to.clone(), context.by());
-    refused.clear(Clearing { release, by, reason: reason.into(), at: context.now() })?;
-    Ok(())
+    let reason = reason.unwrap_or_default().to_owned();
+    match refused.admit(Clearing { release, by, reason, at: context.now() })? {
+        None => Ok(()),
+        Some(refusal) => {
+            let what = format!(
+                "begin: release {} is refused since rollout {}: {}",
+                refusal.release, refusal.rollout, refusal.reason
+            );
+            Err(Failure::new(exit::PLAN_REFUSED, what).hint(how))
+        }
+    }
 }

@@ -125,6 +125,7 @@ fn the_help_names_every_command_and_every_exit_code() {
         "check",
         "preflight",
         "plan",
+        "rehearse",
         "run",
         "status",
         "log",
@@ -152,7 +153,9 @@ fn the_help_names_every_command_and_every_exit_code() {
 #[test]
 fn every_command_has_a_help_of_its_own() {
     let place = Place::new();
-    for command in ["init", "check", "run", "status", "log", "verify", "approve", "demo"] {
+    for command in
+        ["init", "check", "rehearse", "run", "status", "log", "verify", "approve", "demo"]
+    {
         let _help = place.zdu(&[command, "--help"]).ends(0).gives("Usage: zdu");
     }
 }

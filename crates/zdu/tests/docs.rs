@@ -13,13 +13,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use zdu::cli::Cli;
 
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 10] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "docs/manual.md",
     "docs/manual/configuration.md",
     "docs/manual/procedures.md",
+    "docs/manual/rehearse.md",
     "docs/manual/running.md",
     "docs/manual/night.md",
     "docs/manual/nodes.md",

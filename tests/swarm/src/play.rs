@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use zdu_sim::swarm::{self, Range};
 use zdu_sim::{Counts, Violation, run, run_traced};
 
-use crate::{examples, say};
+use zdu_swarm::examples;
+
+use crate::say;
 
 /// What is played.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +39,8 @@ struct Sum {
 
 /// Plays them and says what was found.
 pub(crate) fn play(order: &Order) -> ExitCode {
-    let plans = match examples::plans() {
-        Ok(plans) => plans,
+    let plans = match examples() {
+        Ok(examples) => examples.into_iter().map(|(_, plan)| plan).collect(),
         Err(why) => {
             say::error(&format!("sim: {why}"));
             return ExitCode::FAILURE;
@@ -146,8 +148,9 @@ fn told(sum: &Sum, took: Duration) {
     let Counts { faults, crashes, takeovers, unwinds, requests, records } = sum.counts;
     say::line(&format!(
         "{} rollouts in {:.1} s: {faults} faults, {crashes} crashes, {takeovers} takeovers, \
-         {unwinds} unwinds, {requests} requests, {records} records",
+         {unwinds} unwinds, {requests} requests, {records} records, {} broken",
         sum.rollouts,
-        took.as_secs_f64()
+        took.as_secs_f64(),
+        sum.broken.len()
     ));
 }

@@ -1,6 +1,7 @@
 //! What zdu costs over plain ssh, measured in a lab on this machine: four numbers, each beside
 //! what it was made from. Ratios travel between machines, seconds do not.
 
+mod ansible;
 mod drains;
 mod figures;
 mod rollout;
@@ -41,6 +42,7 @@ fn measure(root: &Path, zdu: Option<&Path>) -> Result<(), String> {
         steps::one_after_another(&zdu),
         steps::cold_and_memory(&zdu),
         drains::idle_after_last_request(&zdu),
+        cargo(root, &["run", "--quiet", "--release", "--package", "zdu-swarm", "--", "speed"]),
     ];
     let failed: Vec<String> = parts.into_iter().filter_map(Result::err).collect();
     if failed.is_empty() { Ok(()) } else { Err(failed.join("\nbench: failed to ")) }

@@ -6,7 +6,7 @@ use std::process::Command;
 use zdu_lab::{HostSpec, Lab};
 
 use super::rollout::{Rollout, Work};
-use super::{RUNS, figures, node_names, text, timed};
+use super::{RUNS, ansible, figures, node_names, text, timed};
 use crate::say;
 
 const STEPS_PER_NODE: usize = 30;
@@ -26,6 +26,18 @@ pub(super) fn one_after_another(zdu: &Path) -> Result<(), String> {
     }
     let title = format!("{} no-op steps on 3 nodes, one after another", 3 * STEPS_PER_NODE);
     say::line(&figures::ratio(&title, &ours, ("ssh ControlMaster loop", &theirs)));
+    beside_ansible(&lab, &names, &ours, &log)
+}
+
+/// Once, not in turns: it is an order of magnitude away.
+fn beside_ansible(lab: &Lab, names: &[String], ours: &[f64], log: &Path) -> Result<(), String> {
+    if !ansible::is_installed() {
+        say::line("    ansible-playbook is not installed");
+        return Ok(());
+    }
+    let took = timed::seconds(ansible::playbook(lab, names, STEPS_PER_NODE)?, log)?;
+    let title = "the same steps by Ansible: command tasks, serial 1, pipelining";
+    say::line(&figures::ratio(title, ours, ("ansible-playbook, once", &[took])));
     Ok(())
 }
 

@@ -29,6 +29,7 @@ impl Counts {
             self.skipped_tests += 1;
             *self.reasons.entry(reason.to_owned()).or_default() += 1;
         }
+        self.read_rollouts(line);
         let Some(result) = line.strip_prefix("test result: ") else { return };
         let (passed, failed, ignored) =
             (number(result, "passed"), number(result, "failed"), number(result, "ignored"));
@@ -39,6 +40,19 @@ impl Counts {
         if ignored > 0 {
             *self.reasons.entry("marked as ignored in the code".to_owned()).or_default() += ignored;
         }
+    }
+
+    /// The swarm is one test, however many rollouts it plays: `N rollouts in T s: ..., N broken`.
+    fn read_rollouts(&mut self, line: &str) {
+        let mut words = line.split([' ', ',']);
+        let (count, what) = (words.next().map(str::parse::<u64>), words.next());
+        let (Some(Ok(count)), Some("rollouts"), Some("in")) = (count, what, words.next()) else {
+            return;
+        };
+        let held = line.ends_with(" broken") && number(line, "broken") == 0 && count > 0;
+        self.passed += u64::from(held);
+        self.failed += u64::from(!held);
+        self.failed_seen |= !held;
     }
 
     /// Something this machine lacks.
@@ -80,7 +94,8 @@ fn skip_reason(line: &str) -> Option<&str> {
 
 /// The number before `word` in `ok. 5 passed; 0 failed; ...`; 0 when it is not there.
 fn number(result: &str, word: &str) -> u64 {
-    let words: Vec<&str> = result.split([' ', ';', '.']).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> =
+        result.split([' ', ';', '.', ',']).filter(|word| !word.is_empty()).collect();
     let pair = words.windows(2).find(|pair| pair[1] == word);
     pair.and_then(|pair| pair[0].parse().ok()).unwrap_or(0)
 }
@@ -125,6 +140,17 @@ mod tests {
         let skips =
             ["skipped (1): NOTHING WAS TESTED: no haproxy", "skipped (2): the lab needs root"];
         assert_eq!(counts.skips(), skips);
+    }
+
+    #[test]
+    fn rollouts_of_the_swarm_are_one_test_that_fails_when_a_law_breaks() {
+        let swarm = |broken| format!("70 rollouts in 8.3 s: 4 faults, 9 records, {broken} broken");
+        let counts = counted(&["first seed 1", "2 rollouts compared: x", &swarm(0)]);
+        assert_eq!(counts.sum(), "1 passed, 0 failed, 0 skipped");
+        let mut counts = counted(&[&swarm(1)]);
+        counts.failed_step();
+        assert_eq!(counts.sum(), "0 passed, 1 failed, 0 skipped");
+        assert_eq!(counted(&["0 rollouts in 60.0 s: 0 broken"]).failed(), 1);
     }
 
     #[test]

@@ -10,13 +10,19 @@ use tokio::time::Instant;
 use super::member::{BalancerInstance, InstanceReading, Instances, join_all, read_group};
 use super::{BoxFuture, Cut, Identity, InstanceError, MemberName};
 
+/// While nothing is clean yet, the pause between looks grows to this part of the time waited...
+const PATIENCE: u32 = 32;
+/// ...and to no more than this.
+const PAUSE_MAX: Duration = Duration::from_millis(100);
+
 /// How long and how often to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CertifyRule {
     /// Clean samples in a row that make a certificate; at least one is taken. One is too few: a
     /// request can be between the balancer's accept and its counter.
     pub consecutive: u32,
-    /// Pause between samples.
+    /// From the beginning of one clean sample to that of the next; one that takes longer is
+    /// followed at once.
     pub interval: Duration,
     /// When to give up.
     pub deadline: Duration,
@@ -60,8 +66,8 @@ pub enum Unexplained {
 ///   request in an old worker, and a connection kept for one idle client (`http-reuse never`:
 ///   measured, no counter has it). Refused unless the operator says which it is.
 ///
-/// Pools and sockets are read one after the other, so one sample can be off by a connection that
-/// opens or closes between; the samples in a row make up for it.
+/// Pools and sockets are read at once and in no order, so one sample can be off by a connection
+/// that opens or closes between; the samples in a row make up for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SocketRule {
     /// Addresses from which the balancers reach the node.
@@ -201,6 +207,7 @@ pub async fn certify(
     let wanted = rule.consecutive.max(1);
     let mut clean: Vec<Sample> = Vec::new();
     loop {
+        let began = Instant::now();
         let mut sample = take_sample(evidence, begun).await;
         let continues = clean.last().is_none_or(|last| same_processes(last, &sample));
         if !sample.left.is_empty() || !continues {
@@ -219,24 +226,35 @@ pub async fn certify(
                 ended_unix_ms: unix_ms(),
             }));
         }
-        if begun.elapsed() + rule.interval > rule.deadline {
+        let waited = if clean.is_empty() { begun.elapsed() } else { Duration::ZERO };
+        let next = began + pause(rule.interval, waited);
+        if next.max(Instant::now()) > begun + rule.deadline {
             let ended_unix_ms = unix_ms();
             let missed = NotDrained { last: sample, started_unix_ms, ended_unix_ms };
             return Certification::NotDrained(Box::new(missed));
         }
-        tokio::time::sleep(rule.interval).await;
+        tokio::time::sleep_until(next).await;
     }
+}
+
+/// Who drains for long can wait a little longer to be seen drained, and is spared the looks: each
+/// is a process on the node and a connection to every instance.
+fn pause(interval: Duration, waited: Duration) -> Duration {
+    interval.max((waited / PATIENCE).min(PAUSE_MAX))
 }
 
 async fn take_sample(evidence: Evidence<'_>, begun: Instant) -> Sample {
     let reads = evidence.entries.iter().map(|entry| -> BoxFuture<'_, Vec<InstanceReading>> {
         Box::pin(read_group(entry.instances, entry.members))
     });
-    let instances: Vec<_> = join_all(reads.collect()).await.into_iter().flatten().collect();
-    let counted = match evidence.sockets {
-        Some((sampler, rule)) => Some((sampler.sample().await, rule)),
-        None => None,
+    let count = async {
+        match evidence.sockets {
+            Some((sampler, rule)) => Some((sampler.sample().await, rule)),
+            None => None,
+        }
     };
+    let (instances, counted) = tokio::join!(join_all(reads.collect()), count);
+    let instances: Vec<_> = instances.into_iter().flatten().collect();
     let sockets = counted.map(|(counts, rule)| {
         (counts.map(|counts| sort_sockets(&counts, rule, explained(&instances))), rule)
     });

@@ -114,3 +114,28 @@ async fn a_member_that_is_not_held_out_and_an_empty_look_give_no_certificate() {
     let Certification::NotDrained(missed) = certification else { panic!("{certification:?}") };
     assert_eq!(missed.last.left, [Left::NothingLookedAt]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn looks_come_at_the_interval_and_more_rarely_the_longer_a_drain_takes() {
+    let scripted = Scripted::drained();
+    scripted.reading.lock().unwrap().sessions = Some(1);
+    let instances: [Arc<dyn BalancerInstance>; 1] = [Arc::<Scripted>::clone(&scripted)];
+    let members = [member()];
+    let entries = [Entry { instances: &instances, members: &members }];
+    let evidence = Evidence { entries: &entries, sockets: None };
+    let rule = CertifyRule { interval: Duration::from_millis(10), ..RULE };
+    let mut looks = Vec::new();
+    let certification = certify(evidence, rule, &mut |sample| {
+        looks.push(sample.at_ms);
+        if sample.at_ms > 4_000 {
+            scripted.reading.lock().unwrap().sessions = Some(0);
+        }
+    })
+    .await;
+    assert!(matches!(certification, Certification::Drained(_)));
+    let pauses: Vec<u64> = looks.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert_eq!(pauses[0], 10);
+    assert!(pauses.iter().all(|pause| (10..=100).contains(pause)), "{pauses:?}");
+    // The last look that was not clean, and the three that were.
+    assert_eq!(pauses[pauses.len() - 3..], [100, 10, 10], "{pauses:?}");
+}

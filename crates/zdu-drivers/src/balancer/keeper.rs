@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::member::{BalancerInstance, MemberReading, Observation};
 use super::{Before, Hold, Identity, InstanceError, MemberName};
+use crate::mandate::Mandate;
 
 /// Poll interval used where nothing else is asked for: a fifth of a second of traffic to a node
 /// that is out is the price of five cheap commands per second and instance.
@@ -93,11 +94,12 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Starts polling `instances` every `poll`; needs a tokio runtime.
+    /// Starts polling `instances` every `poll`, as long as the mandate holds; needs a tokio runtime.
     #[must_use]
     pub fn start(
         instances: Vec<Arc<dyn BalancerInstance>>,
         poll: Duration,
+        mandate: &Mandate,
     ) -> (Self, mpsc::Receiver<Report>) {
         let (sender, receiver) = mpsc::channel(REPORTS);
         let (stop, stopped) = watch::channel(false);
@@ -106,6 +108,7 @@ impl Keeper {
             let turn = Turn {
                 instance: Arc::clone(&instance),
                 intents: Arc::clone(&intents),
+                mandate: mandate.clone(),
                 reports: Reports { sender: sender.clone(), lost: 0 },
                 last: None,
                 down: false,
@@ -177,6 +180,7 @@ impl Reports {
 struct Turn {
     instance: Arc<dyn BalancerInstance>,
     intents: Arc<Intents>,
+    mandate: Mandate,
     reports: Reports,
     last: Option<Identity>,
     down: bool,
@@ -198,6 +202,9 @@ async fn run(mut turn: Turn, poll: Duration, mut stopped: watch::Receiver<bool>)
 
 impl Turn {
     async fn poll_once(&mut self) {
+        if !self.mandate.holds() {
+            return;
+        }
         let intents = Arc::clone(&self.intents);
         let intents = intents.lock().await;
         self.unreadable.retain(|member| intents.contains_key(member));
@@ -240,6 +247,10 @@ impl Turn {
                 Ok(seen) => {
                     self.unreadable.remove(&member);
                     if seen.held_out() {
+                        continue;
+                    }
+                    // Between the reading and here we may have stood still.
+                    if !self.mandate.holds() {
                         continue;
                     }
                     // The drain first, the report after: every millisecond here is traffic.

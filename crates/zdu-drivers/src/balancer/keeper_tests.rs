@@ -11,21 +11,46 @@ async fn until(so: impl Fn() -> bool) {
     tokio::time::timeout(Duration::from_secs(86_400), wait).await.expect("it came to be so");
 }
 
-#[tokio::test(start_paused = true)]
-async fn release_waits_for_the_assertion_under_way_and_none_begins_after_it() {
-    let scripted = Scripted::drained();
-    scripted.reading.lock().unwrap().hold = Hold::Ready;
-    let instance: Arc<dyn BalancerInstance> = Arc::<Scripted>::clone(&scripted);
-    let (keeper, mut reports) = Keeper::start(vec![instance], POLL);
-    let before = Before {
+fn granted() -> Mandate {
+    let mandate = Mandate::default();
+    mandate.grant(Duration::from_secs(3_600));
+    mandate
+}
+
+fn in_traffic() -> Before {
+    Before {
         instance: "scripted".to_owned(),
         member: member(),
         hold: Hold::Ready,
         weight: None,
         identity: None,
         findings: Vec::new(),
-    };
-    assert!(keeper.hold(&before).await);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_keeper_whose_mandate_ran_out_changes_nothing_until_it_is_granted_again() {
+    let scripted = Scripted::drained();
+    scripted.reading.lock().unwrap().hold = Hold::Ready;
+    scripted.gate.add_permits(10);
+    let instance: Arc<dyn BalancerInstance> = Arc::<Scripted>::clone(&scripted);
+    let mandate = Mandate::default();
+    let (keeper, _reports) = Keeper::start(vec![instance], POLL, &mandate);
+    assert!(keeper.hold(&in_traffic()).await);
+    tokio::time::sleep(POLL * 50).await;
+    assert_eq!(*scripted.changes.lock().unwrap(), (0, 0));
+    mandate.grant(Duration::from_secs(3_600));
+    until(|| scripted.changes.lock().unwrap().1 > 0).await;
+    keeper.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn release_waits_for_the_assertion_under_way_and_none_begins_after_it() {
+    let scripted = Scripted::drained();
+    scripted.reading.lock().unwrap().hold = Hold::Ready;
+    let instance: Arc<dyn BalancerInstance> = Arc::<Scripted>::clone(&scripted);
+    let (keeper, mut reports) = Keeper::start(vec![instance], POLL, &granted());
+    assert!(keeper.hold(&in_traffic()).await);
     until(|| scripted.changes.lock().unwrap().0 > 0).await;
     // The balancer has begun to drain again and does not answer: release has to wait.
     let held = tokio::time::timeout(POLL * 10, keeper.release(&member())).await;
@@ -48,16 +73,8 @@ async fn a_keeper_nobody_listens_to_goes_on_holding_and_counts_what_was_lost() {
     scripted.reading.lock().unwrap().hold = Hold::Ready;
     scripted.gate.add_permits(10_000);
     let instance: Arc<dyn BalancerInstance> = Arc::<Scripted>::clone(&scripted);
-    let (keeper, mut reports) = Keeper::start(vec![instance], POLL);
-    let before = Before {
-        instance: "scripted".to_owned(),
-        member: member(),
-        hold: Hold::Ready,
-        weight: None,
-        identity: None,
-        findings: Vec::new(),
-    };
-    assert!(keeper.hold(&before).await);
+    let (keeper, mut reports) = Keeper::start(vec![instance], POLL, &granted());
+    assert!(keeper.hold(&in_traffic()).await);
     let many = u32::try_from(REPORTS).unwrap() + 10;
     until(|| scripted.changes.lock().unwrap().1 >= many).await;
     for _ in 0..REPORTS {

@@ -1,3 +1,8 @@
+zdu_told() {
+    printf '\n%s%s %s\n' "$zdu_a" "$zdu_b" "$1"
+    printf '\n%s%s 0\n' "$zdu_a" "$zdu_b" >&2
+}
+# Returns 1 for a definition: the shell itself reads it next, faster than any loop of it could.
 zdu_serve() {
     while IFS=' ' read -r zdu_mode zdu_lines zdu_length zdu_a zdu_b; do
         zdu_script=
@@ -9,11 +14,7 @@ zdu_serve() {
         done
         case $zdu_mode in
         bye) exit 0 ;;
-        define)
-            zdu_script=$(head -c "$zdu_length")
-            eval "$zdu_script" </dev/null
-            zdu_exit=$?
-            ;;
+        define) return 1 ;;
         plain)
             (eval "$zdu_script") </dev/null
             zdu_exit=$?
@@ -28,7 +29,6 @@ zdu_serve() {
             zdu_exit=$?
             ;;
         esac
-        printf '\n%s%s %s\n' "$zdu_a" "$zdu_b" "$zdu_exit"
-        printf '\n%s%s 0\n' "$zdu_a" "$zdu_b" >&2
+        zdu_told "$zdu_exit"
     done
 }

@@ -213,7 +213,7 @@ impl Channel {
         let mark = Mark::new().map_err(spawn)?;
         let hello = format!(
             "{BOOTSTRAP}printf '\\n%s%s 0\\n' {a} {b}; printf '\\n%s%s 0\\n' {a} {b} >&2; \
-             zdu_serve; exit\n",
+             zdu_serve && exit\n",
             a = mark.first,
             b = mark.second,
         );
@@ -263,7 +263,8 @@ impl Channel {
     }
 
     /// Loads functions or variables into the channel's shell itself, once per `name`: later calls
-    /// with the same name do nothing and return None.
+    /// with the same name do nothing and return None. The script must not read its standard input,
+    /// which is the channel.
     ///
     /// # Errors
     /// See [`ChannelError`]. An exit status other than 0 means not loaded: the next call tries
@@ -274,17 +275,25 @@ impl Channel {
         script: &str,
         deadline: Duration,
     ) -> Result<Option<Reply>, ChannelError> {
-        if self.defined.contains(name) {
+        if self.has(name) {
             return Ok(None);
         }
         if has_nul(script) {
             return Err(ChannelError::Nul);
         }
+        // Read by the shell as it reads any script, which then goes back to serving.
+        let script = format!("{script}\nzdu_told $?\nzdu_serve && exit\n");
         let reply = self.request("define", 0, "", script.as_bytes(), deadline).await?;
         if reply.exit == 0 {
             self.defined.insert(name.to_owned());
         }
         Ok(Some(reply))
+    }
+
+    /// Whether [`Channel::define`] has loaded this name.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.defined.contains(name)
     }
 
     /// Whether a request can be made: no earlier one was abandoned and the process lives.

@@ -5,10 +5,16 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, Semaphore};
+use tokio::task::JoinSet;
 
 use super::channel::{Channel, ChannelError};
 use super::target::Target;
+
+/// How many connections are made at once. A key exchange is computing on both sides: of hundreds
+/// begun together on a small controller each takes as long as all, and all miss the time they have.
+/// The time one has begins when it is its turn.
+const CONNECTING_MAX: usize = 32;
 
 type Slot = Arc<AsyncMutex<Option<Channel>>>;
 
@@ -16,6 +22,7 @@ type Slot = Arc<AsyncMutex<Option<Channel>>>;
 #[derive(Debug)]
 pub struct Pool {
     connect_timeout: Duration,
+    connecting: Semaphore,
     slots: Mutex<BTreeMap<String, Slot>>,
 }
 
@@ -42,7 +49,8 @@ impl Pool {
     /// A pool whose connections must stand within `connect_timeout`.
     #[must_use]
     pub fn new(connect_timeout: Duration) -> Self {
-        Self { connect_timeout, slots: Mutex::new(BTreeMap::new()) }
+        let connecting = Semaphore::new(CONNECTING_MAX);
+        Self { connect_timeout, connecting, slots: Mutex::new(BTreeMap::new()) }
     }
 
     /// The channel of the target called `name`, opened now if there is none or the last one died.
@@ -92,6 +100,8 @@ impl Pool {
     ) -> Result<Lease, ChannelError> {
         if !guard.as_mut().is_some_and(Channel::is_usable) {
             *guard = None;
+            // It is never closed; without a turn there would only be more at once.
+            let _turn = self.connecting.acquire().await.ok();
             *guard = Some(Channel::open(target, self.connect_timeout).await?);
         }
         Ok(Lease { guard })
@@ -103,11 +113,9 @@ impl Pool {
             let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *slots)
         };
-        for slot in slots.into_values() {
-            let channel = slot.try_lock().ok().and_then(|mut held| held.take());
-            if let Some(channel) = channel {
-                channel.close().await;
-            }
-        }
+        let channels = slots.into_values().filter_map(|slot| slot.try_lock().ok()?.take());
+        // All at once: each takes a round trip, and a fleet has hundreds.
+        let mut closing: JoinSet<()> = channels.map(Channel::close).collect();
+        while closing.join_next().await.is_some() {}
     }
 }

@@ -53,7 +53,7 @@ pub async fn established(
     deadline: Duration,
 ) -> Result<BTreeMap<u16, Connections>, SocketsError> {
     // A node without IPv6 has no tcp6; one without tcp has no /proc for us at all.
-    let script = "cat /proc/net/tcp || exit 1; [ ! -r /proc/net/tcp6 ] || cat /proc/net/tcp6";
+    let script = "six=/proc/net/tcp6; [ -r $six ] || six=; exec cat /proc/net/tcp $six";
     let reply = channel.run(script, None, deadline).await?;
     if reply.exit != 0 {
         let lines = tail(&reply.stderr);

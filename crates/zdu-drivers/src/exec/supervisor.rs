@@ -1,18 +1,16 @@
 //! The step supervisor: requests to its shell functions on a node, and what they answer.
 //!
-//! On the node a base directory (`$HOME/.zdu` unless given; 0700) holds `epoch/FLEET`,
-//! `r/ROLLOUT/STEP.ATTEMPT/` (the records) and `lib/` (the waiter's script by its digest). A record
-//! is a directory, made by `mkdir` under a lock: who makes it starts the step, anyone else finds
-//! it. It holds `cmd` (what was run), `pid`, `waiter`, `out`, `err` and at the end `exit`; the
-//! step's input is in none of them.
+//! On the node a base directory (`$HOME/.zdu` unless given; 0700) holds `epoch/FLEET` and
+//! `r.ROLLOUT/STEP.ATTEMPT/` (the records). A record is a directory; who makes the file `starter`
+//! in it (the kernel gives it to one only) starts the step, anyone else finds it. It also holds
+//! `cmd` (what was run), `pid`, `waiter`, `out`, `err` and at the end `exit`; the step's input is
+//! in none of them.
 //!
 //! The step is a session of its own below a small waiting shell that is a session of its own, so
 //! neither a lost connection nor a killed controller reaches it. What may end it from outside is a
 //! reboot, and a login manager that kills a user's processes at logout (`KillUserProcesses=yes`).
 
 use std::time::Duration;
-
-use sha2::{Digest as _, Sha256};
 
 use super::channel::{Channel, ChannelError, Reply, random_word, tail};
 use super::quote::{has_nul, quote, quote_all};
@@ -22,13 +20,15 @@ use super::spec::{
 
 const FUNCTIONS: &str = include_str!("supervisor.sh");
 const WAITER: &str = include_str!("waiter.sh");
+/// The channel's name for the functions.
+const LIBRARY: &str = "supervisor";
 /// What a request may take beyond the wait it asks for: a node that swaps needs seconds for a
 /// `fork`, and a base directory on a slow disk for a sync.
 const REQUEST_MARGIN: Duration = Duration::from_secs(20);
 /// How long the record of the end may take after KILL: a loaded node needs a second or two.
 const AFTER_KILL: Duration = Duration::from_secs(5);
-/// The pause between two looks at a step that lives on without its waiter.
-const ORPHAN_PAUSE: Duration = Duration::from_millis(50);
+/// How often a signalled step that lost its waiter is looked at.
+const ORPHAN_LOOK: Duration = Duration::from_millis(20);
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -142,8 +142,9 @@ pub enum SupervisorError {
     },
 }
 
-/// The supervisor of one base directory. It holds no connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The supervisor of one base directory; `$HOME/.zdu` of the login by default. It holds no
+/// connection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Supervisor {
     base: Option<String>,
 }
@@ -332,8 +333,8 @@ impl Supervisor {
         read_state(&line).ok_or_else(|| unreadable(&reply))
     }
 
-    /// Polls until nothing of the step lives or `within` is over. The channel stays free for others
-    /// between the requests only as far as its owner lets go of it.
+    /// Polls until the step no longer runs, watched or not, or `within` is over. The channel stays
+    /// free for others between the requests only as far as its owner lets go of it.
     async fn settle(
         &self,
         channel: &mut Channel,
@@ -347,14 +348,36 @@ impl Supervisor {
             let wait = wait.min(Duration::from_millis(500));
             let poll = self.poll(channel, &spec.key(), nothing, nothing, wait).await?;
             let orphan = matches!(poll.state, StepState::Lost { alive: true, .. });
-            if (poll.state != StepState::Running && !orphan) || wait.is_zero() {
+            if wait.is_zero() || (poll.state != StepState::Running && !orphan) {
                 return Ok(poll.state);
             }
             if orphan {
-                // The node itself waits only where a waiter will tell of the end.
-                tokio::time::sleep(ORPHAN_PAUSE.min(wait)).await;
+                // The node waits only for steps that have a waiter.
+                tokio::time::sleep(wait.min(ORPHAN_LOOK)).await;
             }
         }
+    }
+
+    /// Loads the functions into the channel, unless that is done. Every request does so first; to
+    /// do it while there is time to spare makes the first step begin sooner. Changes nothing on
+    /// the node.
+    ///
+    /// # Errors
+    /// See [`SupervisorError`].
+    pub async fn load(&self, channel: &mut Channel) -> Result<(), SupervisorError> {
+        if channel.has(LIBRARY) {
+            return Ok(());
+        }
+        let script = library(&self.shell_base())?;
+        let loaded = channel.define(LIBRARY, &script, REQUEST_MARGIN).await?;
+        match loaded.filter(|reply| reply.exit != 0) {
+            Some(reply) => Err(unreadable(&reply)),
+            None => Ok(()),
+        }
+    }
+
+    fn shell_base(&self) -> String {
+        self.base.as_deref().map_or("${HOME:+$HOME/.zdu}".to_owned(), quote)
     }
 
     /// One request, after loading the functions into the channel if that is still to do.
@@ -365,14 +388,8 @@ impl Supervisor {
         stdin: Option<&[u8]>,
         wait: Duration,
     ) -> Result<Reply, SupervisorError> {
-        let base = self.base.as_deref().map_or("${HOME:+$HOME/.zdu}".to_owned(), quote);
-        let name = format!("supervisor {base}");
-        let load = self.library(&base)?;
-        if let Some(reply) = channel.define(&name, &load, REQUEST_MARGIN).await?
-            && reply.exit != 0
-        {
-            return Err(unreadable(&reply));
-        }
+        let base = self.shell_base();
+        self.load(channel).await?;
         // The functions are the same for every base; which one this request means, it says itself.
         let script = format!("zdu_base={base}\n{script}");
         let within = wait.saturating_add(REQUEST_MARGIN);
@@ -382,18 +399,16 @@ impl Supervisor {
         }
         Ok(reply)
     }
+}
 
-    fn library(&self, base: &str) -> Result<String, SupervisorError> {
-        let digest = Sha256::digest(WAITER.as_bytes());
-        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(format!(
-            "zdu_base={base}\nzdu_word={}\nzdu_lib={digest}.sh\nzdu_waiter={}\n\
-             zdu_prologue={}\n{FUNCTIONS}",
-            new_mark()?,
-            quote(WAITER),
-            quote(PROLOGUE),
-        ))
-    }
+/// The script that makes the functions.
+fn library(base: &str) -> Result<String, SupervisorError> {
+    Ok(format!(
+        "zdu_base={base}\nzdu_word={}\nzdu_waiter={}\nzdu_prologue={}\n{FUNCTIONS}",
+        new_mark()?,
+        quote(WAITER.trim_end()),
+        quote(PROLOGUE),
+    ))
 }
 
 fn new_mark() -> Result<String, SupervisorError> {

@@ -1,7 +1,8 @@
 # zdu: functions of the step supervisor, for POSIX sh. Loaded once per channel; zdu_base,
-# zdu_word (random), zdu_lib (name of the waiter's file), zdu_waiter (its text) and zdu_prologue
-# (how each step's script begins) are set before.
-# Every function but the install runs in a subshell of its own. Answers go to standard output
+# zdu_word (random), zdu_waiter (the waiter's text) and zdu_prologue (how each step's script begins)
+# are set before. A process costs a node about as much as all the rest of a short step, so what the
+# shell can do by itself it does by itself.
+# Every function but the last lines runs in a subshell of its own. Answers go to standard output
 # and begin with "zdu1 "; anything else is a failure of the node, told on standard error.
 zdu_fail() {
     printf 'zdu: %s\n' "$*" >&2
@@ -10,30 +11,24 @@ zdu_fail() {
 
 zdu_sync() { sync "$1" 2>/dev/null || :; }
 
-# The waiter's script stands in the base directory; a clean that left no record removed it.
-zdu_library() {
-    [ -d "$zdu_base/lib" ] && [ -d "$zdu_base/epoch" ] && [ -d "$zdu_base/r" ] ||
-        mkdir -p "$zdu_base/lib" "$zdu_base/epoch" "$zdu_base/r" || return 1
-    [ -s "$zdu_base/lib/$zdu_lib" ] && return 0
-    printf '%s\n' "$zdu_waiter" >"$zdu_base/lib/$zdu_word" &&
-        mv "$zdu_base/lib/$zdu_word" "$zdu_base/lib/$zdu_lib"
-}
-
-zdu_install() (
-    umask 077
+# make DIRECTORY...: these and the base, which must be ours and is closed to all others.
+zdu_make() {
     [ -n "$zdu_base" ] || zdu_fail 'no base directory: HOME is not set'
     [ -r /proc/self/stat ] || zdu_fail '/proc is not mounted'
-    for zdu_tool in flock setsid mkfifo head tail; do
+    for zdu_tool in flock setsid head tail; do
         command -v "$zdu_tool" >/dev/null || zdu_fail "$zdu_tool is missing"
     done
-    if [ ! -d "$zdu_base" ]; then
-        mkdir -p -- "$zdu_base" || zdu_fail 'cannot create the base directory'
-    fi
+    [ ! -e "$zdu_base" ] || zdu_ours
+    # `install` gives the mode to what is there already too; not every node has it.
+    install -d -m 700 -- "$zdu_base" "$@" 2>/dev/null ||
+        { mkdir -p -- "$zdu_base" "$@" && chmod 700 "$zdu_base"; } ||
+        zdu_fail 'cannot create the base directory'
+    zdu_ours
+}
+
+zdu_ours() {
     [ ! -L "$zdu_base" ] && [ -O "$zdu_base" ] || zdu_fail "$zdu_base belongs to someone else"
-    chmod 700 "$zdu_base" || exit 1
-    zdu_library || exit 1
-    mkfifo "$zdu_base/lib/$zdu_word.wake"
-)
+}
 
 # Takes the base's lock until the subshell ends or closes 9. The kernel frees it with its holder.
 zdu_lock() {
@@ -54,6 +49,7 @@ zdu_seen() {
 zdu_epoch() {
     zdu_seen "$1"
     if [ "$2" -gt "$zdu_seen" ]; then
+        [ -d "$zdu_base/epoch" ] || zdu_make "$zdu_base/epoch"
         zdu_lock
         zdu_seen "$1"
         if [ "$2" -gt "$zdu_seen" ]; then
@@ -140,21 +136,31 @@ zdu_more() {
     [ "$2" != - ] && [ -s "$1" ] && [ "$(wc -c <"$1")" -gt "$2" ]
 }
 
+# nap MILLISECONDS: sets zdu_nap to what sleep takes.
+zdu_nap() {
+    zdu_nap=$((1000 + $1 % 1000))
+    zdu_nap=$(($1 / 1000)).${zdu_nap#1}
+}
+
 # wait RECORD MILLISECONDS OUT-OFFSET ERR-OFFSET: until it ends, has new output, or time is up.
 # The waiter's wake-up comes at once on the channel that started the step; ticks serve the rest.
+# What an earlier wait left to be read only makes this one look again.
 zdu_wait() {
     zdu_left=$2 zdu_tick=20 zdu_timer=
+    # Ticks find output and dead waiters; where no output is wanted there is no hurry.
+    [ "$3$4" != -- ] || zdu_tick=250
     while :; do
-        # Just launched: looking before the first wake-up would only wait for the lock.
+        # Just launched: looking before the first wake-up would find nothing.
         if [ -n "$zdu_fresh" ]; then zdu_state=running zdu_fresh=; else zdu_state "$1"; fi
         [ "$zdu_state" = running ] && [ "$zdu_left" -gt 0 ] || break
         if [ -z "$zdu_timer" ]; then
-            case $zdu_tick in 20) zdu_nap=0.02 ;; 40) zdu_nap=0.04 ;; *) zdu_nap=0.08 ;; esac
-            { sleep "$zdu_nap" || sleep 1; echo tick; } >&8 2>/dev/null </dev/null &
+            [ "$zdu_tick" -le "$zdu_left" ] || zdu_tick=$zdu_left
+            zdu_nap "$zdu_tick"
+            { sleep "$zdu_nap" || sleep 1; echo "tick $zdu_mark"; } >&8 2>/dev/null </dev/null &
             zdu_timer=$!
         fi
         IFS= read -r zdu_woken <&8
-        if [ "$zdu_woken" = tick ]; then
+        if [ "$zdu_woken" = "tick $zdu_mark" ]; then
             zdu_timer= zdu_left=$((zdu_left - zdu_tick))
             [ "$zdu_tick" -ge 80 ] || zdu_tick=$((zdu_tick * 2))
             if zdu_more "$1/out" "$3" || zdu_more "$1/err" "$4"; then
@@ -186,13 +192,14 @@ zdu_answer() {
 
 # poll NAME MILLISECONDS OUT-OFFSET ERR-OFFSET OUT-MAXIMUM ERR-MAXIMUM MARK
 zdu_poll() {
-    zdu_wait "$zdu_base/r/$1" "$2" "$3" "$4"
-    zdu_answer "$zdu_base/r/$1" "$3" "$4" "$5" "$6" "$7"
+    zdu_mark=$7
+    zdu_wait "$zdu_base/r.$1" "$2" "$3" "$4"
+    zdu_answer "$zdu_base/r.$1" "$3" "$4" "$5" "$6" "$7"
 }
 
-# launch RECORD USER COMMAND-TEXT piped|none, in a record just made.
+# launch RECORD USER COMMAND-TEXT piped|none, in a record just claimed.
 zdu_launch() {
-    zdu_library && printf '%s .\n' "$zdu_self" >"$1/starter" && printf '%s\n' "$2" >"$1/user" &&
+    printf '%s .\n%s\n' "$zdu_self" "$2" >"$1/starter" &&
         printf '%s%s' "$zdu_prologue" "$3" >"$1/cmd" || return 1
     if [ "$4" = piped ]; then
         # The input may be secret: memory rather than disk, and no name once it is open.
@@ -206,30 +213,44 @@ zdu_launch() {
     else
         exec 7</dev/null
     fi
-    if [ "$zdu_setsid" != plain ]; then
-        # Not with "&": a shell without job control makes such a child ignore INT and QUIT.
-        "$zdu_setsid" --fork /bin/sh "$zdu_base/lib/$zdu_lib" "$1" "$zdu_umask" "$zdu_setsid" \
-            <&7 7<&- >/dev/null 2>&1 || return 1
-    else
-        setsid /bin/sh "$zdu_base/lib/$zdu_lib" "$1" "$zdu_umask" plain <&7 7<&- >/dev/null 2>&1 &
-    fi
-    exec 7<&-
+    # The waiter's script has no file: to make one costs more than to run it.
+    exec 6<<END
+$zdu_waiter
+END
+    # Not with "&" where that can be helped: a shell without job control makes such a child ignore
+    # INT and QUIT. A setsid that does not know --fork starts nothing.
+    if ! "$zdu_setsid" --fork /bin/sh /proc/self/fd/6 "$1" "$zdu_umask" "$zdu_setsid" <&7 7<&-; then
+        # With "&" the input must be said at the command itself, or it is /dev/null.
+        setsid /bin/sh /proc/self/fd/6 "$1" "$zdu_umask" plain <&7 7<&- &
+    fi >/dev/null 2>&1
+    exec 6<&- 7<&-
+}
+
+# record RECORD: true when it is ours to start. The directory may be made by many; the one who
+# makes the file in it starts the step, and everyone else finds it.
+zdu_record() {
+    [ -d "${1%/*}" ] || zdu_make "$zdu_base/epoch" "${1%/*}" "$1"
+    [ -d "$1" ] || mkdir "$1" 2>/dev/null
+    { set -C; printf '' >"$1/starter"; } 2>/dev/null
+    zdu_claimed=$?
+    set +C
+    [ "$zdu_claimed" = 0 ] || [ -e "$1/starter" ] || zdu_fail 'cannot create the record'
+    return "$zdu_claimed"
 }
 
 # begin ROLLOUT STEP.ATTEMPT FLEET EPOCH USER COMMAND-TEXT piped|none MILLISECONDS OUT-MAXIMUM MARK
 zdu_begin() {
     umask 077
-    zdu_rec=$zdu_base/r/$1/$2
+    zdu_rec=$zdu_base/r.$1/$2 zdu_mark=${10}
     if ! zdu_epoch "$3" "$4"; then
         printf 'zdu1 %s\n%s' "$zdu_state" "${10}"
         return 0
     fi
-    [ -d "$zdu_base/r/$1" ] || mkdir -p "$zdu_base/r/$1" || exit 1
-    if mkdir "$zdu_rec" 2>/dev/null; then
+    if zdu_record "$zdu_rec"; then
         # Again, now that the record can be seen: a newer controller stores its epoch first and
         # looks for records after, so it sees this one or we see its epoch.
         if ! zdu_epoch "$3" "$4"; then
-            rmdir "$zdu_rec"
+            rm -rf "$zdu_rec"
             printf 'zdu1 %s\n%s' "$zdu_state" "${10}"
             return 0
         fi
@@ -238,10 +259,6 @@ zdu_begin() {
             zdu_fail 'cannot write the record'
         fi
         [ "$8" = 0 ] || zdu_fresh=yes
-    elif [ ! -d "$zdu_rec" ]; then
-        mkdir "$zdu_rec" || exit 1
-        rmdir "$zdu_rec"
-        zdu_fail 'cannot create the record'
     fi
     # Output alone does not end this wait: a step that says a word and ends costs one request.
     zdu_wait "$zdu_rec" "$8" - -
@@ -258,7 +275,7 @@ zdu_fence() {
 # signal NAME FLEET EPOCH SIGNAL now|rest: to the step's process group; "rest" also after its end.
 zdu_signal() {
     umask 077
-    zdu_rec=$zdu_base/r/$1
+    zdu_rec=$zdu_base/r.$1
     zdu_epoch "$2" "$3" || { printf 'zdu1 %s\n' "$zdu_state"; return 0; }
     zdu_state "$zdu_rec"
     # The waiter lives but the step has not said its number yet: a matter of milliseconds.
@@ -271,7 +288,7 @@ zdu_signal() {
     case $zdu_state-$5 in never-* | ended*-now | *rebooted*) zdu_send= ;; *) zdu_send=yes ;; esac
     if [ -n "$zdu_send" ] && [ -s "$zdu_rec/pid" ]; then
         IFS=' ' read -r zdu_pid zdu_begun zdu_end <"$zdu_rec/pid"
-        IFS= read -r zdu_user <"$zdu_rec/user"
+        { IFS= read -r zdu_user && IFS= read -r zdu_user; } <"$zdu_rec/starter"
         # A number that now names another process is not ours to signal; a group that outlived
         # its leader keeps the number from being given again.
         if zdu_alive "$zdu_pid" "$zdu_begun" || [ ! -d "/proc/$zdu_pid" ]; then
@@ -288,20 +305,19 @@ zdu_signal() {
 # list: "rollout step.attempt state…" a line.
 zdu_list() {
     printf 'zdu1 list\n'
-    for zdu_rec in "$zdu_base"/r/*/*; do
+    for zdu_rec in "$zdu_base"/r.*/*; do
         [ -d "$zdu_rec" ] || continue
         zdu_state "$zdu_rec"
-        zdu_name=${zdu_rec#"$zdu_base"/r/}
+        zdu_name=${zdu_rec#"$zdu_base"/r.}
         printf '%s %s %s\n' "${zdu_name%%/*}" "${zdu_name#*/}" "$zdu_state"
     done
 }
 
-# clean ROLLOUT: removes its records, and with the last of them the script; refuses while a step
-# of it runs.
+# clean ROLLOUT: removes its records; refuses while a step of it runs. What stays are the epochs,
+# which refuse an older controller for ever. A start in this very moment finds its record gone; it
+# then says that nothing began.
 zdu_clean() {
-    umask 077
-    zdu_lock
-    for zdu_rec in "$zdu_base/r/$1"/*; do
+    for zdu_rec in "$zdu_base/r.$1"/*; do
         [ -d "$zdu_rec" ] || continue
         [ -s "$zdu_rec/waiter" ] || continue
         zdu_state "$zdu_rec"
@@ -312,39 +328,53 @@ zdu_clean() {
             ;;
         esac
     done
-    rm -rf "$zdu_base/r/$1" || exit 1
-    # With the last record goes all but the epochs, which refuse an older controller for ever. A
-    # start in this very moment finds its script gone; its record then says that nothing began.
-    rmdir "$zdu_base/r" 2>/dev/null && rm -rf "$zdu_base/lib"
     printf 'zdu1 cleaned\n'
+    # Its exit status is that of the request.
+    exec rm -rf "$zdu_base/r.$1"
 }
 
 # remove: the whole base, when no records are left. Forgets the epochs too.
 zdu_remove() {
-    zdu_lock
-    if [ ! -d "$zdu_base/r" ] || rmdir "$zdu_base/r" 2>/dev/null; then
+    if [ -d "$zdu_base" ]; then
+        zdu_lock
+        for zdu_rec in "$zdu_base"/r.*; do
+            [ ! -d "$zdu_rec" ] || { printf 'zdu1 busy records\n'; return 0; }
+        done
         rm -rf "$zdu_base" || exit 1
-        printf 'zdu1 cleaned\n'
-    else
-        printf 'zdu1 busy records\n'
     fi
+    printf 'zdu1 cleaned\n'
 }
 
-zdu_umask=$(umask) zdu_fresh= zdu_setsid=plain
-# By its path too: busybox' shell takes its own setsid, whatever PATH says.
-for zdu_tool in setsid /usr/bin/setsid; do
-    if "$zdu_tool" --fork --wait true; then
-        zdu_setsid=$zdu_tool
+# The login's umask, which the kernel tells since 4.7.
+while IFS=':	 ' read -r zdu_key zdu_umask; do
+    [ "$zdu_key" != Umask ] || break
+    zdu_umask=
+done </proc/self/status
+[ -n "$zdu_umask" ] || zdu_umask=$(umask)
+zdu_fresh= zdu_setsid=setsid
+# By its path: busybox' shell takes its own setsid, whatever PATH says.
+zdu_ifs=$IFS IFS=:
+for zdu_key in $PATH; do
+    if [ -x "$zdu_key/setsid" ]; then
+        zdu_setsid=$zdu_key/setsid
         break
     fi
-done 2>/dev/null
+done
+IFS=$zdu_ifs
 IFS= read -r zdu_boot </proc/sys/kernel/random/boot_id
 # Who starts steps here, for those who find a record and no waiter.
 zdu_self() { shift 19; zdu_self="$$ $1 $zdu_boot"; }
 IFS= read -r zdu_stat <"/proc/$$/stat"
 zdu_self ${zdu_stat##*) }
-if zdu_install; then
-    exec 8<>"$zdu_base/lib/$zdu_word.wake" && rm -f "$zdu_base/lib/$zdu_word.wake"
+# What wakes who waits: a pipe that is its own other end. Most shells make one for a text in the
+# script; where it became a file there must be a name for a moment.
+exec 8<<END
+
+END
+if [ -p /proc/self/fd/8 ]; then
+    exec 8<>/proc/self/fd/8
+    IFS= read -r zdu_woken <&8
 else
-    false
+    (umask 077; mkdir -p "$zdu_base" && mkfifo "$zdu_base/$zdu_word.wake") &&
+        exec 8<>"$zdu_base/$zdu_word.wake" && rm -f "$zdu_base/$zdu_word.wake"
 fi

@@ -1,8 +1,9 @@
 # zdu: starts one step, waits for its end and records it. Arguments: record, umask, and the path
-# of util-linux' setsid or "plain". File descriptor 0 is the step's input, 8 wakes who waits.
+# of util-linux' setsid or "plain". File descriptor 0 is the step's input, 6 this script, 8 wakes
+# who waits.
 umask 077
 rec=$1 mask=$2 mode=$3
-exec 2>"$rec/waiter.err"
+exec 6<&-
 IFS= read -r boot </proc/sys/kernel/random/boot_id
 IFS= read -r stat <"/proc/$$/stat"
 set -- ${stat##*) }
@@ -10,6 +11,8 @@ set -- ${stat##*) }
 set -C
 printf '%s %s %s .\n' "$$" "${20}" "$boot" >"$rec/waiter" || exit 0
 set +C
+# What follows the first line of it was told on standard error.
+exec 2>>"$rec/waiter"
 if [ "$mode" != plain ]; then
     # util-linux: says on standard error when the step did not exit, and then returns the raw
     # wait status, so that "exit 137" and "signal 9" differ.
@@ -21,7 +24,7 @@ else
     code=$?
 fi
 kind=exited
-if [ -s "$rec/waiter.err" ]; then
+if { IFS= read -r line && IFS= read -r line; } <"$rec/waiter"; then
     # Who has killed setsid, not the step? Then the step still runs and there is no end to record.
     if IFS=' ' read -r pid start end <"$rec/pid" && IFS= read -r stat <"/proc/$pid/stat"; then
         stat=${stat##*) }
@@ -34,4 +37,4 @@ fi 2>/dev/null
 # Who waits need not wait for the disk.
 printf '%s %s .\n' "$kind" "$code" >"$rec/exit" || exit 1
 echo ended >&8
-sync "$rec/exit" "$rec" 2>/dev/null
+exec sync "$rec/exit" "$rec" 2>/dev/null

@@ -4,7 +4,15 @@ use tokio::net::TcpSocket;
 use tokio::sync::mpsc;
 use zdu_drivers::balancer::keeper::{Keeper, KeeperEvent, POLL, Report};
 
+use zdu_drivers::mandate::Mandate;
+
 use super::*;
+
+fn granted() -> Mandate {
+    let mandate = Mandate::default();
+    mandate.grant(Duration::from_secs(3_600));
+    mandate
+}
 
 async fn next(reports: &mut mpsc::Receiver<Report>) -> KeeperEvent {
     let report = tokio::time::timeout(PATIENCE, reports.recv()).await;
@@ -21,7 +29,7 @@ async fn a_reload_that_forgets_the_drain_is_drained_again_within_a_second_and_re
     let b = Balancer::start("b", &one, &two).await;
     let instances = vec![a.shared(), b.shared()];
     let befores = all_ok(drain_all(&instances, &[n1("b")]).await);
-    let (keeper, mut reports) = Keeper::start(instances.clone(), POLL);
+    let (keeper, mut reports) = Keeper::start(instances.clone(), POLL, &granted());
     for before in &befores {
         assert!(keeper.hold(before).await);
     }
@@ -132,7 +140,8 @@ async fn an_instance_that_stops_and_starts_is_reported_once_each_way_and_drained
     let mut a = Balancer::start("a", &one, &two).await;
     let instances = vec![a.shared()];
     let befores = all_ok(drain_all(&instances, &[n1("b")]).await);
-    let (keeper, mut reports) = Keeper::start(instances.clone(), Duration::from_millis(50));
+    let (keeper, mut reports) =
+        Keeper::start(instances.clone(), Duration::from_millis(50), &granted());
     assert!(keeper.hold(befores.first().unwrap()).await);
     // A reading before the stop, so that the keeper knows the old process.
     assert!(tokio::time::timeout(Duration::from_millis(200), reports.recv()).await.is_err());

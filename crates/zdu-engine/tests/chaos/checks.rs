@@ -2,9 +2,10 @@
 
 use crate::{Event, Record, Sim, StepNo, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
+use zdu_engine::StepStatus;
 use zdu_model::event::Request;
 use zdu_model::ids::NodeName;
-use zdu_model::plan::Lane;
+use zdu_model::plan::{Lane, Wave, Work};
 use zdu_model::policy::FailureAction;
 
 impl Sim {
@@ -20,8 +21,22 @@ impl Sim {
             self.violate("8 a point of no return is crossed without a person", self.name(step));
         }
         let first = |lane: &Lane| lane.steps.first() == Some(&step);
-        let mut lanes = plan.stages.iter().flat_map(|s| &s.waves).flat_map(|w| &w.lanes);
-        if lanes.any(first) && self.held.as_ref().is_some_and(|begun| !begun.contains(&step)) {
+        let waves: Vec<&Wave> = plan.stages.iter().flat_map(|s| &s.waves).collect();
+        let at = waves.iter().position(|w| w.lanes.iter().any(first));
+        let lane = at.is_some();
+        // What was begun and failed in a later wave is tried again before an earlier one begins.
+        let anew = self.begun_seq.contains_key(&step);
+        let out =
+            plan.step(step).subject.node().is_some_and(|n| self.rollout.nodes_out().contains(n));
+        let guards = !out && matches!(plan.step(step).work, Work::Guard { .. });
+        let at = at.filter(|_| guards || !anew);
+        for gate in waves[..at.unwrap_or(0)].iter().flat_map(|w| &w.gate) {
+            let (status, _) = self.rollout.step_status(*gate);
+            if !matches!(status, StepStatus::Ended(class) if class.passes()) {
+                self.violate("a wave begins before the gate of an earlier one", self.name(*gate));
+            }
+        }
+        if lane && self.held.as_ref().is_some_and(|begun| !begun.contains(&step)) {
             self.violate("a lane begins though a person said hold", self.name(step));
         }
     }

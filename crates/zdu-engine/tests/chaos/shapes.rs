@@ -20,6 +20,7 @@ fn http() -> Work {
         body: None,
         basic: None,
         ca_file: None,
+        ca: None,
         insecure: false,
     })
 }

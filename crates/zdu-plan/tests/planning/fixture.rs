@@ -152,6 +152,7 @@ pub(crate) fn step(id: &str, in_phase: &str, words: &str) -> Step {
         action: run(words),
         outcome: Contract::default(),
         deadline: Deadline::Span(Millis::from_secs(60)),
+        takes: None,
         attempts: 1,
         disruptive: false,
         unknown: UnknownRule::Hold,

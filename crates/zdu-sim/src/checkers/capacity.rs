@@ -49,6 +49,7 @@ impl Checker for Capacity {
             | Seen::Ended { .. }
             | Seen::Trouble(_)
             | Seen::Rests { .. }
+            | Seen::Asked { .. }
             | Seen::Verdict(_)
             | Seen::Over => {}
         }

@@ -58,6 +58,7 @@ impl Checker for Certificate {
             | Seen::Ended { .. }
             | Seen::Landed { .. }
             | Seen::Rests { .. }
+            | Seen::Asked { .. }
             | Seen::Verdict(_)
             | Seen::Over => {}
         }

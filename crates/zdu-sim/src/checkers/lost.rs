@@ -44,6 +44,7 @@ impl Checker for Lost {
             | Seen::Ended { .. }
             | Seen::Landed { .. }
             | Seen::Rests { .. }
+            | Seen::Asked { .. }
             | Seen::Verdict(_)
             | Seen::Over => {}
         }

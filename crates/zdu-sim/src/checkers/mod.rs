@@ -3,10 +3,19 @@
 
 mod capacity;
 mod certificate;
+mod fencing;
 mod lost;
+mod monotonic;
+mod order;
 mod readiness;
+mod refused;
 mod replay;
+mod report;
 mod restored;
+mod secrets;
+mod unknown;
+mod waits;
+mod write_ahead;
 
 use crate::seen::{Scene, Seen};
 
@@ -24,9 +33,18 @@ pub(crate) fn all() -> Vec<Box<dyn Checker>> {
     vec![
         Box::new(capacity::Capacity::default()),
         Box::new(certificate::Certificate::default()),
-        Box::new(readiness::Readiness::default()),
+        Box::new(readiness::Readiness),
         Box::new(restored::Restored::default()),
         Box::new(lost::Lost::default()),
+        Box::new(write_ahead::WriteAhead::default()),
+        Box::new(unknown::Unknown::default()),
+        Box::new(fencing::Fencing::default()),
+        Box::new(order::Order::default()),
         Box::new(replay::Replay::default()),
+        Box::new(secrets::Secrets),
+        Box::new(monotonic::Monotonic::default()),
+        Box::new(refused::Refused::default()),
+        Box::new(waits::Waits::default()),
+        Box::new(report::Report::default()),
     ]
 }

@@ -49,6 +49,7 @@ impl Checker for Replay {
             | Seen::Ended { .. }
             | Seen::Landed { .. }
             | Seen::Trouble(_)
+            | Seen::Asked { .. }
             | Seen::Verdict(_) => None,
         }
     }

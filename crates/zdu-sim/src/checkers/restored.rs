@@ -5,10 +5,9 @@ use super::Checker;
 use crate::layout::Place;
 use crate::seen::{Hand, Scene, Seen};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use zdu_model::ids::Epoch;
 use zdu_model::report::Held;
 use zdu_model::verdict::Verdict;
-use zdu_view::fold::RolloutView;
 use zdu_view::next::next_commands;
 
 /// Watches what hands leave behind.
@@ -18,6 +17,7 @@ pub(super) struct Restored {
     before: BTreeMap<usize, (Held, u32)>,
     /// Entries our hand took out and did not put back.
     out: BTreeSet<usize>,
+    newest: Epoch,
 }
 
 impl Checker for Restored {
@@ -38,9 +38,15 @@ impl Checker for Restored {
                     }
                 }
             }
+            // A controller that was replaced learns it with its next record or renewal; what its
+            // keeper does until then is another hand's (the fencing checker bounds the time).
+            Seen::Landed { slot, hand: Hand::Reassert, epoch } if *epoch < self.newest => {
+                self.out.remove(slot);
+            }
             Seen::Landed { slot, hand: Hand::Drain | Hand::Reassert, .. } => {
                 self.out.insert(*slot);
             }
+            Seen::Started { epoch, .. } => self.newest = *epoch,
             Seen::Landed { slot, hand: Hand::Undrain, .. } => {
                 self.out.remove(slot);
                 let state = &scene.world.slots[*slot];
@@ -60,7 +66,6 @@ impl Checker for Restored {
             }
             Seen::Landed { hand: Hand::Cut, .. }
             | Seen::Verdict(_)
-            | Seen::Started { .. }
             | Seen::Gone { .. }
             | Seen::Durable(_)
             | Seen::Released { .. }
@@ -68,6 +73,7 @@ impl Checker for Restored {
             | Seen::Ended { .. }
             | Seen::Trouble(_)
             | Seen::Rests { .. }
+            | Seen::Asked { .. }
             | Seen::Over => {}
         }
         None
@@ -87,11 +93,7 @@ impl Restored {
         if nodes.is_empty() {
             return None;
         }
-        let mut view = RolloutView::new(Arc::clone(&scene.layout.plan));
-        for record in scene.journal {
-            view.apply(record);
-        }
-        let said = next_commands(&view).join("\n");
+        let said = next_commands(scene.view).join("\n");
         let unnamed = nodes.iter().map(|node| scene.layout.name(*node));
         let unnamed: Vec<_> = unnamed.filter(|name| !said.contains(name)).collect();
         (!unnamed.is_empty() || matches!(verdict, Verdict::Succeeded)).then(|| {

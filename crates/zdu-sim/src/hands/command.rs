@@ -10,8 +10,11 @@ use zdu_model::plan::{PlannedStep, Unknown};
 use zdu_model::report::{Captured, End, Report};
 use zdu_model::time::Timestamp;
 
-/// What every captured value is made of; a checker searches every sink for it.
-pub(crate) const CAPTURED_SECRET: &str = "captured-and-secret";
+/// The value of every secret capture; a checker searches every sink for it.
+pub(crate) const CAPTURED_SECRET: &str = "captured&secret/\"1\"";
+
+/// The value of every other capture.
+const CAPTURED: &str = "captured";
 
 /// The signal a driver ends a command with.
 const TERM: i32 = 15;
@@ -125,11 +128,12 @@ impl Run {
             .capture
             .iter()
             .map(|capture| {
+                let value = if capture.secret { CAPTURED_SECRET } else { CAPTURED };
                 let hidden = capture.secret && !leaks;
                 Captured {
                     name: capture.name.clone(),
                     digest: Digest(format!("{:064x}", planned.no.0)),
-                    value: (!hidden).then(|| CAPTURED_SECRET.to_owned()),
+                    value: (!hidden).then(|| value.to_owned()),
                 }
             })
             .collect();

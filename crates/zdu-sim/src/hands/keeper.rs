@@ -33,7 +33,7 @@ impl Run {
 
     /// The keeper looks at an instance.
     pub(crate) fn keep(&mut self, process: usize, instance: usize) {
-        if self.plant == Some(Plant::KeeperSleeps) {
+        if self.plant == Some(Plant::KeeperSleeps) || !self.may_act(process) {
             return;
         }
         let kept: Vec<Place> = self.processes[process].hands.kept.iter().copied().collect();
@@ -63,6 +63,15 @@ impl Run {
         }
         for slot in slots {
             self.reassert(process, slot);
+        }
+    }
+
+    /// A controller that was replaced and does not know it yet still holds its nodes out.
+    pub(super) fn other_keepers_look(&mut self, process: usize, instance: usize) {
+        for other in (0..self.processes.len()).filter(|other| *other != process) {
+            if self.processes[other].alive {
+                self.plan_keep(other, instance);
+            }
         }
     }
 

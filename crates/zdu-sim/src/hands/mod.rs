@@ -7,6 +7,8 @@ mod probe;
 mod traffic;
 mod work;
 
+pub(crate) use command::CAPTURED_SECRET;
+
 use crate::dice::Dice;
 use crate::layout::Place;
 use crate::run::{Happening, Run};
@@ -57,8 +59,8 @@ pub(crate) enum Phase {
     Watching(Option<Timestamp>),
     /// Hands are on their way to so many entries; what was refused.
     Touching(usize, Vec<String>),
-    /// So many quiet samples in a row; sessions that were cut.
-    Sampling(u32, u64),
+    /// So many quiet samples in a row; sessions that were cut, once they were.
+    Sampling(u32, Option<u64>),
     /// Holds from then on.
     Holding(Timestamp),
 }
@@ -146,9 +148,13 @@ impl Run {
         let plan = self.layout.plan.clone();
         let until = now.after(limit(&plan, plan.step(key.0), mode));
         let task = Task { mode, begun: now, until, phase: Phase::Fresh, look: 0 };
+        // A command takes its time on its node; everything else is looked at when it is over.
+        let known = self.times(key.0).filter(|_| mode == Mode::Run);
+        let known = known.filter(|_| !matches!(plan.step(key.0).work, Work::Run(_)));
         let hands = &mut self.processes[process].hands;
         hands.tasks.insert(key, task);
         let latency = hands.dice.span(1, 8);
+        let latency = Millis(known.map_or(0, |known| known.0).max(latency.0));
         self.look_again(process, key, now.after(latency));
     }
 
@@ -184,12 +190,15 @@ impl Run {
         if task.mode == Mode::Observe {
             return self.observe(process, key, &task);
         }
+        if is_about_balancers(&planned.work) && task.phase == Phase::Fresh {
+            self.comes_with(key);
+        }
         match (&planned.work, node) {
             (Work::Guard { group }, Some(node)) => self.guard(process, group, node),
             (Work::Drain, Some(node)) => self.drain(process, key, &task, node),
             (Work::Certify, Some(node)) => self.certify(process, key, &task, node),
             (Work::Undrain, Some(node)) => self.undrain(process, key, &task, node),
-            (Work::Serving, Some(node)) => self.serving(process, &task, node),
+            (Work::Serving, Some(node)) => self.serving(process, key, &task, node),
             (Work::Ready(_), _) => self.ready(process, key, &task),
             (Work::Wait(_), _) => self.wait(process, key, &task),
             (Work::Run(_), _) => self.command(process, key, &task),
@@ -218,6 +227,10 @@ impl Run {
         self.processes[process].answers_due += 1;
         self.agenda.at(at, Happening::Heard { process, input: Box::new(input) });
     }
+}
+
+fn is_about_balancers(work: &Work) -> bool {
+    matches!(work, Work::Guard { .. } | Work::Drain | Work::Certify | Work::Undrain | Work::Serving)
 }
 
 /// How long a task may take before it answers by itself.

@@ -25,7 +25,7 @@ impl Run {
             | Phase::Sampling(..) => false,
         };
         if task.phase == Phase::Fresh {
-            let until = if never { task.until } else { now };
+            let until = if never { task.until.after(Millis(1)) } else { now };
             self.set_phase(process, key, Phase::Holding(until));
         }
         let at = self.layout.step(key.0).clone();

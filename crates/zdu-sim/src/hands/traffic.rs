@@ -6,6 +6,7 @@ use crate::plant::Plant;
 use crate::run::{Happening, Run};
 use crate::seen::{Hand, Seen};
 use crate::world::slot::Health;
+use std::ops::Range;
 use zdu_model::ids::GroupName;
 use zdu_model::plan::Work;
 use zdu_model::policy::DrainExpiry;
@@ -23,10 +24,12 @@ impl Run {
     /// Reads every entry of the group on every instance.
     pub(super) fn guard(&mut self, process: usize, group: &GroupName, node: Place) -> Next {
         let plan = self.layout.plan.clone();
-        let all = plan.fleet.groups.iter().filter(|known| known.name == *group);
-        let nodes: Vec<Place> =
-            all.flat_map(|group| &group.nodes).map(|node| self.layout.places[&node.name]).collect();
-        let readings = self.readings(&nodes);
+        let group = plan.fleet.groups.iter().position(|known| known.name == *group);
+        let same = |other: &Place| group == Some(self.layout.groups[*other]);
+        let all = 0..self.layout.nodes.len();
+        let first = all.clone().find(same).unwrap_or(node);
+        let last = all.rev().find(same).unwrap_or(node);
+        let readings = self.readings(first..last + 1);
         self.tell(&Seen::Read { node });
         if !self.processes[process].hands.held.contains(&node) {
             self.remember(process, node, &readings);
@@ -34,10 +37,10 @@ impl Run {
         Next::Answer(Report::with(End::Done, Evidence::Balancers(readings)))
     }
 
-    fn readings(&self, nodes: &[Place]) -> Vec<InstanceReading> {
+    fn readings(&self, nodes: Range<Place>) -> Vec<InstanceReading> {
         let now = self.agenda.now();
         let instances = 0..self.layout.instances.len();
-        instances.filter_map(|instance| self.world.reading(instance, nodes, now)).collect()
+        instances.filter_map(|instance| self.world.reading(instance, nodes.clone(), now)).collect()
     }
 
     /// Keeps what a guard saw of a node, as the undrain has to mirror it.
@@ -134,6 +137,9 @@ impl Run {
     fn set_entry(&mut self, process: usize, before: Before, drains: bool) -> Result<(), String> {
         let now = self.agenda.now();
         let instance = self.layout.slots[before.slot].instance;
+        if !self.may_act(process) {
+            return Err("the lease ran out while this controller stood still".into());
+        }
         self.commandable(instance)?;
         let slot = &self.world.slots[before.slot];
         let (held, weight, hand) = match drains {
@@ -150,6 +156,10 @@ impl Run {
             self.plan_check(before.slot);
             let epoch = self.processes[process].epoch;
             self.tell(&Seen::Landed { slot: before.slot, hand, epoch });
+            if hand == Hand::Undrain {
+                self.fall_back(before.slot);
+                self.other_keepers_look(process, instance);
+            }
         }
         Ok(())
     }
@@ -173,13 +183,17 @@ impl Run {
         let policy = self.layout.plan.policy.clone();
         let (quiet, cut) = match task.phase {
             Phase::Sampling(quiet, cut) => (quiet, cut),
-            _ => (0, 0),
+            Phase::Fresh
+            | Phase::Connecting(_)
+            | Phase::Watching(_)
+            | Phase::Touching(..)
+            | Phase::Holding(_) => (0, None),
         };
         let noise = self.noise(node);
         if noise.is_none() {
             let quiet = quiet + 1;
             if quiet >= policy.certify.samples.max(1) {
-                return self.certificate(task, node, quiet, (cut, 0));
+                return self.certificate(task, node, quiet, (cut.unwrap_or(0), 0));
             }
             self.set_phase(process, key, Phase::Sampling(quiet, cut));
             return Next::Look(now.after(policy.certify.interval));
@@ -206,20 +220,21 @@ impl Run {
         noise: String,
     ) -> Next {
         let now = self.agenda.now();
-        let was_cut = matches!(task.phase, Phase::Sampling(_, cut) if cut > 0);
+        let was_cut = matches!(task.phase, Phase::Sampling(_, Some(_)));
         match self.layout.plan.policy.on_drain_deadline {
             // Sessions can be left in place; a member that is in traffic cannot.
             DrainExpiry::Proceed if self.all_out(node) => {
                 let left = self.world.sessions(node, now);
+                self.world.nodes[node].left += left;
                 self.certificate(task, node, 0, (0, left))
             }
             DrainExpiry::Kill if !was_cut && self.all_out(node) => {
-                let cut = self.world.cut_sessions(node, now).max(1);
+                let cut = self.world.cut_sessions(node, now);
                 let epoch = self.processes[process].epoch;
                 if let Some(slot) = self.layout.slots_of_node[node].first().copied() {
                     self.tell(&Seen::Landed { slot, hand: Hand::Cut, epoch });
                 }
-                self.set_phase(process, key, Phase::Sampling(0, cut));
+                self.set_phase(process, key, Phase::Sampling(0, Some(cut)));
                 if let Some(task) = self.processes[process].hands.tasks.get_mut(&key) {
                     task.until = now.after(AFTER_CUT);
                 }
@@ -234,7 +249,7 @@ impl Run {
     fn certificate(&self, task: &Task, node: Place, quiet: u32, counts: (u64, u64)) -> Next {
         let (cut, left) = counts;
         let evidence = DrainEvidence {
-            instances: self.readings(&[node]),
+            instances: self.readings(node..node + 1),
             node_connections: Some(left),
             quiet_samples: quiet,
             took: self.agenda.now().since(task.begun),
@@ -283,12 +298,14 @@ impl Run {
     }
 
     /// Waits until every instance shows the node as it was before.
-    pub(super) fn serving(&mut self, process: usize, task: &Task, node: Place) -> Next {
+    pub(super) fn serving(&mut self, process: usize, key: Key, task: &Task, node: Place) -> Next {
         let now = self.agenda.now();
+        // Begun once: later looks are no beginnings.
+        self.set_phase(process, key, Phase::Connecting(now));
         let gaps: Vec<String> =
             self.befores(process, node).iter().filter_map(|before| self.gap(*before)).collect();
         if gaps.is_empty() {
-            let readings = self.readings(&[node]);
+            let readings = self.readings(node..node + 1);
             return Next::Answer(Report::with(End::Done, Evidence::Balancers(readings)));
         }
         if now.after(SERVING) > task.until {

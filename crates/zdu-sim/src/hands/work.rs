@@ -3,6 +3,7 @@
 use super::Key;
 use crate::fault::{What, When, Work as Wrong};
 use crate::layout::Place;
+use crate::plant::Plant;
 use crate::run::{Happening, Run};
 use crate::seen::Seen;
 use crate::world::node::{Execution, Fate, Mark};
@@ -14,17 +15,25 @@ const LONGEST: u64 = 20_000;
 /// The longest a service takes from its start to its first answer.
 const STARTUP: u64 = 8_000;
 
+/// Whether something can be wrong with the work of a step itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wrongs {
+    Matter,
+    MeanNothing,
+}
+
 impl Run {
     /// Begins a command on a node.
     pub(super) fn execute(&mut self, process: usize, key: Key, place: Place) {
         let now = self.agenda.now();
         let deadline = self.layout.plan.step(key.0).deadline.0;
-        let usual = self.times(key.0).unwrap_or_else(|| {
-            let longest = (deadline / 3).min(LONGEST);
-            self.dice.span(20.min(longest), longest)
-        });
         let before = self.mark_of_step(key.0);
         let wrong = self.begin_work(process, key, place);
+        let nth = self.world.nodes[place].begun.get(&key.0).copied().unwrap_or_default();
+        let usual = self.times(key.0).unwrap_or_else(|| {
+            let longest = (deadline / 3).min(LONGEST);
+            self.dice_of("takes", key.0, nth).span(20.min(longest), longest)
+        });
         let ok = (Mark::Done, Fate::Exited(0));
         let (result, takes) = match wrong {
             None => (ok, Some(usual)),
@@ -53,12 +62,21 @@ impl Run {
         *begun += 1;
         let nth = *begun;
         self.set_mark(step, Mark::Half);
-        self.faults_of(step, nth)
+        self.faults_of(step, nth, Wrongs::Matter)
+    }
+
+    /// An act that has no work of its own begins, and what a fault ties to it comes.
+    pub(crate) fn comes_with(&mut self, key: Key) {
+        let place = self.layout.step(key.0).target;
+        let begun = self.world.nodes[place].begun.entry(key.0).or_default();
+        *begun += 1;
+        let nth = *begun;
+        self.faults_of(key.0, nth, Wrongs::MeanNothing);
     }
 
     /// The faults that come with a step's nth beginning: what is wrong with its work is answered,
     /// the others happen a moment later, while it runs.
-    fn faults_of(&mut self, step: StepNo, nth: u32) -> Option<Wrong> {
+    fn faults_of(&mut self, step: StepNo, nth: u32, wrongs: Wrongs) -> Option<Wrong> {
         let mut wrong = None;
         let now = self.agenda.now();
         for at in 0..self.faults.len() {
@@ -66,6 +84,9 @@ impl Run {
                 continue;
             }
             if let What::Work(kind) = &self.faults[at].what {
+                if wrongs == Wrongs::MeanNothing {
+                    continue;
+                }
                 wrong = Some(*kind);
                 self.counts.faults += 1;
                 let what = self.faults[at].what.clone();
@@ -84,7 +105,7 @@ impl Run {
         let begun = self.world.nodes[place].begun.entry(key.0).or_default();
         *begun += 1;
         let nth = *begun;
-        self.faults_of(key.0, nth)
+        self.faults_of(key.0, nth, Wrongs::Matter)
     }
 
     pub(super) fn end_work(&mut self, key: Key, mark: Mark) {
@@ -123,6 +144,16 @@ impl Run {
         }
     }
 
+    /// The planted fault that takes a node's newest change back as it returns to traffic.
+    pub(super) fn fall_back(&mut self, slot: usize) {
+        let node = self.layout.slots[slot].node;
+        if self.plant == Some(Plant::NodeFallsBack)
+            && let Some((_, mark)) = self.world.nodes[node].marks.iter_mut().next_back()
+        {
+            *mark = Mark::Untouched;
+        }
+    }
+
     /// How far a step's work is done; for an undo in terms of itself.
     fn mark_of_step(&self, step: StepNo) -> Mark {
         let at = self.layout.step(step);
@@ -156,7 +187,9 @@ impl Run {
         if was && !self.world.is_between_or_out(owner) {
             // What was started answers after a while.
             let now: Timestamp = self.agenda.now();
-            self.world.nodes[owner].ready_at = now.after(self.dice.span(20, STARTUP));
+            let nth = self.world.nodes[at.target].begun.get(&step).copied().unwrap_or_default();
+            let startup = self.dice_of("starts", step, nth).span(20, STARTUP);
+            self.world.nodes[owner].ready_at = now.after(startup);
         }
         self.health_changed(owner);
     }

@@ -29,18 +29,34 @@ pub struct Range {
 /// The run of this seed.
 #[must_use]
 pub fn setup(range: &Range, seed: u64) -> Setup {
+    drawn(range, seed).setup
+}
+
+/// A run, and what its plan was made from.
+#[derive(Debug, Clone)]
+pub struct Drawn {
+    /// The run.
+    pub setup: Setup,
+    /// What a planner made the plan from; absent when it is one of the given.
+    pub input: Option<Input>,
+}
+
+/// The run of this seed, with what its plan was made from.
+#[must_use]
+pub fn drawn(range: &Range, seed: u64) -> Drawn {
     let mut dice = Dice::of(seed, "setup", 0);
     let given = !range.plans.is_empty() && dice.chance(25);
-    let plan = if given {
-        dice.pick(&range.plans).clone()
+    let (plan, input) = if given {
+        (dice.pick(&range.plans).clone(), None)
     } else {
-        Arc::new(random_plan(range.nodes_max.unwrap_or(NODES_MAX), seed))
+        let (plan, input) = random_plan(range.nodes_max.unwrap_or(NODES_MAX), seed);
+        (Arc::new(plan), Some(input))
     };
-    faults::around(plan, seed)
+    Drawn { setup: faults::around(plan, seed), input }
 }
 
 /// A random plan: what a planner makes of a random fleet, procedure and policy.
-fn random_plan(nodes_max: u64, seed: u64) -> Plan {
+fn random_plan(nodes_max: u64, seed: u64) -> (Plan, Input) {
     // A draw that cannot be planned safely is refused, as it should be; the next is tried.
     for attempt in 0.. {
         let mut dice = Dice::of(seed, "plan", attempt);
@@ -58,12 +74,17 @@ fn random_plan(nodes_max: u64, seed: u64) -> Plan {
             tool: "simulated".into(),
             observed: Observed::default(),
         };
-        if let Ok(planned) = plan(&input, &Literal) {
-            return planned.plan;
+        if let Some(plan) = planned(&input) {
+            return (plan, input);
         }
         assert!(attempt < 1_000, "seed {seed}: no plan is ever accepted");
     }
     unreachable!("the loop ends by itself")
+}
+
+/// The plan of a random input; none when the planner refuses it.
+pub(crate) fn planned(input: &Input) -> Option<Plan> {
+    plan(input, &Literal).ok().map(|planned| planned.plan)
 }
 
 /// Nothing in a random procedure is a template.

@@ -229,6 +229,7 @@ fn bare_step(id: &str, in_phase: &str, action: Action) -> Step {
         action,
         outcome: Contract::default(),
         deadline: Deadline::Span(Millis::from_secs(60)),
+        takes: None,
         attempts: 1,
         disruptive: true,
         unknown: UnknownRule::Hold,

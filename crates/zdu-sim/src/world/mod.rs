@@ -5,9 +5,11 @@ pub(crate) mod node;
 pub(crate) mod slot;
 
 use crate::dice::Dice;
-use crate::layout::{Layout, Place};
+use crate::layout::{Layout, Place, SlotPlace};
+use crate::run::Found;
 use node::{Mark, Node};
 use slot::Slot;
+use std::ops::Range;
 use std::sync::Arc;
 use zdu_model::ids::StepNo;
 use zdu_model::report::{Held, InstanceReading, MemberReading};
@@ -70,6 +72,33 @@ impl World {
         let nodes = vec![Node::default(); layout.nodes.len() + 1];
         let instances = vec![Instance::default(); layout.instances.len()];
         Self { layout, nodes, instances, slots, dice: Dice::of(seed, "traffic", 0) }
+    }
+
+    /// Finds entries in a state of their own.
+    pub(crate) fn find(&mut self, found: &[Found]) {
+        for Found { node, instance, held, weight } in found {
+            for (slot, place) in self.slots.iter_mut().zip(&self.layout.slots) {
+                if self.layout.nodes[place.node] == *node
+                    && self.layout.instances[place.instance] == *instance
+                {
+                    *slot = Slot::new(*held, *weight, slot.configured);
+                }
+            }
+        }
+    }
+
+    /// The entries that are not ready with their configured weight.
+    pub(crate) fn left(&self) -> Vec<Found> {
+        let entries = self.slots.iter().zip(&self.layout.slots);
+        let odd =
+            entries.filter(|(slot, _)| slot.held != Held::Ready || slot.weight != slot.configured);
+        let found = |(slot, place): (&Slot, &SlotPlace)| Found {
+            node: self.layout.nodes[place.node].clone(),
+            instance: self.layout.instances[place.instance].clone(),
+            held: slot.held,
+            weight: slot.weight,
+        };
+        odd.map(found).collect()
     }
 
     /// Whether a node stands like that in one stage. A step that nothing undoes does not count
@@ -180,6 +209,7 @@ impl World {
     /// Cuts what is in progress and says how many there were.
     pub(crate) fn cut_sessions(&mut self, node: Place, now: Timestamp) -> u64 {
         let cut = self.sessions(node, now);
+        self.nodes[node].cut += cut;
         for slot in &self.layout.slots_of_node[node] {
             self.slots[*slot].sessions.clear();
             self.slots[*slot].old_worker.clear();
@@ -187,17 +217,16 @@ impl World {
         cut
     }
 
-    /// What one instance says about the entries of these nodes.
+    /// What one instance says about the entries of these nodes; a group's nodes stand side by side.
     pub(crate) fn reading(
         &self,
         instance: usize,
-        nodes: &[Place],
+        nodes: Range<Place>,
         now: Timestamp,
     ) -> Option<InstanceReading> {
-        let places = self.layout.slots.iter().enumerate();
-        let mut here =
-            places.filter(|(_, at)| at.instance == instance && nodes.contains(&at.node)).peekable();
-        let balancer = here.peek()?.1.member.balancer.clone();
+        let all = self.layout.slots_of_node[nodes].iter().flatten().copied();
+        let mut here = all.filter(|slot| self.layout.slots[*slot].instance == instance).peekable();
+        let balancer = self.layout.slots[*here.peek()?].member.balancer.clone();
         let state = &self.instances[instance];
         let name = self.layout.instances[instance].clone();
         let error = if now < state.stopped_until {
@@ -207,7 +236,7 @@ impl World {
         };
         let members = match error {
             Some(_) => Vec::new(),
-            None => here.map(|(slot, _)| self.member_reading(slot, now)).collect(),
+            None => here.map(|slot| self.member_reading(slot, now)).collect(),
         };
         Some(InstanceReading { balancer, instance: name, error, members })
     }

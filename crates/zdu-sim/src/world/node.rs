@@ -61,6 +61,9 @@ pub(crate) struct Node {
     pub(crate) ready_at: Timestamp,
     /// The newest epoch it has seen.
     pub(crate) seen_epoch: u64,
+    /// Sessions that were ever cut on it, and left on it, by us.
+    pub(crate) cut: u64,
+    pub(crate) left: u64,
     /// How far each step's work is done.
     pub(crate) marks: BTreeMap<StepNo, Mark>,
     /// Everything that was ever begun on it.

@@ -11,6 +11,7 @@ mod log;
 mod plan;
 pub(crate) mod preflight;
 mod procedures;
+mod rehearse;
 mod report;
 mod request;
 mod resume;
@@ -67,6 +68,7 @@ fn dispatch(command: &Command, context: &Context) -> Result<u8, Failure> {
         Command::Check(args) => check::run(args, context),
         Command::Preflight(args) => preflight::run(args, context),
         Command::Plan(args) => plan::run(args, context),
+        Command::Rehearse(args) => rehearse::run(args, context),
         Command::Run(args) => run::run(args, context),
         Command::Status(args) => status::run(args, context),
         Command::Log(args) => log::run(args, context),

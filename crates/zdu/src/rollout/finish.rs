@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use zdu_conductor::directory::RolloutDir;
-use zdu_conductor::refused::{Refusal, RefusedReleases};
+use zdu_conductor::refused::{Refusal, RefusedReleases, why_refused};
 use zdu_conductor::verify::verify;
 use zdu_drivers::Access;
 use zdu_drivers::exec::Supervisor;
@@ -65,17 +65,7 @@ pub(super) fn remember_refused(
     verdict: &Verdict,
     at: Timestamp,
 ) -> Result<(), Failure> {
-    let reason = match verdict {
-        Verdict::Failed { phase, rolled_back, .. } if !rolled_back.is_empty() => {
-            let nodes: Vec<_> = rolled_back.iter().map(ToString::to_string).collect();
-            format!("{phase} failed and {} went back", nodes.join(", "))
-        }
-        Verdict::RolledBack => "the whole rollout was rolled back".into(),
-        Verdict::Stuck { .. } => "a rollback got stuck".into(),
-        Verdict::Succeeded | Verdict::Failed { .. } | Verdict::Aborted | Verdict::Held => {
-            return Ok(());
-        }
-    };
+    let Some(reason) = why_refused(verdict) else { return Ok(()) };
     let plan = view.plan();
     let Some(rollout) = view.rollout() else { return Ok(()) };
     let refused = RefusedReleases::new(context.state.fleet(&plan.fleet.name));

@@ -1,0 +1,107 @@
+//! Law 7: only the holder of the lease acts, nodes refuse an epoch older than the newest they have
+//! seen, and a controller that was refused does nothing further.
+
+use super::Checker;
+use crate::fault::{ControllerTrouble, What};
+use crate::seen::{Scene, Seen};
+use std::collections::BTreeMap;
+use zdu_model::ids::{Epoch, StepNo};
+use zdu_model::plan::Work;
+use zdu_model::time::{Millis, Timestamp};
+
+/// A balancer knows no epochs. A controller whose lease was taken by force learns it with its next
+/// record or its next renewal, which is due after a third of the lease; until then what it holds
+/// out it may still hold out.
+const UNAWARE: Millis = Millis(10_500);
+
+/// Watches epochs.
+#[derive(Default)]
+pub(super) struct Fencing {
+    /// The newest epoch that was started, and when.
+    newest: Epoch,
+    since: Timestamp,
+    /// The epoch of each process, and whether it is gone.
+    processes: BTreeMap<usize, (Epoch, bool)>,
+    /// The epoch of the newest durable record.
+    written: Epoch,
+}
+
+impl Checker for Fencing {
+    fn name(&self) -> &'static str {
+        "fencing"
+    }
+
+    fn saw(&mut self, scene: &Scene<'_>, seen: &Seen<'_>) -> Option<String> {
+        match seen {
+            Seen::Started { process, epoch } => {
+                self.processes.insert(*process, (*epoch, false));
+                let newer = *epoch > self.newest;
+                (self.newest, self.since) = (self.newest.max(*epoch), scene.now);
+                (!newer).then(|| format!("epoch {} is given out again", epoch.0))
+            }
+            Seen::Gone { process, .. } => {
+                if let Some((_, gone)) = self.processes.get_mut(process) {
+                    *gone = true;
+                }
+                None
+            }
+            Seen::Durable(records) => records.iter().find_map(|record| {
+                let older = record.epoch < self.written;
+                self.written = self.written.max(record.epoch);
+                let (seq, epoch) = (record.seq.0, record.epoch.0);
+                older
+                    .then(|| format!("record {seq} is of epoch {epoch}, behind {}", self.written.0))
+            }),
+            Seen::Released { process, effect } => {
+                let (epoch, gone) = self.processes.get(process).copied()?;
+                let old = gone || epoch < self.newest;
+                old.then(|| format!("{effect:?} is released by epoch {}", epoch.0))
+            }
+            Seen::Began { step, epoch, .. } => self.began(scene, *step, *epoch),
+            Seen::Landed { hand, epoch, .. } => {
+                let late = *epoch < self.newest && scene.now > self.since.after(UNAWARE);
+                (late || self.is_gone(*epoch))
+                    .then(|| format!("{hand:?} lands by the hand of epoch {}", epoch.0))
+            }
+            // One that stands still learns nothing; its time to learn runs from its wake.
+            Seen::Trouble(What::Controller(ControllerTrouble::Paused(span))) => {
+                self.since = self.since.max(scene.now.after(*span));
+                None
+            }
+            Seen::Read { .. }
+            | Seen::Ended { .. }
+            | Seen::Trouble(_)
+            | Seen::Rests { .. }
+            | Seen::Asked { .. }
+            | Seen::Verdict(_)
+            | Seen::Over => None,
+        }
+    }
+}
+
+impl Fencing {
+    fn began(&self, scene: &Scene<'_>, step: StepNo, epoch: Epoch) -> Option<String> {
+        let work = &scene.layout.plan.step(step).work;
+        // A person's own hand belongs to no controller.
+        if matches!(work, Work::Manual { .. }) {
+            return None;
+        }
+        let target = scene.layout.step(step).target;
+        let node = scene.layout.name(target);
+        if self.is_gone(epoch) {
+            return Some(format!("step {step} begins on {node} by a controller that is gone"));
+        }
+        // Only what runs under the supervisor is told to the node with its epoch.
+        let told = matches!(work, Work::Run(_));
+        let seen = scene.world.nodes[target].seen_epoch;
+        let late = epoch < self.newest && scene.now > self.since.after(UNAWARE);
+        let refused = told && seen > epoch.0;
+        (refused || late).then(|| {
+            format!("step {step} begins on {node} with epoch {}, which has seen {seen}", epoch.0)
+        })
+    }
+
+    fn is_gone(&self, epoch: Epoch) -> bool {
+        self.processes.values().any(|(known, gone)| *known == epoch && *gone)
+    }
+}

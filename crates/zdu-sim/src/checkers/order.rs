@@ -1,0 +1,141 @@
+//! Law 8: compensations run newest first, or in the order the procedure declares; a point of no
+//! return is crossed only where the policy or a person says so, and never crossed back.
+
+use super::Checker;
+use crate::seen::{Scene, Seen};
+use std::collections::{BTreeMap, BTreeSet};
+use zdu_model::event::{Event, HoldCause, Record, Request};
+use zdu_model::ids::StepNo;
+use zdu_model::plan::{Subject, Wave};
+
+/// Watches the journal; the world carries out what stands there or another checker says so. The
+/// order holds within a lane: lanes of one wave ran side by side, and those in flight come first.
+#[derive(Default)]
+pub(super) struct Order {
+    /// The record of each step's newest begin.
+    begun: BTreeMap<StepNo, u64>,
+    /// Where each forward step stands in the plan; filled once.
+    ranks: BTreeMap<StepNo, Rank>,
+    /// Points of no return a person is asked about.
+    asked: BTreeSet<StepNo>,
+    /// Those a person said yes to.
+    approved: BTreeSet<StepNo>,
+    /// Those that were begun.
+    crossed: BTreeSet<StepNo>,
+}
+
+/// Stage, wave, lane, step.
+type Rank = (usize, usize, usize, usize);
+
+impl Checker for Order {
+    fn name(&self) -> &'static str {
+        "order"
+    }
+
+    fn saw(&mut self, scene: &Scene<'_>, seen: &Seen<'_>) -> Option<String> {
+        let Seen::Durable(records) = seen else { return None };
+        if self.ranks.is_empty() {
+            self.ranks = ranks(scene);
+        }
+        records.iter().find_map(|record| self.durable(scene, record))
+    }
+}
+
+impl Order {
+    fn durable(&mut self, scene: &Scene<'_>, record: &Record) -> Option<String> {
+        match &record.event {
+            Event::StepStarted { step, .. } => {
+                self.begun.insert(*step, record.seq.0);
+                return self.crosses(scene, *step).or_else(|| self.goes_back(scene, *step));
+            }
+            Event::HoldStarted { cause: HoldCause::PointOfNoReturn(step) } => {
+                self.asked.insert(*step);
+            }
+            Event::Requested { request: Request::Approve(step), .. } => {
+                if self.asked.remove(step) {
+                    self.approved.insert(*step);
+                }
+            }
+            Event::UnwindStarted { steps, .. } => return self.unwinds(scene, steps),
+            Event::Requested { .. }
+            | Event::RolloutStarted { .. }
+            | Event::ControllerStarted { .. }
+            | Event::StepEnded { .. }
+            | Event::StepUnknown { .. }
+            | Event::StepScheduled { .. }
+            | Event::FailureDecided { .. }
+            | Event::UnwindEnded { .. }
+            | Event::NodeStuck { .. }
+            | Event::Drifted { .. }
+            | Event::InstanceChanged { .. }
+            | Event::HoldStarted { .. }
+            | Event::RolloutEnded { .. } => {}
+        }
+        None
+    }
+
+    fn crosses(&mut self, scene: &Scene<'_>, step: StepNo) -> Option<String> {
+        let plan = &scene.layout.plan;
+        if !plan.step(step).point_of_no_return {
+            return None;
+        }
+        let told = plan.policy.cross_point_of_no_return || self.approved.contains(&step);
+        let first = self.crossed.insert(step);
+        (first && !told).then(|| format!("step {step} is crossed and nobody said so"))
+    }
+
+    /// A compensation that begins although its step stands before a point that was crossed.
+    fn goes_back(&self, scene: &Scene<'_>, step: StepNo) -> Option<String> {
+        let undone = scene.layout.step(step).undoes?;
+        let last = self.crossed.iter().filter_map(|step| self.ranks.get(step)).max()?;
+        (self.ranks.get(&undone)? <= last)
+            .then(|| format!("step {step} begins behind a point of no return"))
+    }
+
+    fn unwinds(&self, scene: &Scene<'_>, steps: &[StepNo]) -> Option<String> {
+        let last = self.crossed.iter().filter_map(|step| self.ranks.get(step)).max();
+        // For each subject the step undone last, when it was begun, and which of its undoing.
+        let mut newest: BTreeMap<&Subject, (Rank, u64, usize)> = BTreeMap::new();
+        let mut wave: Option<(usize, usize)> = None;
+        for step in steps {
+            let undone = scene.layout.step(*step).undoes?;
+            let planned = scene.layout.plan.step(undone);
+            let rank = *self.ranks.get(&undone)?;
+            if last.is_some_and(|last| rank <= *last) {
+                return Some(format!("step {step} goes back behind a point of no return"));
+            }
+            let Some(begun) = self.begun.get(&undone).copied() else {
+                return Some(format!("step {step} undoes step {undone}, which was never begun"));
+            };
+            let declared = planned.undo.iter().position(|undo| undo == step)?;
+            let here = (rank.0, rank.1);
+            if wave.replace(here).is_some_and(|before| before < here) {
+                return Some(format!("step {step} undoes a later wave behind an earlier one"));
+            }
+            if let Some((of, then, place)) =
+                newest.insert(&planned.subject, (rank, begun, declared))
+            {
+                let in_order = if of == rank { place < declared } else { then > begun };
+                if !in_order {
+                    return Some(format!("step {step} is undone out of order"));
+                }
+            }
+        }
+        None
+    }
+}
+
+fn ranks(scene: &Scene<'_>) -> BTreeMap<StepNo, Rank> {
+    let mut ranks = BTreeMap::new();
+    for (stage, planned) in scene.layout.plan.stages.iter().enumerate() {
+        for (at, wave) in planned.waves.iter().enumerate() {
+            let Wave { lanes, gate, .. } = wave;
+            for (lane, planned) in lanes.iter().enumerate() {
+                let steps = planned.steps.iter().enumerate();
+                ranks.extend(steps.map(|(place, step)| (*step, (stage, at, lane, place))));
+            }
+            ranks.extend(gate.iter().map(|step| (*step, (stage, at, usize::MAX, 0))));
+        }
+    }
+    ranks
+}

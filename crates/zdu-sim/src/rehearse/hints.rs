@@ -1,0 +1,319 @@
+//! What to change in plan, procedure or policy for what a rehearsal found: each hint follows from
+//! something that was played or that stands in the plan, and says what to write.
+
+use super::Trouble;
+use super::forecast::Known;
+use super::found::{Mark, Mishap, Played, Point, Rehearsal, Unmade};
+use std::collections::BTreeMap;
+use zdu_model::ids::StepKey;
+use zdu_model::plan::{Plan, PlannedStep, Unknown, Work};
+
+/// Forward steps that change something and have no undo, once each.
+pub(super) fn no_undo(plan: &Plan) -> Vec<Unmade> {
+    let mut all: Vec<Unmade> = Vec::new();
+    for step in forward(plan).filter(|step| changes(&step.work) && step.undo.is_empty()) {
+        match all.iter_mut().find(|known| known.key == step.key) {
+            Some(known) => known.count += 1,
+            None => {
+                all.push(Unmade { key: step.key.clone(), count: 1, disruptive: step.needs_drain })
+            }
+        }
+    }
+    all
+}
+
+/// The points of no return, in order.
+pub(super) fn points(plan: &Plan) -> Vec<Point> {
+    let points = forward(plan).filter(|step| step.point_of_no_return);
+    let told = points.map(|step| Point {
+        step: step.no,
+        key: step.key.clone(),
+        node: step.subject.node().cloned(),
+        asks: !plan.policy.cross_point_of_no_return,
+    });
+    told.collect()
+}
+
+fn forward(plan: &Plan) -> impl Iterator<Item = &PlannedStep> {
+    plan.stages.iter().flat_map(super::choose::forward).map(|no| plan.step(no))
+}
+
+fn changes(work: &Work) -> bool {
+    matches!(
+        work,
+        Work::Run(_)
+            | Work::Http(_)
+            | Work::Upload { .. }
+            | Work::Backup { .. }
+            | Work::Manual { .. }
+    )
+}
+
+/// The hints, the gravest first.
+pub(super) fn hints(plan: &Plan, found: &Rehearsal) -> Vec<String> {
+    let mut all = Vec::new();
+    all.extend(undo_missing(found));
+    all.extend(sick_neighbour(plan, found));
+    all.extend(nobody_serves(found));
+    all.extend(holds(plan, found));
+    all.extend(undo_tried_once(plan, found));
+    all.extend(tried_once(plan));
+    all.extend(sessions(plan, found));
+    all.extend(sick_unseen(found));
+    all.extend(unmeasured(found));
+    all
+}
+
+fn undo_missing(found: &Rehearsal) -> Vec<String> {
+    let without = found.no_undo.iter().filter(|step| step.disruptive);
+    let without = without.filter(|step| found.points.iter().all(|point| point.key != step.key));
+    let said = without.map(|Unmade { key, .. }| {
+        format!(
+            "{key} disturbs its node and has no undo: when a later step fails, the node cannot go \
+             back; give it an `undo`"
+        )
+    });
+    said.collect()
+}
+
+/// A budget that leaves no room when one node is sick.
+fn sick_neighbour(plan: &Plan, found: &Rehearsal) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    let waits = singles(found, Trouble::Sick).filter(|(_, mark)| *mark != Mark::Done);
+    for (mishap, _) in waits {
+        let Work::Guard { group } = &plan.step(mishap.step).work else { continue };
+        let Some(group) = plan.fleet.groups.iter().find(|known| known.name == *group) else {
+            continue;
+        };
+        let with_members = group.nodes.iter().filter(|node| !node.members.is_empty()).count();
+        // One out and one sick must leave enough; where they do it failed for another reason.
+        if with_members >= usize::try_from(group.min_available).unwrap_or(usize::MAX) + 2 {
+            continue;
+        }
+        let text = format!(
+            "group {}: min_available is {} of {with_members}: with one node sick no other may go \
+             out, so the rollout waits for capacity_deadline ({}) and fails; repair sick nodes \
+             first (`zdu preflight`), add a node, or lower min_available",
+            group.name, group.min_available, plan.policy.capacity_deadline
+        );
+        if !all.contains(&text) {
+            all.push(text);
+        }
+    }
+    all
+}
+
+fn nobody_serves(found: &Rehearsal) -> Vec<String> {
+    let empty = found.rooms.iter().filter(|room| room.nodes > 0 && room.least_serving == 0);
+    let said = empty.map(|room| {
+        format!(
+            "group {}: nobody serves for a while, since min_available is {} of {}: its users see \
+             an outage; a second node would serve meanwhile",
+            room.group, room.min_available, room.nodes
+        )
+    });
+    said.collect()
+}
+
+/// Failures that end with a person being waited for.
+fn holds(plan: &Plan, found: &Rehearsal) -> Vec<String> {
+    let mut guesses: BTreeMap<&StepKey, Vec<Trouble>> = BTreeMap::new();
+    let mut held = 0;
+    for Played { mishaps, ending } in &found.failures {
+        let (Some(mishap), Mark::Held) = (mishaps.first(), ending.mark()) else { continue };
+        held += 1;
+        let unsure = matches!(plan.step(mishap.step).unknown, Unknown::Hold);
+        let lost = matches!(mishap.trouble, Trouble::Lost | Trouble::Reboot | Trouble::Cut);
+        if unsure && lost {
+            let troubles = guesses.entry(&mishap.key).or_default();
+            if !troubles.contains(&mishap.trouble) {
+                troubles.push(mishap.trouble);
+            }
+        }
+    }
+    let mut all: Vec<String> = Vec::new();
+    for (key, troubles) in guesses {
+        let words: Vec<&str> = troubles.iter().map(|trouble| trouble.word()).collect();
+        all.push(format!(
+            "{key} says `unknown: hold`, so {} of it waits for a person: an `observe` probe would \
+             decide, or `rerun` where it may be repeated",
+            words.join(", ")
+        ));
+    }
+    if held > 0 {
+        all.push(format!(
+            "{held} failures wait for a person; when nobody comes within hold_deadline ({}) zdu \
+             leaves with exit code 10, and a node that is out stays out: have somebody at hand",
+            plan.policy.hold_deadline
+        ));
+    }
+    all
+}
+
+/// Undo steps that are tried once and whose single failure left a node stuck.
+fn undo_tried_once(plan: &Plan, found: &Rehearsal) -> Vec<String> {
+    let mut keys: Vec<&StepKey> = Vec::new();
+    for Played { mishaps, ending } in &found.pairs {
+        let stuck = ending.mark() == Mark::Stuck;
+        let undoing = mishaps.iter().filter(|mishap| stuck && mishap.undoes);
+        for mishap in undoing {
+            let step = plan.step(mishap.step);
+            let ended = matches!(mishap.trouble, Trouble::Fail | Trouble::Half | Trouble::Hang);
+            if ended && changes(&step.work) && step.attempts == 1 && !keys.contains(&&mishap.key) {
+                keys.push(&mishap.key);
+            }
+        }
+    }
+    if keys.is_empty() {
+        return Vec::new();
+    }
+    vec![format!(
+        "an undo that is tried once leaves its node stuck by one failure: `attempts: 3` at {}",
+        joined(&keys)
+    )]
+}
+
+/// Steps that may be repeated and are tried once.
+fn tried_once(plan: &Plan) -> Vec<String> {
+    let mut keys: Vec<&StepKey> = Vec::new();
+    for step in forward(plan) {
+        let repeats = matches!(step.unknown, Unknown::Rerun) && matches!(step.work, Work::Run(_));
+        if repeats && step.attempts == 1 && !keys.contains(&&step.key) {
+            keys.push(&step.key);
+        }
+    }
+    if keys.is_empty() {
+        return Vec::new();
+    }
+    vec![format!(
+        "what may be repeated (`unknown: rerun`) and is tried once is put back by one passing \
+         failure: `attempts: 2` at {}",
+        joined(&keys)
+    )]
+}
+
+/// Sessions that were cut by the policy.
+fn sessions(plan: &Plan, found: &Rehearsal) -> Vec<String> {
+    let cut: Vec<u64> = found.failures.iter().map(|played| played.ending.cut).collect();
+    let worst = cut.iter().copied().max().filter(|worst| *worst > 0);
+    let said = worst.map(|worst| {
+        format!(
+            "sessions that do not end are cut at drain_deadline ({}), up to {worst} in one \
+             rollout: `on_drain_deadline: fail` loses none",
+            plan.policy.drain_deadline
+        )
+    });
+    said.into_iter().collect()
+}
+
+/// A node that fell sick right behind its return, in a rollout that ended well all the same.
+fn sick_unseen(found: &Rehearsal) -> Vec<String> {
+    let mut at_serving = singles(found, Trouble::Sick)
+        .filter(|(mishap, mark)| *mark == Mark::Done && mishap.key.as_str() == "serving");
+    let said = at_serving.next().map(|(mishap, _)| {
+        format!(
+            "{} falls sick right behind `serving` and the rollout ends with exit code 0: nothing \
+             asks it again when no other node goes out after it; ask the fleet in a last stage",
+            mishap.node.as_ref().map_or("a node", |node| node.as_str())
+        )
+    });
+    said.into_iter().collect()
+}
+
+/// Steps of the procedure whose time nobody knows.
+fn unmeasured(found: &Rehearsal) -> Vec<String> {
+    const OURS: [&str; 4] = ["certify", "ready", "serving", "front"];
+    let steps = found.forecast.steps.iter();
+    let unknown =
+        steps.filter(|step| step.known == Known::No && !OURS.contains(&step.key.as_str()));
+    let keys: Vec<&StepKey> = unknown.map(|step| &step.key).collect();
+    if keys.is_empty() {
+        return Vec::new();
+    }
+    vec![format!(
+        "how long some steps take is not known: write `takes:` at {}, or let a rollout measure it",
+        joined(&keys)
+    )]
+}
+
+fn joined(keys: &[&StepKey]) -> String {
+    let names: Vec<&str> = keys.iter().map(|key| key.as_str()).collect();
+    names.join(", ")
+}
+
+fn singles(found: &Rehearsal, trouble: Trouble) -> impl Iterator<Item = (&Mishap, Mark)> {
+    let all = found
+        .failures
+        .iter()
+        .filter_map(|played| Some((played.mishaps.first()?, played.ending.mark())));
+    all.filter(move |(mishap, _)| mishap.trouble == trouble)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Shape, plan_of, rehearsed};
+    use crate::rehearse::Trouble;
+    use zdu_model::verdict::Verdict;
+
+    fn hints(shape: Shape) -> Vec<String> {
+        rehearsed(&plan_of(&shape), 12).hints
+    }
+
+    #[track_caller]
+    fn names(hints: &[String], text: &str) {
+        assert!(hints.iter().any(|hint| hint.contains(text)), "{text:?} is not in {hints:#?}");
+    }
+
+    #[test]
+    fn an_undo_that_is_missing_is_named() {
+        let shape = Shape { undo: false, ..Shape::default() };
+        names(&hints(shape), "change disturbs its node and has no undo");
+    }
+
+    #[test]
+    fn a_budget_that_lets_nobody_out_when_one_is_sick_is_named() {
+        let shape = Shape { groups: vec![2], ..Shape::default() };
+        names(&hints(shape), "group g0: min_available is 1 of 2: with one node sick");
+        let roomy = Shape { groups: vec![3], ..Shape::default() };
+        assert!(!hints(roomy).iter().any(|hint| hint.contains("with one node sick")));
+    }
+
+    #[test]
+    fn what_waits_for_a_person_gets_stuck_or_is_not_known_is_named() {
+        let hints = hints(Shape::default());
+        names(&hints, "change says `unknown: hold`, so lost");
+        names(&hints, "hold_deadline");
+        names(&hints, "stuck by one failure: `attempts: 3` at change-back");
+        names(&hints, "write `takes:` at change,");
+        assert!(!hints.iter().any(|hint| hint.contains("has no undo")), "{hints:#?}");
+    }
+
+    #[test]
+    fn a_step_that_may_be_repeated_and_is_tried_once_is_named() {
+        names(&hints(Shape { rerun: true, ..Shape::default() }), "`attempts: 2` at change");
+    }
+
+    #[test]
+    fn a_group_nobody_of_which_serves_is_named() {
+        let shape = Shape { groups: vec![1], least: 0, ..Shape::default() };
+        names(&hints(shape), "group g0: nobody serves for a while");
+    }
+
+    #[test]
+    fn a_sick_node_that_nothing_asks_again_is_named() {
+        let plan = plan_of(&Shape { groups: vec![1], least: 0, ..Shape::default() });
+        let mut found = rehearsed(&plan, 0);
+        // Whether the balancers find out before the rollout ends is a matter of their checks.
+        let sick = found.failures.iter_mut().find(|played| {
+            let mishap = &played.mishaps[0];
+            mishap.trouble == Trouble::Sick && mishap.key.as_str() == "serving"
+        });
+        sick.expect("it is played").ending.verdict = Some(Verdict::Succeeded);
+        names(&super::hints(&plan, &found), "g0-n0 falls sick right behind `serving`");
+    }
+
+    #[test]
+    fn sessions_that_the_policy_cuts_are_named() {
+        names(&hints(Shape { kill: true, ..Shape::default() }), "cut at drain_deadline");
+    }
+}

@@ -1,0 +1,120 @@
+//! The rehearsal: a plan played in the simulator, fault-free, with every single failure at every
+//! step, with its controller killed behind every record, and with a sample of pairs.
+//!
+//! [`rehearse`] chooses what to play ([`choose`]), lets its caller play it (on as many threads as
+//! it likes: a play is a pure function of the plan, the seed and the play), and folds the endings
+//! into a [`Rehearsal`]. Verdicts and exit codes are those of the engine; nothing here knows what a
+//! failure comes to.
+
+mod asked;
+mod choose;
+mod forecast;
+mod found;
+mod gather;
+mod hints;
+mod play;
+mod trouble;
+mod watch;
+
+#[cfg(test)]
+mod tests;
+
+pub use asked::{Misasked, asked};
+pub use forecast::{Forecast, Known, StepTime};
+pub use found::{
+    Defect, Ending, Killed, Kills, LeftOut, Mark, Mishap, Played, Point, Rehearsal, Rest, Room,
+    Unmade,
+};
+pub use gather::{Cell, Ends, Row, ends, rows};
+pub use play::{Ground, Play, Story};
+pub use trouble::Trouble;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use zdu_model::ids::StepKey;
+use zdu_model::plan::Plan;
+use zdu_model::time::Millis;
+
+/// What a rehearsal is to play.
+#[derive(Debug, Clone, Default)]
+pub struct Order {
+    /// Where all randomness comes from.
+    pub seed: u64,
+    /// How many pairs of failures.
+    pub pairs: usize,
+    /// Every node, and not only those that stand for others.
+    pub all: bool,
+    /// How long steps took in earlier rollouts, and in how many attempts.
+    pub measured: BTreeMap<StepKey, (Millis, usize)>,
+}
+
+/// A part of a rehearsal, for whoever shows progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Single failures.
+    Failures,
+    /// The controller, killed.
+    Kills,
+    /// Pairs of failures.
+    Pairs,
+}
+
+/// Plays all of them, in any order and on any thread, and answers in the order given.
+pub type Each<'e> = dyn FnMut(Part, &[Play], &(dyn Fn(&Play) -> Ending + Sync)) -> Vec<Ending> + 'e;
+
+/// Rehearses a plan.
+pub fn rehearse(plan: &Arc<Plan>, order: &Order, each: &mut Each<'_>) -> Rehearsal {
+    let ground = Ground::new(plan.clone(), order);
+    let quiet = ground.play(&Play::Quiet);
+    let (singles, mut left_out) = choose::singles(&ground, order.all);
+    let failures = played(&ground, Part::Failures, singles, each);
+    let (kills, unkilled) = choose::kills(&ground, order.all);
+    left_out.kills = unkilled;
+    let kills = killed(&ground, kills, &quiet, each);
+    let pairs = choose::pairs(&ground, &failures, order.pairs);
+    let pairs = played(&ground, Part::Pairs, pairs, each);
+    let (forecast, rooms) = forecast::forecast(&ground, &order.measured);
+    let mut rehearsal = Rehearsal {
+        fleet: plan.fleet.name.clone(),
+        procedure: plan.procedure.clone(),
+        release: plan.release.clone(),
+        nodes: plan.fleet.nodes().count(),
+        seed: order.seed,
+        forecast,
+        rooms,
+        quiet,
+        failures,
+        kills,
+        pairs,
+        no_undo: hints::no_undo(plan),
+        points: hints::points(plan),
+        hints: Vec::new(),
+        left_out,
+    };
+    rehearsal.hints = hints::hints(plan, &rehearsal);
+    rehearsal
+}
+
+fn played(ground: &Ground, part: Part, plays: Vec<Play>, each: &mut Each<'_>) -> Vec<Played> {
+    let endings = each(part, &plays, &|play| ground.play(play));
+    let with = plays.into_iter().zip(endings);
+    with.map(|(play, ending)| Played { mishaps: play.into_mishaps(), ending }).collect()
+}
+
+/// A rollout whose controller was killed and resumed ends where the undisturbed one ends; the
+/// others are kept.
+fn killed(ground: &Ground, plays: Vec<Play>, quiet: &Ending, each: &mut Each<'_>) -> Kills {
+    let endings = each(Part::Kills, &plays, &|play| ground.play(play));
+    let records = ground.records();
+    let mut kills = Kills { records, played: plays.len(), same: 0, others: Vec::new() };
+    for (play, ending) in plays.iter().zip(endings) {
+        let same =
+            ending.mark() == quiet.mark() && ending.rest == quiet.rest && ending.defects.is_empty();
+        match play {
+            Play::Kill { .. } if same => kills.same += 1,
+            Play::Kill { record } => kills.others.push(Killed { record: *record, ending }),
+            Play::Quiet | Play::Mishaps(_) => {}
+        }
+    }
+    kills
+}

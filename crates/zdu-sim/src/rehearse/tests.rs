@@ -1,0 +1,260 @@
+//! Small plans for the tests of this module, and what a whole rehearsal of one says.
+
+use super::*;
+use zdu_model::contract::Contract;
+use zdu_model::fleet::{Balancer, BalancerDriver, Fleet, Group, Instance, Member, Node, Reach};
+use zdu_model::ids::{
+    BalancerName, Digest, FleetName, GroupName, InstanceName, NodeName, PhaseName, ProcedureName,
+    StageName,
+};
+use zdu_model::plan::Release;
+use zdu_model::policy::{CertifyPolicy, DrainExpiry, FailureAction, FailureRule, Policy, WaveSize};
+use zdu_model::procedure::{
+    Action, Over, Phase, Procedure, RollbackClass, RunTemplate, Site, Stage, Step, UnknownRule,
+};
+use zdu_model::text::{Template, Text};
+use zdu_plan::{Input, Observed, Render, RenderError, Scope, plan};
+
+/// What a small plan is made from.
+#[derive(Debug, Clone)]
+pub(super) struct Shape {
+    pub(super) groups: Vec<usize>,
+    pub(super) least: u32,
+    pub(super) undo: bool,
+    pub(super) rerun: bool,
+    pub(super) kill: bool,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self { groups: vec![3], least: 1, undo: true, rerun: false, kill: false }
+    }
+}
+
+pub(super) fn fleet_of(groups: &[usize]) -> Arc<Plan> {
+    let least = u32::from(groups.iter().all(|nodes| *nodes > 1));
+    plan_of(&Shape { groups: groups.to_vec(), least, ..Shape::default() })
+}
+
+pub(super) fn plan_of(shape: &Shape) -> Arc<Plan> {
+    let input = Input {
+        fleet: fleet(shape),
+        procedure: procedure(shape),
+        procedure_digest: Digest("0".repeat(64)),
+        policy: policy(shape),
+        release: Release { from: "1".into(), to: "2".into() },
+        front_rates: Vec::new(),
+        vars: BTreeMap::new(),
+        tool: "rehearsed".into(),
+        observed: Observed::default(),
+    };
+    Arc::new(plan(&input, &Literal).expect("a plan").plan)
+}
+
+pub(super) fn ground(plan: &Arc<Plan>) -> Ground {
+    ground_with(plan, BTreeMap::new())
+}
+
+pub(super) fn ground_with(
+    plan: &Arc<Plan>,
+    measured: BTreeMap<StepKey, (Millis, usize)>,
+) -> Ground {
+    Ground::new(plan.clone(), &Order { seed: 1, measured, ..Order::default() })
+}
+
+pub(super) fn rehearsed(plan: &Arc<Plan>, pairs: usize) -> Rehearsal {
+    let order = Order { seed: 1, pairs, ..Order::default() };
+    rehearse(plan, &order, &mut |_, plays, play| plays.iter().map(play).collect())
+}
+
+fn fleet(shape: &Shape) -> Fleet {
+    let edge = BalancerName::new("edge").expect("a name");
+    let instance = |number: usize| Instance {
+        name: InstanceName::new(format!("edge-{number}")).expect("a name"),
+        socket: None,
+        via: None,
+    };
+    let group = |(at, nodes): (usize, &usize)| Group {
+        name: GroupName::new(format!("g{at}")).expect("a name"),
+        min_available: shape.least,
+        nodes: (0..*nodes).map(|node| a_node(&edge, &format!("g{at}-n{node}"))).collect(),
+    };
+    let balancer =
+        Balancer { driver: BalancerDriver::Haproxy, instances: vec![instance(1), instance(2)] };
+    Fleet {
+        name: FleetName::new("small").expect("a name"),
+        groups: shape.groups.iter().enumerate().map(group).collect(),
+        balancers: BTreeMap::from([(edge.clone(), balancer)]),
+        hosts: BTreeMap::new(),
+        front: Vec::new(),
+    }
+}
+
+fn a_node(edge: &BalancerName, name: &str) -> Node {
+    let member = Member { balancer: edge.clone(), backend: "api".into(), server: name.into() };
+    Node {
+        name: NodeName::new(name).expect("a name"),
+        address: name.into(),
+        reach: Reach::Local,
+        zone: None,
+        roles: std::collections::BTreeSet::new(),
+        members: vec![member],
+        service_ports: vec![8080],
+        vars: BTreeMap::new(),
+    }
+}
+
+fn phase(name: &str) -> PhaseName {
+    PhaseName::new(name).expect("a name")
+}
+
+fn procedure(shape: &Shape) -> Procedure {
+    let mut change = step("change", "APPLY");
+    if shape.rerun {
+        change.unknown = UnknownRule::Rerun;
+    }
+    if shape.undo {
+        let mut back = step("change-back", "ROLLBACK");
+        back.unknown = UnknownRule::Rerun;
+        change.undo.push(back);
+    } else {
+        change.rollback = RollbackClass::None;
+    }
+    let stage = Stage {
+        name: StageName::new("switch").expect("a name"),
+        over: Over::Rolling,
+        only: Vec::new(),
+        first: Vec::new(),
+        last: Vec::new(),
+        parallel: None,
+        drain_phase: Some(phase("APPLY")),
+        return_phase: Some(phase("POST-APPLY")),
+        ready: Vec::new(),
+        ready_old: Vec::new(),
+        steps: vec![change],
+    };
+    let phases = [("APPLY", 73), ("POST-APPLY", 74), ("ROLLBACK", 75)];
+    let phases = phases.map(|(name, exit)| Phase { name: phase(name), exit });
+    let rule = |class, action| FailureRule {
+        phase: None,
+        exit: Vec::new(),
+        class,
+        output: None,
+        failed_nodes: None,
+        action,
+    };
+    Procedure {
+        name: ProcedureName::new("switch").expect("a name"),
+        summary: "switches".into(),
+        source: "a test".into(),
+        phases: phases.to_vec(),
+        rollback_phase: phase("ROLLBACK"),
+        vars: BTreeMap::new(),
+        secrets: BTreeMap::new(),
+        roles: BTreeMap::new(),
+        preflight: Vec::new(),
+        stages: vec![stage],
+        on_failure: vec![
+            rule(vec![zdu_model::contract::Class::Unknown], FailureAction::Hold),
+            rule(Vec::new(), FailureAction::RollbackNode),
+        ],
+    }
+}
+
+fn step(id: &str, shown: &str) -> Step {
+    let run = RunTemplate { argv: vec![Template("true".into())], ..RunTemplate::default() };
+    Step {
+        id: StepKey::new(id).expect("a name"),
+        phase: phase(shown),
+        when: None,
+        on: Site::Node,
+        action: Action::Run(run),
+        outcome: Contract::default(),
+        deadline: zdu_model::procedure::Deadline::Span(Millis::from_secs(60)),
+        takes: None,
+        attempts: 1,
+        disruptive: true,
+        unknown: UnknownRule::Hold,
+        capture: Vec::new(),
+        undo: Vec::new(),
+        rollback: RollbackClass::Instant,
+        point_of_no_return: false,
+    }
+}
+
+fn policy(shape: &Shape) -> Policy {
+    Policy {
+        wave: vec![WaveSize::Count(1)],
+        concurrency: 1,
+        soak: Millis::from_secs(5),
+        drain_deadline: Millis::from_secs(60),
+        on_drain_deadline: if shape.kill { DrainExpiry::Kill } else { DrainExpiry::Fail },
+        certify: CertifyPolicy { samples: 3, interval: Millis(20) },
+        ready_deadline: Millis::from_secs(120),
+        serving_deadline: Millis::from_secs(30),
+        capacity_deadline: Millis::from_secs(600),
+        hold_deadline: Millis::from_secs(600),
+        reconnect_deadline: Millis::from_secs(30),
+        failures_allowed: 0,
+        on_failure: Vec::new(),
+        cross_point_of_no_return: false,
+        accept_no_undo: vec!["change".into()],
+        secrets: BTreeMap::new(),
+    }
+}
+
+struct Literal;
+
+impl Render for Literal {
+    fn text(&self, template: &Template, _: &Scope) -> Result<Text, RenderError> {
+        Ok(Text::literal(template.0.clone()))
+    }
+
+    fn condition(&self, _: &Template, _: &Scope) -> Result<bool, RenderError> {
+        Ok(true)
+    }
+}
+
+#[test]
+fn a_rehearsal_is_the_same_each_time() {
+    let plan = fleet_of(&[2]);
+    assert_eq!(rehearsed(&plan, 8), rehearsed(&plan, 8));
+}
+
+#[test]
+fn an_undisturbed_rollout_keeps_what_must_serve() {
+    let rehearsal = rehearsed(&fleet_of(&[3]), 0);
+    assert_eq!(rehearsal.quiet.mark(), Mark::Done, "{:?}", rehearsal.quiet);
+    assert_eq!(rehearsal.quiet.rest, Rest { new: 3, ..Rest::default() });
+    let room = &rehearsal.rooms[0];
+    assert_eq!((room.most_out, room.least_serving), (1, 2));
+    assert_eq!(rehearsal.defects(), Vec::<String>::new());
+}
+
+#[test]
+fn a_killed_controller_changes_no_end() {
+    let rehearsal = rehearsed(&fleet_of(&[2]), 0);
+    let Kills { records, played, same, others } = &rehearsal.kills;
+    assert_eq!(*played as u64, *records);
+    assert_eq!(played, same, "{others:?}");
+}
+
+#[test]
+fn a_failure_ends_with_the_exit_code_of_its_phase_and_the_node_put_back() {
+    let ground = ground(&fleet_of(&[3]));
+    let ending = ground.play(&asked(&ground, &["g0-n1:change=half"]).expect("known"));
+    assert_eq!((ending.mark(), ending.exit), (Mark::Failed(73), 73));
+    assert_eq!((ending.rest.new, ending.rest.old), (1, 2));
+    assert_eq!(ending.rest.out, Vec::<NodeName>::new());
+    assert!(ending.next.iter().any(|line| line.starts_with("zdu resume ID")), "{:?}", ending.next);
+}
+
+#[test]
+fn every_trouble_does_something_to_the_rollout() {
+    let ground = ground(&fleet_of(&[3]));
+    let (plays, _) = choose::singles(&ground, true);
+    for play in plays {
+        let story = ground.story(&play);
+        assert_ne!(story.records, ground.story(&Play::Quiet).records, "{play:?} changes nothing");
+    }
+}

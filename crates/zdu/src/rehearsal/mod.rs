@@ -1,0 +1,7 @@
+//! What `zdu rehearse` needs beside the simulator: threads with progress, and its texts.
+
+pub(crate) mod matrix;
+pub(crate) mod pool;
+pub(crate) mod story;
+pub(crate) mod text;
+mod wrap;

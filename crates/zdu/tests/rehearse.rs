@@ -1,0 +1,227 @@
+//! `zdu rehearse` by the built binary: what it says about the reference, about plans with a planted
+//! weakness, and about one failure.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+use zdu_model::verdict::exit;
+
+const REFERENCE: &str = include_str!("rehearse/reference.txt");
+
+/// A directory without anything, or with a configuration.
+struct Place(TempDir);
+
+struct Answer {
+    code: u8,
+    out: String,
+    err: String,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a directory"))
+    }
+
+    fn with(files: &[(&str, &str)]) -> Self {
+        let place = Self::new();
+        for (name, text) in files {
+            std::fs::write(place.0.path().join(name), text).expect("written");
+        }
+        place
+    }
+
+    fn zdu(&self, words: &[&str]) -> Answer {
+        let output = Command::new(env!("CARGO_BIN_EXE_zdu"))
+            .args(words)
+            .env_clear()
+            .env("HOME", self.0.path())
+            .current_dir(self.0.path())
+            .stdin(Stdio::null())
+            .output()
+            .expect("the binary was built");
+        let code = output.status.code().expect("it was not killed");
+        Answer {
+            code: u8::try_from(code).expect("an exit code"),
+            out: String::from_utf8(output.stdout).expect("UTF-8"),
+            err: String::from_utf8(output.stderr).expect("UTF-8"),
+        }
+    }
+}
+
+fn document(name: &str) -> String {
+    let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/manual").join(name);
+    std::fs::read_to_string(path).expect("a document")
+}
+
+/// Two nodes behind one balancer, which switch a link: the procedure of the manual, simplified.
+const FLEET: &str = "\
+fleet:
+  balancers:
+    edge: { driver: haproxy, instances: [{ socket: \"unix:/run/haproxy/admin.sock\" }] }
+  groups:
+    web:
+      min_available: 1
+      nodes:
+        web-1: { address: 10.0.0.1, members: [edge/web/web-1], service_ports: [8080] }
+        web-2: { address: 10.0.0.2, members: [edge/web/web-2], service_ports: [8080] }
+  ssh: { user: web }
+procedure: ./switch.yaml
+release: { from: \"1\", to: \"2\" }
+policy: { wave: [1], soak: 5s, accept_no_undo: [switch] }
+";
+
+const SWITCH: &str = "\
+name: switch
+summary: switches
+phases: [{ name: APPLY, exit: 73 }, { name: POST-APPLY, exit: 74 }, { name: ROLLBACK, exit: 75 }]
+rollback_phase: ROLLBACK
+stages:
+  - name: switch
+    over: rolling
+    drain_phase: APPLY
+    return_phase: POST-APPLY
+    ready: [{ tcp: \"{{ node.address }}:8080\" }]
+    ready_old: [{ tcp: \"{{ node.address }}:8080\" }]
+    steps:
+      - id: switch
+        phase: APPLY
+        run: { argv: [switch, \"2\"] }
+        deadline: 2m
+        takes: 40s
+        UNDO
+on_failure:
+  - { class: [unknown], do: hold }
+  - { do: rollback_node }
+";
+
+const UNDO: &str = "undo: [{ id: switch-back, run: { argv: [switch, \"1\"] }, attempts: 3 }]";
+
+fn switching(undo: &str) -> Place {
+    Place::with(&[("zdu.yaml", FLEET), ("switch.yaml", &SWITCH.replace("UNDO", undo))])
+}
+
+#[test]
+fn the_reference_is_rehearsed_where_there_is_no_configuration() {
+    let Answer { code, out, err } = Place::new().zdu(&["rehearse"]);
+    assert!(err.contains("the built-in reference is rehearsed"), "{err}");
+    if std::env::var_os("BLESS").is_some() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rehearse/reference.txt");
+        std::fs::write(path, &out).expect("blessed");
+        return;
+    }
+    assert_eq!(out, REFERENCE);
+    let wide = out.lines().find(|line| line.chars().count() > 100);
+    assert_eq!((code, wide), (exit::REHEARSAL_FOUND, None));
+}
+
+#[test]
+fn a_missing_undo_and_a_budget_without_room_are_named() {
+    let Answer { code, out, err } = switching("rollback: none").zdu(&["rehearse", "--pairs", "0"]);
+    assert!(out.contains("hint: switch disturbs its node and has no undo"), "{out}{err}");
+    assert!(out.contains("hint: group web: min_available is 1 of 2: with one node sick"), "{out}");
+    assert!(out.contains("  undo     missing: switch (2 in the plan, disturbs its node)"), "{out}");
+    assert_eq!(code, exit::REHEARSAL_FOUND);
+    let Answer { out, .. } = switching(UNDO).zdu(&["rehearse", "--pairs", "0"]);
+    assert!(!out.contains("has no undo"), "{out}");
+}
+
+#[test]
+fn how_long_it_takes_follows_from_what_the_steps_declare() {
+    let Answer { out, .. } = switching(UNDO).zdu(&["rehearse", "--pairs", "0", "--json"]);
+    let json: Value = serde_json::from_str(&out).expect("JSON on stdout");
+    let forecast = &json["rehearsal"]["forecast"];
+    let steps = forecast["steps"].as_array().expect("steps");
+    let switch = steps.iter().find(|step| step["key"] == "switch").expect("the step");
+    assert_eq!((&switch["time"], &switch["known"]), (&40_000.into(), &"declared".into()));
+    let at_least = forecast["at_least"].as_u64().expect("a time");
+    // Two nodes, a soak behind each, and some seconds for drains and starts.
+    assert!((90_000..130_000).contains(&at_least), "{at_least}");
+    assert_eq!(json["exit"], exit::REHEARSAL_FOUND);
+    assert_eq!(json["defects"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn a_plan_file_is_rehearsed_as_it_is() {
+    let place = switching(UNDO);
+    assert_eq!(place.zdu(&["plan", "--offline", "--out", "plan.json"]).code, exit::SUCCESS);
+    let of_plan = place.zdu(&["rehearse", "--plan", "plan.json", "--pairs", "0"]);
+    let of_config = place.zdu(&["rehearse", "--pairs", "0"]);
+    assert_eq!(of_plan.out, of_config.out);
+    let old = std::fs::read_to_string(place.0.path().join("plan.json")).expect("written");
+    assert!(old.contains("\"takes\""), "the plan carries what was declared");
+}
+
+#[test]
+fn one_failure_is_told_with_its_story_and_its_end() {
+    let place = Place::new();
+    for (fault, end) in [
+        ("node-b:APPLY=fail(3)", "end: exit code 73 APPLY_FAILED"),
+        ("node-b:apply=half(1)", "end: exit code 73 APPLY_FAILED"),
+        ("node-b:apply=hang", "end: exit code 73 APPLY_FAILED"),
+        ("node-b:apply=lost", "end: exit code 0 SUCCESS"),
+        ("node-b:apply=cut", "end: exit code 0 SUCCESS"),
+        ("node-b:apply=reboot", "end: exit code 10 HELD: a person is needed"),
+        ("*:drain=reload", "end: exit code 0 SUCCESS"),
+    ] {
+        let Answer { code, out, err } = place.zdu(&["rehearse", "--fault", fault]);
+        assert!(out.contains(end), "{fault}: {out}{err}");
+        assert_eq!(code, exit::SUCCESS, "{fault}: nothing is stuck or lost");
+    }
+    let both = ["rehearse", "--fault", "node-b:apply=fail", "--fault", "node-b:ROLLBACK=fail"];
+    let Answer { code, out, .. } = place.zdu(&both);
+    assert!(out.contains("end: exit code 75 ROLLBACK_FAILED"), "{out}");
+    assert_eq!(code, exit::REHEARSAL_FOUND);
+}
+
+#[test]
+fn a_failure_that_is_not_there_is_answered_with_those_that_are() {
+    let place = Place::new();
+    for (fault, known) in [
+        ("node-x:APPLY=fail", "hint: nodes: *, fleet, node-a, node-b, node-c"),
+        ("node-b:APLY=fail", "hint: phases and steps: EXPORT, export"),
+        ("node-b:apply=explode", "hint: faults: fail, half, hang, lost, reboot, cut"),
+        ("node-b", "hint: such as node-b:APPLY=fail(3)"),
+    ] {
+        let Answer { code, out, err } = place.zdu(&["rehearse", "--fault", fault]);
+        assert!(err.contains(known), "{fault}: {err}");
+        assert_eq!((code, out.as_str()), (exit::USAGE, ""));
+    }
+}
+
+/// The first block of a document whose first line is this.
+fn block(document: &str, info: &str) -> String {
+    let marked = format!("\n```{info}\n");
+    let rest = document.split_once(&marked).unwrap_or_else(|| panic!("no block {info}")).1;
+    rest.split_once("```\n").expect("a block ends").0.to_owned()
+}
+
+/// A block that begins with ```` ```text zdu rehearse WORDS | N ```` shows what these words print;
+/// of a long answer the last N lines.
+#[test]
+fn the_examples_of_the_manual_are_what_is_printed() {
+    let text = document("rehearse.md");
+    let config = block(&text, "yaml config");
+    let procedure = block(&document("procedures.md"), "yaml procedure=switch-release.yaml");
+    let place = Place::with(&[("zdu.yaml", &config), ("switch-release.yaml", &procedure)]);
+    let mut parts = text.split("\n```text zdu ");
+    let mut blessed = parts.next().expect("what stands before").to_owned();
+    for part in parts {
+        let (line, rest) = part.split_once('\n').expect("a first line");
+        let (words, lines) = line.split_once(" | ").unwrap_or((line, "all"));
+        let after = rest.split_once("```").expect("a block ends").1;
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let Answer { out, err, .. } = place.zdu(&words);
+        let all: Vec<&str> = out.lines().collect();
+        let from = lines.parse().map_or(0, |last: usize| all.len().saturating_sub(last));
+        assert!(!all.is_empty(), "{words:?}: {err}");
+        let shown = all[from..].join("\n");
+        blessed.extend(["\n```text zdu ", line, "\n", &shown, "\n```", after]);
+    }
+    if std::env::var_os("BLESS").is_some() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/manual/rehearse.md");
+        std::fs::write(path, &blessed).expect("blessed");
+        return;
+    }
+    assert_eq!(blessed, text);
+}
