@@ -106,11 +106,15 @@ mod tests {
 
     /// How `shell` takes the quoted words: how many there are, then each of them.
     fn taken_by(shell: &[&str], words: &[String]) -> String {
-        let script = format!("set -- {}\nprintf '%s\\0' \"$#\" \"$@\"\n", quote_all(words));
-        let file = tempfile::NamedTempFile::new().expect("a file can be made");
+        // Should quoting be wrong, what comes out of it finds no program and writes nowhere else.
+        let directory = tempfile::tempdir().expect("a directory can be made");
+        let quoted = quote_all(words);
+        let script = format!("PATH=\nset -- {quoted}\nprintf '%s\\0' \"$#\" \"$@\"\n");
         // A file, as a channel sends scripts by a pipe: an argument has a largest length.
-        std::fs::write(file.path(), script).expect("written");
-        let output = Command::new(shell[0]).args(&shell[1..]).arg(file.path()).output();
+        std::fs::write(directory.path().join("script"), script).expect("written");
+        let mut command = Command::new(shell[0]);
+        command.args(&shell[1..]).arg("script").current_dir(directory.path());
+        let output = command.output();
         String::from_utf8(output.expect("the shell starts").stdout).expect("text stays text")
     }
 
