@@ -1,9 +1,10 @@
-//! Developer commands: `cargo xtask tidy | test [--quick] | bench [--zdu PATH]`.
+//! Developer commands: `cargo xtask tidy | test | sim | crash | fuzz | bench`.
 //!
 //! Start reading at [`tidy::check`] for the rules of the repository, at [`suite::run`] for what a
 //! change has to pass, at [`bench::run`] for the numbers.
 
 mod bench;
+mod fuzz;
 mod say;
 mod suite;
 mod tidy;
@@ -23,6 +24,8 @@ usage: cargo xtask COMMAND
                      plays a scenario and tells what happens
   crash [--seeds N] [--seed S] [--seconds T] [--nodes N]
                      cuts rollouts at every record, resumes them, and compares the ends
+  fuzz [--seconds N] [TARGET]
+                     libFuzzer on what reads foreign bytes, N seconds (5) for each target
   bench [--zdu PATH] zdu against plain ssh, in a lab; without PATH a release build is made
 ";
 
@@ -35,6 +38,9 @@ fn main() -> ExitCode {
         ["test", "--quick"] => suite::run(&root(), suite::Extent::Quick),
         ["sim", rest @ ..] => swarm(rest),
         ["crash", ..] => swarm(&words),
+        ["fuzz", rest @ ..] => {
+            fuzz::asked(rest).map_or_else(usage, |asked| fuzz::run(&root(), &asked))
+        }
         ["bench"] => bench::run(&root(), None),
         ["bench", "--zdu", path] => bench::run(&root(), Some(Path::new(path))),
         [] | [..] => usage(),

@@ -129,10 +129,17 @@ pub fn write_plan(path: &Path, plan: &Plan) -> Result<Digest, PlanFileError> {
 /// [`PlanFileError`].
 pub fn read_plan(path: &Path) -> Result<(Plan, Digest), PlanFileError> {
     let missing = || at("read", path)(io::ErrorKind::NotFound.into());
-    let bytes = read(path)?.ok_or_else(missing)?;
+    parse_plan(path, &read(path)?.ok_or_else(missing)?)
+}
+
+/// The plan in the bytes of a plan file; `path` is for what is said about them.
+///
+/// # Errors
+/// Every [`PlanFileError`] but [`PlanFileError::File`].
+pub fn parse_plan(path: &Path, bytes: &[u8]) -> Result<(Plan, Digest), PlanFileError> {
     let not_a_plan = |source| PlanFileError::NotAPlan { path: path.to_owned(), source };
     // The format is looked at alone first: the rest of a newer file may not be readable at all.
-    let Format { format: found } = serde_json::from_slice(&bytes).map_err(not_a_plan)?;
+    let Format { format: found } = serde_json::from_slice(bytes).map_err(not_a_plan)?;
     let (path, known) = (path.to_owned(), PLAN_FORMAT);
     if found > known {
         return Err(PlanFileError::Newer { path, found, known });
@@ -140,7 +147,7 @@ pub fn read_plan(path: &Path) -> Result<(Plan, Digest), PlanFileError> {
     if found < known {
         return Err(PlanFileError::Older { path, found, known });
     }
-    let file: PlanFile = serde_json::from_slice(&bytes).map_err(not_a_plan)?;
+    let file: PlanFile = serde_json::from_slice(bytes).map_err(not_a_plan)?;
     let found = plan_digest(&file.plan);
     if found != file.digest {
         return Err(PlanFileError::Altered { path, stated: file.digest, found });

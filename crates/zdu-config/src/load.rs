@@ -273,6 +273,10 @@ fn beside(file: &str, named: &str) -> String {
     parts.join("/")
 }
 
+/// Most files of one configuration, each counted as often as it is included: a few files that
+/// include each other twice would otherwise be read without end.
+const FILES_MAX: usize = 256;
+
 /// Reads a file and merges what it includes into it.
 fn included(
     path: &str,
@@ -285,6 +289,11 @@ fn included(
         let message = format!("`{}` includes itself", shown(path));
         let hint = format!("{} -> {path}", stack.join(" -> "));
         findings.error_hint(from, message, hint);
+        return None;
+    }
+    if findings.files.len() >= FILES_MAX {
+        let message = format!("`{}` is one file more than {FILES_MAX}", shown(path));
+        findings.error_hint(from, message, "include each file once, from the first one");
         return None;
     }
     let bytes = match files.read(path) {
@@ -310,6 +319,9 @@ fn included(
         if let Some(other) = included(&file, files, stack, place, findings) {
             let mut keys = Vec::new();
             merge(&mut tree, other, &mut keys, findings);
+        }
+        if findings.files.len() >= FILES_MAX && findings.failed() {
+            break;
         }
     }
     stack.pop();

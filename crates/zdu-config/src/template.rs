@@ -130,7 +130,14 @@ impl Templates {
         }
         let context = context(&self.inner, scope, source)?;
         let rendered = self.inner.env.render_str(source, context);
-        split(&rendered.map_err(|error| bad(source, &error))?, source)
+        let text = split(&rendered.map_err(|error| bad(source, &error))?, source)?;
+        // A template can make a marker of its own (`"\ue000"`) or change the name inside one.
+        let made_up = |name: &&SecretName| !self.inner.secrets.contains(name.as_str());
+        if let Some(name) = text.secrets().find(made_up) {
+            let message = undeclared(name.as_str());
+            return Err(TemplateError::Bad { template: source.clone(), message });
+        }
+        Ok(text)
     }
 
     /// Evaluates a condition. True and false may also be given as the texts `true` and `false`,
@@ -140,10 +147,8 @@ impl Templates {
     /// [`TemplateError`]: an unknown name, bad syntax, a result that is no condition.
     pub fn condition(&self, template: &Template, scope: &Scope) -> Result<bool, TemplateError> {
         let Template(source) = template;
-        for name in ["secret", "capture"] {
-            if source.contains(&format!("{name}(")) {
-                return Err(TemplateError::used(name, source));
-            }
+        if let Some(found) = ANY.captures(source) {
+            return Err(TemplateError::used(&found[1], source));
         }
         let expression = self.inner.env.compile_expression(source);
         let expression = expression.map_err(|error| bad(source, &error))?;
@@ -200,6 +205,10 @@ static ALONE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(pattern).expect("a fixed pattern")
 });
 
+/// A call that leaves an open place, wherever it stands.
+static ANY: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"\b(secret|capture)\s*\(").expect("a fixed pattern"));
+
 /// The template without its open places: what still names `secret` or `capture` misuses them.
 pub(crate) fn without_open_places(source: &str) -> String {
     ALONE.replace_all(source, "").into_owned()
@@ -207,8 +216,6 @@ pub(crate) fn without_open_places(source: &str) -> String {
 
 /// The open places of a template, each of which must stand alone in its braces.
 pub(crate) fn open_places(source: &str) -> Result<Vec<OpenPlace>, TemplateError> {
-    static ANY: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r"\b(secret|capture)\s*\(").expect("a fixed pattern"));
     if source.contains([OPEN, CLOSE]) {
         return Err(TemplateError::Marker);
     }
@@ -389,14 +396,17 @@ fn bearers(scope: &Scope, role: &str) -> Value {
     Value::from(scope.nodes.iter().filter(bear).map(node_value).collect::<Vec<_>>())
 }
 
+fn undeclared(name: &str) -> String {
+    format!("the procedure declares no secret `{name}`")
+}
+
 fn open(
     kind: &str,
     name: &str,
     known: Option<&BTreeSet<String>>,
 ) -> Result<String, minijinja::Error> {
     if known.is_some_and(|known| !known.contains(name)) {
-        let message = format!("the procedure declares no secret `{name}`");
-        return Err(minijinja::Error::new(ErrorKind::UndefinedError, message));
+        return Err(minijinja::Error::new(ErrorKind::UndefinedError, undeclared(name)));
     }
     Ok(format!("{OPEN}{kind}{name}{CLOSE}"))
 }
@@ -482,6 +492,8 @@ mod tests {
             "{% set x = secret('pw') %}{{ x | trim }}",
             "{{ secret('other') }}",
             "\u{E000}sS:pw\u{E001}",
+            r#"{{ "\ue000sS:other\ue001" }}"#,
+            "{% set x %}{{ secret('pw') }}{% endset %}{{ x | replace('pw', 'other') }}",
         ] {
             assert!(render(bad).is_err(), "{bad}");
         }
@@ -504,5 +516,6 @@ mod tests {
         assert!(holds("vars.own").is_err());
         assert!(holds("vars.nope").is_err());
         assert!(holds("secret('pw')").is_err());
+        assert!(holds("secret ('pw') == 'x'").is_err());
     }
 }

@@ -124,6 +124,19 @@ fn aliases_that_multiply_end_with_an_error() {
 }
 
 #[test]
+fn includes_that_multiply_end_with_an_error() {
+    let file = |n: usize| {
+        let next = format!("f{}.yaml", n + 1);
+        (format!("f{n}.yaml"), format!("include: [{next}, {next}]\n").into_bytes())
+    };
+    let mut files: BTreeMap<_, _> = (0..40).map(file).collect();
+    files.insert("f40.yaml".to_owned(), b"vars: {}\n".to_vec());
+    let found = load("f0.yaml", &files).expect_err("too many");
+    assert!(found.iter().any(|f| f.message.contains("more than 256")), "{}", found[0]);
+    assert!(found.len() < 10, "one sentence says it: {}", found.len());
+}
+
+#[test]
 fn deep_nesting_ends_with_an_error() {
     for open in ["[", "{a: ", "- "] {
         let files = BTreeMap::from([("z.yaml".to_owned(), open.repeat(100_000).into_bytes())]);

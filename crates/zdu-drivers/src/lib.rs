@@ -11,6 +11,8 @@ pub mod capture;
 mod command;
 mod drivers;
 pub mod exec;
+#[doc(hidden)]
+pub mod foreign;
 mod instance;
 pub mod mandate;
 pub mod output;

@@ -151,14 +151,16 @@ type Identity = (StageName, Option<usize>, Subject, StepKey, Option<StepKey>);
 
 fn identities(plan: &Plan) -> BTreeMap<Identity, &PlannedStep> {
     let mut all = BTreeMap::new();
+    // A plan from a file that the lint has not judged may name steps it does not have; they are
+    // no step of either plan.
+    let step_of = |no: StepNo| usize::try_from(no.0).ok().and_then(|at| plan.steps.get(at));
     let mut note = |stage: &StageName, wave: Option<usize>, no: StepNo| {
-        let step = plan.step(no);
+        let Some(step) = step_of(no) else { return };
         let identity = |of: &PlannedStep, undoes: Option<&StepKey>| {
             (stage.clone(), wave, of.subject.clone(), of.key.clone(), undoes.cloned())
         };
         all.insert(identity(step, None), step);
-        for back in &step.undo {
-            let back = plan.step(*back);
+        for back in step.undo.iter().filter_map(|back| step_of(*back)) {
             all.insert(identity(back, Some(&step.key)), back);
         }
     };

@@ -1,4 +1,4 @@
-//! The workspace manifest says why each dependency is there; the lock file says where from.
+//! The workspace manifest says why each dependency is there; lock files say where from.
 
 use super::Finding;
 use super::tree::TextFile;
@@ -33,14 +33,20 @@ pub(crate) fn reasons(files: &[TextFile]) -> Vec<Finding> {
     findings
 }
 
-/// Every package of the lock file is ours or from the public registry.
+/// Every package of a lock file is ours or from the public registry.
 pub(crate) fn sources(files: &[TextFile]) -> Vec<Finding> {
-    let Some(file) = files.iter().find(|file| file.path == "Cargo.lock") else {
-        return Vec::new();
-    };
-    let foreign = file.lines().filter(|(_, line)| line.starts_with("source = ") && *line != PUBLIC);
     let text = "a package from elsewhere than the public registry: lock it again from there";
-    foreign.map(|(number, _)| Finding::new(&file.path, number, text)).collect()
+    let in_file = |file: &'_ TextFile| -> Vec<Finding> {
+        let foreign = |(_, line): &(usize, &str)| line.starts_with("source = ") && *line != PUBLIC;
+        let foreign = file.lines().filter(foreign);
+        foreign.map(|(number, _)| Finding::new(&file.path, number, text)).collect()
+    };
+    files.iter().filter(|file| is_lock(file)).flat_map(in_file).collect()
+}
+
+/// The lock files of the workspace and of the fuzz programs, which are one of their own.
+pub(super) fn is_lock(file: &TextFile) -> bool {
+    matches!(file.path.as_str(), "Cargo.lock" | "fuzz/Cargo.lock")
 }
 
 #[cfg(test)]
@@ -63,5 +69,6 @@ mod tests {
         let text = format!("{PUBLIC}\nsource = \"registry+https://mirror.example/index\"\n");
         let found = sources(&[file("Cargo.lock", &text)]);
         assert_eq!(found.iter().map(|finding| finding.line).collect::<Vec<_>>(), [2]);
+        assert_eq!(sources(&[file("fuzz/Cargo.lock", &text)]).len(), 1);
     }
 }

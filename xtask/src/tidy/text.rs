@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Finding;
 use super::blank::{blank, lines_in_strings};
+use super::manifest;
 use super::tree::TextFile;
 
 const WIDTH_MAX: usize = 100;
@@ -25,7 +26,7 @@ pub(crate) fn check(file: &TextFile) -> Vec<Finding> {
     let mut findings = Vec::new();
     let is_code = file.has_extension("rs") || file.has_extension("sh") || file.path == ".ci/run";
     // The lock file is written by cargo; `manifest::sources` looks at it.
-    let is_lock = file.path == "Cargo.lock";
+    let is_lock = manifest::is_lock(file);
     let rows = golden_rows(file);
     for (number, line) in file.lines() {
         let mut found = |text: String| findings.push(Finding::new(&file.path, number, text));

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use super::Finding;
 
-/// At the root: what is built, recorded or kept there is not ours to check.
-const NOT_OURS: [&str; 4] = ["target", ".git", "logs", ".zdu"];
+/// What is built, recorded or kept there is not ours to check.
+const NOT_OURS: [&str; 7] =
+    ["target", ".git", "logs", ".zdu", "fuzz/target", "fuzz/corpus", "fuzz/artifacts"];
 
 /// Names that say where code ended up and not what it is.
 const EMPTY_NAMES: [&str; 7] = ["util", "utils", "helper", "helpers", "common", "manager", "misc"];
@@ -43,10 +44,10 @@ pub(crate) fn read(root: &Path) -> Result<Vec<TextFile>, String> {
         for entry in entries {
             let entry = entry.map_err(because(&path))?;
             let Ok(name) = entry.file_name().into_string() else { continue };
-            if directory.is_empty() && NOT_OURS.contains(&name.as_str()) {
+            let relative = format!("{directory}{name}");
+            if NOT_OURS.contains(&relative.as_str()) {
                 continue;
             }
-            let relative = format!("{directory}{name}");
             let kind = entry.file_type().map_err(because(&entry.path()))?;
             if kind.is_dir() {
                 directories.push(format!("{relative}/"));
@@ -96,7 +97,12 @@ pub(crate) mod tests {
     #[test]
     fn built_files_and_bytes_that_are_no_text_are_not_read() {
         let root = tempfile::tempdir().expect("a directory can be made");
-        for (path, bytes) in [("target/a.rs", &b"a"[..]), ("src/b.rs", b"b"), ("src/c", b"\xff")] {
+        for (path, bytes) in [
+            ("target/a.rs", &b"a"[..]),
+            ("fuzz/target/a.rs", b"a"),
+            ("src/b.rs", b"b"),
+            ("src/c", b"\xff"),
+        ] {
             let path = root.path().join(path);
             fs::create_dir_all(path.parent().expect("it has one")).expect("made");
             fs::write(path, bytes).expect("written");

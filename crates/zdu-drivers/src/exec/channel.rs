@@ -29,6 +29,9 @@ pub const REPLY_LIMIT: usize = 8 * 1024 * 1024;
 /// How long the last lines of a dead connection may take to arrive. A `ControlPersist` master
 /// keeps the stream open, so its end cannot be waited for.
 const LAST_WORDS: Duration = Duration::from_millis(300);
+/// Most bytes between the mark and the end of its line: they may come in a later read than the
+/// mark. What is longer is no exit status, and the mark no mark, however the reads are cut.
+const STATUS_MAX: usize = 8;
 /// Last lines kept for a diagnosis: enough for ssh's changed-host-key block (15 lines).
 const TAIL_LINES: usize = 20;
 
@@ -439,35 +442,56 @@ impl Collector {
                 Ok(0) | Err(_) => return false,
                 Ok(_) => {}
             }
-            if self.finish(before) {
+            if self.look(before) {
                 return true;
             }
-            if self.bytes.len() > REPLY_LIMIT {
-                self.overflowed = true;
-                let keep = self.mark.len() + 16;
-                self.bytes.drain(..self.bytes.len() - keep);
-            }
         }
+    }
+
+    /// Whether the mark is there now; `before` as in [`Self::finish`].
+    fn look(&mut self, before: usize) -> bool {
+        if self.finish(before) {
+            return true;
+        }
+        if self.bytes.len() > REPLY_LIMIT {
+            self.overflowed = true;
+            let keep = self.mark.len() + 16;
+            self.bytes.drain(..self.bytes.len() - keep);
+        }
+        false
     }
 
     /// Takes the mark and the exit status off the end when they are there. `before` is how many
     /// bytes an earlier look has seen.
     fn finish(&mut self, before: usize) -> bool {
-        // 8 more: the digits after the mark may come in a later read than the mark.
-        let from = before.saturating_sub(self.mark.len() + 8);
+        let from = before.saturating_sub(self.mark.len() + STATUS_MAX);
         let window = &self.bytes[from..];
-        let Some(at) = window.windows(self.mark.len()).position(|part| part == self.mark) else {
-            return false;
-        };
-        let rest = &window[at + self.mark.len()..];
-        let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
-            return false;
-        };
-        let digits = std::str::from_utf8(&rest[..end]).unwrap_or_default();
+        let marks = window.windows(self.mark.len()).enumerate();
+        let mut statuses = marks.filter(|(_, part)| *part == self.mark).filter_map(|(at, part)| {
+            let rest = &window[at + part.len()..];
+            let line = &rest[..rest.len().min(STATUS_MAX + 1)];
+            let end = line.iter().position(|byte| *byte == b'\n')?;
+            Some((at, &line[..end]))
+        });
+        let Some((at, digits)) = statuses.next() else { return false };
+        let digits = std::str::from_utf8(digits).unwrap_or_default();
         self.exit = digits.parse().unwrap_or(-1);
         self.bytes.truncate(from + at);
         true
     }
+}
+
+/// What a stream in these pieces is read as, up to the mark of `word`: status and bytes.
+pub(crate) fn framed(word: &str, pieces: &[&[u8]]) -> Option<(i32, Vec<u8>)> {
+    let mut collector = Collector::new(word);
+    for piece in pieces {
+        let before = collector.bytes.len();
+        collector.bytes.extend_from_slice(piece);
+        if collector.look(before) {
+            return Some((collector.exit, collector.bytes));
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -484,6 +508,15 @@ mod tests {
             collector.bytes.extend_from_slice(&whole[cut..]);
             assert!(collector.finish(cut), "cut at {cut}");
             assert_eq!((collector.exit, collector.bytes.as_slice()), (17, &b"a\nb\x00\n"[..]));
+        }
+    }
+
+    #[test]
+    fn a_line_too_long_for_a_status_is_no_mark_wherever_reads_are_cut() {
+        let whole = b"a\nword 123456789\nb\nword 12345678\n";
+        for cut in 0..whole.len() {
+            let read = framed("word", &[&whole[..cut], &whole[cut..]]);
+            assert_eq!(read, Some((12_345_678, b"a\nword 123456789\nb".to_vec())), "cut at {cut}");
         }
     }
 

@@ -49,6 +49,8 @@ mod tests {
     use proptest::prelude::*;
     use std::process::Command;
 
+    const SHELLS: [&[&str]; 3] = [&["/bin/sh"], &["bash"], &["busybox", "sh"]];
+
     /// What `sh` makes of the quoted word, as the single argument of `printf`.
     fn through_sh(shell: &[&str], text: &str) -> String {
         let script = format!("printf '%s|%s' {} \"$#\"", quote(text));
@@ -86,8 +88,7 @@ mod tests {
             "%s",
             "x\\n",
         ];
-        let shells: [&[&str]; 3] = [&["/bin/sh"], &["bash"], &["busybox", "sh"]];
-        for shell in shells {
+        for shell in SHELLS {
             if Command::new(shell[0]).arg("--help").output().is_err() {
                 continue;
             }
@@ -103,11 +104,55 @@ mod tests {
         assert_eq!(quote("a=b"), "'a=b'");
     }
 
+    /// How `shell` takes the quoted words: how many there are, then each of them.
+    fn taken_by(shell: &[&str], words: &[String]) -> String {
+        // Should quoting be wrong, what comes out of it finds no program and writes nowhere else.
+        let directory = tempfile::tempdir().expect("a directory can be made");
+        let quoted = quote_all(words);
+        let script = format!("PATH=\nset -- {quoted}\nprintf '%s\\0' \"$#\" \"$@\"\n");
+        // A file, as a channel sends scripts by a pipe: an argument has a largest length.
+        std::fs::write(directory.path().join("script"), script).expect("written");
+        let mut command = Command::new(shell[0]);
+        command.args(&shell[1..]).arg("script").current_dir(directory.path());
+        let output = command.output();
+        String::from_utf8(output.expect("the shell starts").stdout).expect("text stays text")
+    }
+
+    /// Anything a shell may give a meaning to, in any order, beside text of any kind.
+    fn word() -> impl Strategy<Value = String> {
+        let signs = prop::sample::select(vec![
+            "'", "''", "'\\''", "\"", "\\", "\\\n", "\n", "\r\n", "\t", " ", "$", "$(", ")", "`",
+            "${x}", "$'", "!", "#", "~", "*", "?", "[", "]", "{a,b}", ";", "&", "|", "<", ">",
+            "<<E", "=", "-", "--", "-n", "%s", "a", "é", "\u{7f}", "\u{1b}", "\u{1}", "\u{feff}",
+            "if", "done",
+        ]);
+        prop_oneof![
+            4 => "[^\u{0}]{0,60}",
+            4 => prop::collection::vec(signs, 0..12).prop_map(|signs| signs.concat()),
+            1 => "-{1,2}[^\u{0}]{0,20}",
+            // Longer than one argument of a program can be.
+            1 => ("[^\u{0}]{1,8}", 1_usize..40_000).prop_map(|(part, times)| part.repeat(times)),
+        ]
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(200))]
+        // Each case is one process for each shell, however many words it has.
+        #![proptest_config(ProptestConfig::with_cases(12))]
         #[test]
-        fn any_string_without_nul_comes_through_sh(text in "[^\u{0}]{0,60}") {
-            prop_assert_eq!(through_sh(&["/bin/sh"], &text), format!("{text}|0"));
+        fn any_words_without_nul_come_through_every_shell_as_as_many_words(
+            words in prop::collection::vec(word(), 1..120),
+        ) {
+            let mut expected = format!("{}\0", words.len());
+            words.iter().for_each(|word| {
+                expected.push_str(word);
+                expected.push('\0');
+            });
+            for shell in SHELLS {
+                if Command::new(shell[0]).arg("--help").output().is_ok() {
+                    let taken = taken_by(shell, &words);
+                    prop_assert!(taken == expected, "{:?} with {:?}", shell, words);
+                }
+            }
         }
     }
 }

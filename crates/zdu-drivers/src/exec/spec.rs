@@ -156,7 +156,8 @@ pub(super) fn name_of_file(encoded: &str) -> Option<String> {
             bytes.push(*first);
         }
     }
-    String::from_utf8(bytes).ok()
+    // A directory that somebody else made goes by its own name only.
+    String::from_utf8(bytes).ok().filter(|name| file_name(name).as_deref() == Ok(encoded))
 }
 
 /// The file name of a step's attempt.
@@ -267,6 +268,44 @@ mod tests {
             prop_assert!(!encoded.contains('/') && !encoded.starts_with(['.', '-']));
             prop_assert!(encoded.is_ascii() && encoded.len() <= NAME_LIMIT);
             prop_assert_eq!(name_of_file(&encoded), Some(name));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_nul_anywhere_in_a_step_is_refused_before_anything_is_sent(
+            before in ".{0,6}", after in ".{0,6}", part in 0_usize..5,
+        ) {
+            let mut spec = Spec {
+                fleet: "edge".into(),
+                rollout: "r1".into(),
+                step: "1".into(),
+                attempt: 1,
+                epoch: 1,
+                command: Command::Argv(vec!["true".into()]),
+                cwd: Some("/".into()),
+                env: vec![("NAME".into(), "value".into())],
+                stdin: Vec::new(),
+                user: None,
+                output_limit: 1,
+            };
+            prop_assert!(command_text(&spec).is_ok());
+            let text = format!("{before}\0{after}");
+            match part {
+                0 => spec.command = Command::Argv(vec!["true".into(), text]),
+                1 => spec.command = Command::Shell(text),
+                2 => spec.cwd = Some(text),
+                3 => spec.env = vec![("NAME".into(), text)],
+                _ => spec.user = Some(text),
+            }
+            prop_assert!(command_text(&spec).is_err());
+        }
+    }
+
+    #[test]
+    fn a_file_name_that_we_do_not_write_is_no_name() {
+        for foreign in ["%2d", "%+1", "a b", "-a", "%41", "%", "%4", "%FF", ""] {
+            assert_eq!(name_of_file(foreign), None, "{foreign}");
         }
     }
 

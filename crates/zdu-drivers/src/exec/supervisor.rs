@@ -88,7 +88,7 @@ pub struct StepKey {
 }
 
 impl StepKey {
-    pub(super) fn path(&self) -> Result<String, SpecError> {
+    pub(crate) fn path(&self) -> Result<String, SpecError> {
         Ok(format!("{}/{}", file_name(&self.rollout)?, step_file_name(&self.step, self.attempt)?))
     }
 }
@@ -285,9 +285,7 @@ impl Supervisor {
         channel: &mut Channel,
     ) -> Result<Vec<(StepKey, StepState)>, SupervisorError> {
         let reply = self.request(channel, "zdu_list", None, Duration::ZERO).await?;
-        let (_, rest) = first_line(&reply)?;
-        let text = String::from_utf8_lossy(rest);
-        text.lines().map(|line| read_entry(line).ok_or_else(|| unreadable(&reply))).collect()
+        read_list(&reply)
     }
 
     /// Removes the records of a rollout. Returns the step that still runs, if one does; then
@@ -303,7 +301,11 @@ impl Supervisor {
         let script = format!("zdu_clean {}", quote(&file_name(rollout)?));
         let reply = self.request(channel, &script, None, Duration::ZERO).await?;
         let (line, _) = first_line(&reply)?;
-        Ok(line.strip_prefix("busy ").and_then(name_of_file))
+        match line.strip_prefix("busy ") {
+            Some(name) => Ok(Some(name_of_file(name).unwrap_or_else(|| name.to_owned()))),
+            None if line == "cleaned" => Ok(None),
+            None => Err(unreadable(&reply)),
+        }
     }
 
     /// Removes the whole base directory when no records are left in it, with the epochs it has
@@ -429,7 +431,7 @@ fn first_line(reply: &Reply) -> Result<(String, &[u8]), SupervisorError> {
     Ok((line.to_owned(), &rest[end + 1..]))
 }
 
-fn read_poll(reply: &Reply, mark: &str) -> Result<Poll, SupervisorError> {
+pub(crate) fn read_poll(reply: &Reply, mark: &str) -> Result<Poll, SupervisorError> {
     let (line, rest) = first_line(reply)?;
     let state = read_state(&line).ok_or_else(|| unreadable(reply))?;
     let at = rest.windows(mark.len()).position(|part| part == mark.as_bytes());
@@ -457,6 +459,12 @@ fn read_state(line: &str) -> Option<StepState> {
         }
         _ => None,
     }
+}
+
+pub(crate) fn read_list(reply: &Reply) -> Result<Vec<(StepKey, StepState)>, SupervisorError> {
+    let (_, rest) = first_line(reply)?;
+    let text = String::from_utf8_lossy(rest);
+    text.lines().map(|line| read_entry(line).ok_or_else(|| unreadable(reply))).collect()
 }
 
 /// A line of `zdu_list`.

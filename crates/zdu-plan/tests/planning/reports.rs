@@ -230,6 +230,15 @@ fn a_plan_does_not_differ_from_itself() {
 }
 
 #[test]
+fn a_plan_that_names_steps_it_does_not_have_can_be_compared() {
+    let good = planned(&input()).plan;
+    let mut odd = good.clone();
+    odd.steps.truncate(odd.steps.len() / 2);
+    assert_eq!(diff(&odd, &odd), Vec::<String>::new());
+    assert!(!diff(&odd, &good).is_empty() && !diff(&good, &odd).is_empty());
+}
+
+#[test]
 fn a_difference_is_said_in_words_and_not_in_numbers() {
     let old = planned(&input()).plan;
     let mut input = input();

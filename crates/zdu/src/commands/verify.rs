@@ -15,6 +15,7 @@ use zdu_conductor::storage::Why;
 use zdu_conductor::verify::{VerifyReport, verify};
 use zdu_model::plan::Plan;
 use zdu_model::verdict::exit;
+use zdu_plan::{Finding, LintRule, lint};
 use zdu_view::moment::moment;
 
 /// Checks the journal. What is wrong with it is the failure.
@@ -54,6 +55,7 @@ fn files(args: &VerifyArgs, context: &Context) -> Result<(PathBuf, Option<PathBu
 /// Every record must be possible after those before it: a forged record that is right in itself
 /// may still be one that no controller could have written.
 fn replay(journal: &Path, plan: &Plan) -> Result<(), Failure> {
+    hangs_together(plan)?;
     let mut rollout = Rollout::new(Arc::new(plan.clone()));
     for record in &journal::read_only(journal)?.records {
         rollout.evolve(record).map_err(|illegal| {
@@ -64,6 +66,19 @@ fn replay(journal: &Path, plan: &Plan) -> Result<(), Failure> {
         })?;
     }
     Ok(())
+}
+
+/// Nothing can be replayed against a plan that names steps it does not have. The rest of the lint
+/// is no question here: an older build may have made the plan, and its journal is evidence still.
+fn hangs_together(plan: &Plan) -> Result<(), Failure> {
+    let broken = |finding: &Finding| matches!(finding.rule, LintRule::Numbers | LintRule::OnePlace);
+    match lint(plan).into_iter().find(broken) {
+        None => Ok(()),
+        Some(finding) => {
+            let failure = Failure::new(exit::DATA, format!("replay against the plan: {finding}"));
+            Err(failure.hint("no version of zdu makes such a plan: keep the file"))
+        }
+    }
 }
 
 /// A write that a crash cut, or that is under way right now, has no end. A last line that has its
@@ -107,5 +122,51 @@ fn tell(report: &VerifyReport, bound: bool, context: &Context) {
             torn.bytes, torn.line, torn.why
         );
         printer.warn(&said);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(step: u32) -> Plan {
+        let fleet =
+            json!({ "name": "edge", "groups": [], "balancers": {}, "hosts": {}, "front": [] });
+        let plan = json!({
+            "format": 1, "tool": "0.1.0", "procedure": "toy", "procedure_digest": "ab",
+            "fleet": fleet, "release": { "from": "1", "to": "2" },
+            "policy": {
+                "wave": [{ "count": 1 }], "concurrency": 1, "soak": 0, "drain_deadline": 1,
+                "on_drain_deadline": "fail", "certify": { "samples": 1, "interval": 1 },
+                "ready_deadline": 1, "serving_deadline": 1, "capacity_deadline": 1,
+                "hold_deadline": 1, "reconnect_deadline": 1, "failures_allowed": 0,
+                "on_failure": [], "cross_point_of_no_return": false, "accept_no_undo": [],
+                "secrets": {}
+            },
+            "phases": [], "rollback_phase": "ROLLBACK",
+            "stages": [{
+                "name": "once", "over": "once",
+                "waves": [{
+                    "lanes": [{ "subject": "fleet", "steps": [step] }], "parallel": 1, "gate": []
+                }]
+            }],
+            "steps": [{
+                "no": 0, "key": "tell", "phase": "APPLY", "subject": "fleet",
+                "target": "controller", "work": { "manual": { "instruction": "tell them" } },
+                "contract": { "rules": [], "again": { "pause": 0, "max": 0 } }, "deadline": 1,
+                "attempts": 1, "needs_drain": false, "unknown": "hold", "capture": [],
+                "undo": [], "rollback": "instant", "point_of_no_return": false
+            }],
+            "rules": []
+        });
+        serde_json::from_value(plan).expect("a plan")
+    }
+
+    #[test]
+    fn a_plan_that_names_steps_it_does_not_have_is_refused_and_not_replayed() {
+        // No rule always fits: what only a plan that shall be run must keep is not asked.
+        hangs_together(&plan(0)).expect("its numbers are right");
+        let refused = hangs_together(&plan(7)).expect_err("there is no step 7");
+        assert_eq!(refused.exit, exit::DATA);
     }
 }

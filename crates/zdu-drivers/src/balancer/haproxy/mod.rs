@@ -248,7 +248,11 @@ async fn send_and_read(
 }
 
 /// Reads the replies to `show info`, `changes` changes and a view.
-fn read_changes(bytes: &[u8], backend: &str, changes: usize) -> Result<View, ReplyError> {
+pub(crate) fn read_changes(
+    bytes: &[u8],
+    backend: &str,
+    changes: usize,
+) -> Result<View, ReplyError> {
     let mut replies = Replies::new(bytes)?;
     let info = replies.take_info()?;
     for _ in 0..changes {
@@ -452,16 +456,25 @@ async fn observe_members(
         commands.push(Command::ShowStat(Some((*backend).to_owned())));
     }
     let bytes = instance.ask(&commands).await?;
-    let mut replies = Replies::new(&bytes).map_err(InstanceError::Reply)?;
-    let info = replies.take_info().map_err(InstanceError::Reply)?;
+    read_members(&bytes, &backends, members).map_err(InstanceError::Reply)
+}
+
+/// Reads the replies to `show info` and, for each of the backends in this order, to a view.
+pub(crate) fn read_members(
+    bytes: &[u8],
+    backends: &[&str],
+    members: &[MemberName],
+) -> Result<Observation, ReplyError> {
+    let mut replies = Replies::new(bytes)?;
+    let info = replies.take_info()?;
     let mut read = std::collections::BTreeMap::new();
     for backend in backends {
-        let state = replies.take("show servers state").map_err(InstanceError::Reply)?;
-        let stat = replies.take("show stat").map_err(InstanceError::Reply)?;
+        let state = replies.take("show servers state")?;
+        let stat = replies.take("show stat")?;
         // A backend that is gone is this member's trouble, not the instance's.
         let servers = reply::servers_state(state)
             .and_then(|state| reply::servers(&reply::stat(stat)?, &state, backend));
-        read.insert(backend, servers);
+        read.insert(*backend, servers);
     }
     let readings = members.iter().map(|member| (member.clone(), member_of(&read, member)));
     Ok(Observation { identity: Some(identity(info)), members: readings.collect() })
