@@ -1,7 +1,7 @@
 //! The rehearsal: a plan played in the simulator, fault-free, with every single failure at every
 //! step, with its controller killed behind every record, and with a sample of pairs.
 //!
-//! [`rehearse`] chooses what to play ([`choose`]), lets its caller play it (on as many threads as
+//! [`rehearse`] chooses what to play (`choose`), lets its caller play it (on as many threads as
 //! it likes: a play is a pure function of the plan, the seed and the play), and folds the endings
 //! into a [`Rehearsal`]. Verdicts and exit codes are those of the engine; nothing here knows what a
 //! failure comes to.
