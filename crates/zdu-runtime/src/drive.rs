@@ -157,7 +157,6 @@ impl<S: Storage> Run<'_, S> {
         mut signals: Signals,
         opening: Option<(Request, String, String)>,
     ) -> Result<Driven, RuntimeError> {
-        self.grant();
         self.carry_out(first);
         if let Some((request, by, reason)) = opening {
             self.ask(request, by, reason)?;
