@@ -47,7 +47,7 @@ pub(super) fn mishap(
     begins: &BTreeMap<StepNo, Millis>,
 ) -> Option<Mishap> {
     let planned = ground.plan.step(step);
-    let undoes = ground.plan.undo_steps().contains(&step);
+    let undoes = ground.undo.contains(&step);
     let shown = if undoes { &ground.plan.rollback_phase } else { &planned.phase };
     Some(Mishap {
         step,
@@ -145,7 +145,6 @@ fn undo_failing(ground: &Ground, singles: &[&Played]) -> Vec<Play> {
 
 fn second(ground: &Ground, dice: &mut Dice, first: &Mishap) -> Option<Mishap> {
     let plan = &ground.plan;
-    let undo = plan.undo_steps();
     let begins = ground.begins_in(&Play::Mishaps(vec![first.clone()]));
     let after = begins.iter().filter(|(step, at)| {
         let soak = matches!(plan.step(**step).work, Work::Soak(_) | Work::Manual { .. });
@@ -153,7 +152,8 @@ fn second(ground: &Ground, dice: &mut Dice, first: &Mishap) -> Option<Mishap> {
     });
     let after: Vec<_> = after.collect();
     // What puts the fleet back is what a second failure hits hardest.
-    let back: Vec<_> = after.iter().copied().filter(|(step, _)| undo.contains(step)).collect();
+    let back: Vec<_> =
+        after.iter().copied().filter(|(step, _)| ground.undo.contains(step)).collect();
     let among = if !back.is_empty() && dice.chance(70) { &back } else { &after };
     if among.is_empty() {
         return None;

@@ -7,7 +7,7 @@ use super::watch::{Sight, Watch};
 use crate::fault::{BalancerTrouble, ControllerTrouble, Fault, NodeTrouble, What, When, Work as W};
 use crate::run::{BEGIN, Outcome, Setup, run_watched};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -76,6 +76,8 @@ pub struct Story {
 pub struct Ground {
     pub(super) plan: Arc<Plan>,
     pub(super) seed: u64,
+    /// The steps that undo others.
+    pub(super) undo: BTreeSet<StepNo>,
     /// How long steps take, where that is known.
     pub(super) times: BTreeMap<StepNo, Millis>,
     /// When each step is first begun while nothing goes wrong.
@@ -89,7 +91,8 @@ impl Ground {
     pub fn new(plan: Arc<Plan>, order: &Order) -> Self {
         let times = super::forecast::times(&plan, &order.measured);
         let begins = BTreeMap::new();
-        let mut ground = Self { plan, seed: order.seed, times, begins, records: 0 };
+        let (seed, undo) = (order.seed, plan.undo_steps());
+        let mut ground = Self { plan, seed, undo, times, begins, records: 0 };
         let (outcome, _) = ground.run(&Play::Quiet);
         ground.begins = begins_of(&outcome.journal);
         ground.records = outcome.journal.len() as u64;
@@ -227,7 +230,6 @@ impl Ground {
         for record in &outcome.journal {
             view.apply(record);
         }
-        let undo = self.plan.undo_steps();
         let held = outcome.verdict == Some(Verdict::Held);
         let waits = outcome.journal.iter().rev().find_map(|record| {
             let Event::HoldStarted { cause } = &record.event else { return None };
@@ -243,7 +245,10 @@ impl Ground {
             waits_for: waits.filter(|_| held),
             next: next.map(|line| line.replace(&name, " ID")).collect(),
             rest: sight.rest.clone(),
-            undid: begins_of(&outcome.journal).into_keys().filter(|no| undo.contains(no)).collect(),
+            undid: begins_of(&outcome.journal)
+                .into_keys()
+                .filter(|no| self.undo.contains(no))
+                .collect(),
             cut: outcome.journal.iter().map(cut).sum(),
             defects: broken
                 .map(|broken| Defect { law: broken.checker.into(), what: broken.what.clone() })
