@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use zdu_sim::Setup;
@@ -13,6 +12,7 @@ use zdu_swarm::examples;
 
 use crate::play::Order;
 use crate::say;
+use crate::seeds::Seeds;
 
 /// The largest fleet drawn unless asked otherwise: each run is played once for every cut.
 const NODES_MAX: u64 = 4;
@@ -71,24 +71,14 @@ pub(crate) fn crash(order: &Order) -> ExitCode {
 
 fn share(order: &Order, begun: Instant, sum: &Mutex<Sum>) {
     let range = Range { plans: Vec::new(), nodes_max: Some(order.nodes.unwrap_or(NODES_MAX)) };
-    let seeds = if order.seconds.is_none() { order.seeds.min(SEEDS) } else { order.seeds };
-    let end = order.first.saturating_add(seeds);
-    let next = AtomicU64::new(order.first);
-    let over = || order.seconds.is_some_and(|most| begun.elapsed() >= Duration::from_secs(most));
-    let work = || loop {
-        let seed = next.fetch_add(1, Ordering::Relaxed);
-        if seed >= end || over() {
-            return;
-        }
-        let cuts = cut_every_record(&comparable(&swarm::setup(&range, seed)), Where::Everywhere);
-        if let Ok(mut sum) = sum.lock() {
-            sum.add(format!("seed {seed}"), cuts);
-        }
-    };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(work);
+    let most = if order.seconds.is_none() { order.seeds.min(SEEDS) } else { order.seeds };
+    Seeds::new(order, most, begun).share(|seeds| {
+        for seed in seeds {
+            let setup = comparable(&swarm::setup(&range, seed));
+            let cuts = cut_every_record(&setup, Where::Everywhere);
+            if let Ok(mut sum) = sum.lock() {
+                sum.add(format!("seed {seed}"), cuts);
+            }
         }
     });
 }

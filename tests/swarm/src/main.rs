@@ -6,6 +6,7 @@
 mod crash;
 mod play;
 mod say;
+mod seeds;
 mod small;
 mod speed;
 

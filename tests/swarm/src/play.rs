@@ -2,7 +2,6 @@
 //! through. The first seed is printed first; a seed names its whole run.
 
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use zdu_sim::swarm::{self, Range};
@@ -11,6 +10,7 @@ use zdu_sim::{Counts, Violation, run, run_traced};
 use zdu_swarm::examples;
 
 use crate::say;
+use crate::seeds::Seeds;
 
 /// What is played.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,39 +73,20 @@ fn trace(range: &Range, seed: u64) -> ExitCode {
 }
 
 fn all(range: &Range, order: &Order, begun: Instant) -> Sum {
-    let next = AtomicU64::new(order.first);
-    let end = order.first.saturating_add(order.seeds);
-    let until = order.seconds.map(Duration::from_secs);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut sum = Sum::default();
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads)
-            .map(|_| scope.spawn(|| work(range, &next, end, || over(until, begun))))
-            .collect();
-        for worker in workers {
-            let part = worker.join().unwrap_or_default();
-            sum.rollouts += part.rollouts;
-            add(&mut sum.counts, part.counts);
-            sum.broken.extend(part.broken);
-        }
-    });
+    for part in Seeds::new(order, order.seeds, begun).share(|seeds| work(range, seeds)) {
+        sum.rollouts += part.rollouts;
+        add(&mut sum.counts, part.counts);
+        sum.broken.extend(part.broken);
+    }
     sum.broken.sort_by_key(|(seed, _)| *seed);
     sum
 }
 
-fn over(until: Option<Duration>, begun: Instant) -> bool {
-    until.is_some_and(|until| begun.elapsed() >= until)
-}
-
-fn work(range: &Range, next: &AtomicU64, end: u64, over: impl Fn() -> bool) -> Sum {
+fn work(range: &Range, seeds: &Seeds) -> Sum {
     let mut sum = Sum::default();
-    loop {
-        let seed = next.fetch_add(1, Ordering::Relaxed);
-        if seed >= end || over() {
-            return sum;
-        }
-        let setup = swarm::setup(range, seed);
-        let played = std::panic::catch_unwind(|| run(&setup));
+    for seed in seeds {
+        let played = std::panic::catch_unwind(|| run(&swarm::setup(range, seed)));
         sum.rollouts += 1;
         match played {
             Ok(outcome) => {
@@ -122,6 +103,7 @@ fn work(range: &Range, next: &AtomicU64, end: u64, over: impl Fn() -> bool) -> S
             )),
         }
     }
+    sum
 }
 
 fn add(sum: &mut Counts, more: Counts) {
