@@ -24,7 +24,7 @@ mod values;
 
 pub use diagnostic::{Diagnostic, Severity};
 pub use load::{Config, Disk, Files, load, parse_procedure, procedure_schema, schema};
-pub use template::{NodeScope, Scope, TemplateError, Templates};
+pub use template::{TemplateError, Templates};
 
 /// The procedures that come with zdu: name and text.
 #[must_use]

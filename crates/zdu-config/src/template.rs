@@ -5,15 +5,16 @@
 //! see the marker in place of the value, so an open place must stand alone in its braces.
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Object, Value};
+use minijinja::value::{Enumerator, Object, ObjectRepr, Value};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use zdu_model::ids::{CaptureName, SecretName, VarName};
-use zdu_model::plan::Release;
 use zdu_model::procedure::{Procedure, VarDecl};
+use zdu_model::render::{NodeScope, Render, RenderError, Scope};
 use zdu_model::text::{Piece, Template, Text};
 use zdu_model::time::Millis;
 
@@ -56,38 +57,6 @@ pub enum TemplateError {
     },
 }
 
-/// What is known about a node in templates: `node.*`, `nodes`, `role('...')`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct NodeScope {
-    /// `node.name`
-    pub name: String,
-    /// `node.address`
-    pub address: String,
-    /// `node.zone`, empty when it has none.
-    pub zone: String,
-    /// `node.group`
-    pub group: String,
-    /// `node.roles`
-    pub roles: BTreeSet<String>,
-    /// `node.vars.*`; over the variables of the scope in `vars.*`.
-    pub vars: BTreeMap<String, String>,
-}
-
-/// What a template is rendered with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scope {
-    /// Values the operator gave; defaults of the procedure stand behind them.
-    pub vars: BTreeMap<String, String>,
-    /// The node a step is about; absent in a `once` stage.
-    pub node: Option<NodeScope>,
-    /// All nodes, in declared order.
-    pub nodes: Vec<NodeScope>,
-    /// `release.from`, `release.to`
-    pub release: Release,
-    /// `fleet.name`
-    pub fleet: String,
-}
-
 /// Renders the templates of one procedure.
 #[derive(Debug, Clone)]
 pub struct Templates {
@@ -128,8 +97,9 @@ impl Templates {
         if !source.contains('{') {
             return Ok(Text::literal(source.as_str()));
         }
-        let context = context(&self.inner, scope, source)?;
-        let rendered = self.inner.env.render_str(source, context);
+        let vars = Vars::new(&self.inner, scope)?;
+        let rendered = self.inner.env.render_str(source, vars.context());
+        vars.nodes.unmarked()?;
         let text = split(&rendered.map_err(|error| bad(source, &error))?, source)?;
         // A template can make a marker of its own (`"\ue000"`) or change the name inside one.
         let made_up = |name: &&SecretName| !self.inner.secrets.contains(name.as_str());
@@ -152,8 +122,10 @@ impl Templates {
         }
         let expression = self.inner.env.compile_expression(source);
         let expression = expression.map_err(|error| bad(source, &error))?;
-        let context = context(&self.inner, scope, source)?;
-        let value = expression.eval(context).map_err(|error| bad(source, &error))?;
+        let vars = Vars::new(&self.inner, scope)?;
+        let value = expression.eval(vars.context());
+        vars.nodes.unmarked()?;
+        let value = value.map_err(|error| bad(source, &error))?;
         if value.is_undefined() {
             let message = "an undefined value".to_owned();
             let template = source.clone();
@@ -166,6 +138,20 @@ impl Templates {
             Some(_) => Err(TemplateError::NotACondition { template: source.clone() }),
         }
     }
+}
+
+impl Render for Templates {
+    fn text(&self, template: &Template, scope: &Scope) -> Result<Text, RenderError> {
+        Self::text(self, template, scope).map_err(|error| refused(template, &error))
+    }
+
+    fn condition(&self, template: &Template, scope: &Scope) -> Result<bool, RenderError> {
+        Self::condition(self, template, scope).map_err(|error| refused(template, &error))
+    }
+}
+
+fn refused(template: &Template, error: &TemplateError) -> RenderError {
+    RenderError { template: template.0.clone(), why: error.to_string() }
 }
 
 /// The environment every template of ours is read with.
@@ -290,24 +276,11 @@ fn split(rendered: &str, source: &str) -> Result<Text, TemplateError> {
     Ok(Text(pieces))
 }
 
-fn context(inner: &Arc<Inner>, scope: &Scope, source: &str) -> Result<Value, TemplateError> {
-    let own = scope.node.iter().chain(&scope.nodes);
-    let values = scope.vars.values().chain(own.flat_map(|node| node.vars.values()));
-    if values.chain([source].map(|_| &scope.fleet)).any(|text| text.contains([OPEN, CLOSE])) {
-        return Err(TemplateError::Marker);
-    }
-    let vars = Vars {
-        inner: Arc::clone(inner),
-        scope: Arc::new(scope.clone()),
-        resolving: Mutex::default(),
-    };
-    Ok(Arc::new(vars).context())
-}
-
 /// `vars.*`: resolved when asked for, because a default may need what is not known everywhere.
 struct Vars {
     inner: Arc<Inner>,
-    scope: Arc<Scope>,
+    scope: Scope,
+    nodes: Arc<Nodes>,
     /// Names whose defaults are being rendered, to notice a circle.
     resolving: Mutex<Vec<String>>,
 }
@@ -319,9 +292,25 @@ impl fmt::Debug for Vars {
 }
 
 impl Vars {
-    fn context(self: Arc<Self>) -> Value {
-        let Scope { vars: _, node, nodes, release, fleet } = &*self.scope;
-        let nodes: Vec<Value> = nodes.iter().map(node_value).collect();
+    fn new(inner: &Arc<Inner>, scope: &Scope) -> Result<Arc<Self>, TemplateError> {
+        let own = scope.node.iter().flat_map(|node| node.vars.values());
+        let mut values = scope.vars.values().chain(own).chain([&scope.fleet]);
+        if values.any(|text| marked(text)) {
+            return Err(TemplateError::Marker);
+        }
+        Ok(Arc::new(Self {
+            inner: Arc::clone(inner),
+            nodes: Arc::new(Nodes {
+                all: Arc::clone(&scope.nodes),
+                marked: AtomicBool::new(false),
+            }),
+            scope: scope.clone(),
+            resolving: Mutex::default(),
+        }))
+    }
+
+    fn context(self: &Arc<Self>) -> Value {
+        let Scope { vars: _, node, nodes: _, release, fleet } = &self.scope;
         let mut all: BTreeMap<&'static str, Value> = BTreeMap::new();
         if let Some(node) = node {
             all.insert("node", node_value(node));
@@ -329,16 +318,16 @@ impl Vars {
         let release = [("from", &release.from), ("to", &release.to)];
         all.insert("release", map(release));
         all.insert("fleet", map([("name", fleet)]));
-        all.insert("nodes", Value::from(nodes));
-        let scope = Arc::clone(&self.scope);
-        all.insert("role", Value::from_function(move |role: String| bearers(&scope, &role)));
+        all.insert("nodes", Value::from_dyn_object(Arc::clone(&self.nodes)));
+        let nodes = Arc::clone(&self.nodes);
+        all.insert("role", Value::from_function(move |role: String| nodes.bearers(&role)));
         let known = self.inner.secrets.clone();
         all.insert(
             "secret",
             Value::from_function(move |name: String| open(SECRET, &name, Some(&known))),
         );
         all.insert("capture", Value::from_function(move |name: String| open(CAPTURE, &name, None)));
-        all.insert("vars", Value::from_dyn_object(self));
+        all.insert("vars", Value::from_dyn_object(Arc::clone(self)));
         Value::from(all)
     }
 
@@ -357,7 +346,7 @@ impl Vars {
             return Some(Err(minijinja::Error::new(ErrorKind::InvalidOperation, message)));
         }
         lock().push(name.to_owned());
-        let rendered = self.inner.env.render_str(default, Arc::clone(self).context());
+        let rendered = self.inner.env.render_str(default, self.context());
         lock().pop();
         Some(rendered.map_err(|error| {
             let message = format!("{} in the default of `vars.{name}`", explain(&error));
@@ -375,6 +364,52 @@ impl Object for Vars {
     }
 }
 
+/// `nodes` and `role('...')`. A node is checked and made readable when a text looks at it: doing
+/// so with every node for every text would be quadratic in the size of the fleet.
+#[derive(Debug)]
+struct Nodes {
+    all: Arc<[NodeScope]>,
+    /// A node was looked at that holds marker characters: the text must not be used.
+    marked: AtomicBool,
+}
+
+impl Nodes {
+    fn look_at(&self, node: &NodeScope) -> Value {
+        if node.vars.values().any(|text| marked(text)) {
+            self.marked.store(true, Ordering::Relaxed);
+        }
+        node_value(node)
+    }
+
+    fn bearers(&self, role: &str) -> Value {
+        let bear = |node: &&NodeScope| node.roles.contains(role);
+        let bearers = self.all.iter().filter(bear).map(|node| self.look_at(node));
+        Value::from(bearers.collect::<Vec<_>>())
+    }
+
+    fn unmarked(&self) -> Result<(), TemplateError> {
+        if self.marked.load(Ordering::Relaxed) { Err(TemplateError::Marker) } else { Ok(()) }
+    }
+}
+
+impl Object for Nodes {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Seq
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.all.get(key.as_usize()?).map(|node| self.look_at(node))
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Seq(self.all.len())
+    }
+}
+
+fn marked(text: &str) -> bool {
+    text.contains([OPEN, CLOSE])
+}
+
 fn map<'a>(entries: impl IntoIterator<Item = (&'a str, &'a String)>) -> Value {
     let pairs = entries.into_iter().map(|(k, v)| (k.to_owned(), Value::from(v.as_str())));
     Value::from(pairs.collect::<BTreeMap<String, Value>>())
@@ -389,11 +424,6 @@ fn node_value(node: &NodeScope) -> Value {
     all.insert("roles", Value::from(roles));
     all.insert("vars", map(vars.iter().map(|(k, v)| (k.as_str(), v))));
     Value::from(all)
-}
-
-fn bearers(scope: &Scope, role: &str) -> Value {
-    let bear = |node: &&NodeScope| node.roles.contains(role);
-    Value::from(scope.nodes.iter().filter(bear).map(node_value).collect::<Vec<_>>())
 }
 
 fn undeclared(name: &str) -> String {
@@ -414,6 +444,7 @@ fn open(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use zdu_model::plan::Release;
 
     fn scope() -> Scope {
         let node = |name: &str, roles: &[&str]| NodeScope {
@@ -426,7 +457,7 @@ mod tests {
         Scope {
             vars: BTreeMap::from([("own".into(), "general".into()), ("on".into(), "false".into())]),
             node: Some(node("b", &[])),
-            nodes: vec![node("a", &["anm"]), node("b", &[])],
+            nodes: [node("a", &["anm"]), node("b", &[])].into(),
             release: Release { from: "1".into(), to: "2".into() },
             fleet: "f".into(),
         }
@@ -505,6 +536,20 @@ mod tests {
         scope.vars.insert("x".into(), "\u{E000}sS:pw\u{E001}".into());
         let found = templates(&[]).text(&Template("{{ vars.x }}".into()), &scope);
         assert_eq!(found, Err(TemplateError::Marker));
+    }
+
+    #[test]
+    fn marker_characters_of_another_node_are_refused_by_the_text_that_looks_at_it() {
+        let mut scope = scope();
+        let first = &mut Arc::make_mut(&mut scope.nodes)[0];
+        first.vars.insert("x".into(), "\u{E000}sS:pw\u{E001}".into());
+        let text = |source: &str| templates(&[]).text(&Template(source.into()), &scope);
+        for looks in
+            ["{{ nodes[0].name }}", "{{ (role('anm') | first).name }}", "{{ nodes | list }}"]
+        {
+            assert_eq!(text(looks), Err(TemplateError::Marker), "{looks}");
+        }
+        assert_eq!(text("{{ nodes | length }}{{ nodes[1].name }}"), Ok(Text::literal("2b")));
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! What comes with zdu can be loaded, and means what it should.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use zdu_config::import::{ImportError, axway, scaffold};
 use zdu_config::{
-    Config, NodeScope, Scope, Templates, builtin_procedures, load, parse_procedure,
-    procedure_schema, reference_config, schema,
+    Config, Templates, builtin_procedures, load, parse_procedure, procedure_schema,
+    reference_config, schema,
 };
 use zdu_model::procedure::{Action, Deadline, Over, Step, UnknownRule};
+use zdu_model::render::{NodeScope, Scope};
 use zdu_model::text::{Piece, Template};
 use zdu_model::time::Millis;
 
@@ -24,7 +26,7 @@ fn loaded(text: &str) -> Config {
 
 fn scope(config: &Config, node: &str) -> Scope {
     let text = |name: &dyn ToString| name.to_string();
-    let nodes: Vec<NodeScope> = config
+    let nodes: Arc<[NodeScope]> = config
         .fleet
         .groups
         .iter()
@@ -180,8 +182,9 @@ fn the_axway_apply_asks_the_first_manager_and_gives_its_secrets_in_the_order_of_
     let anm = Template("{{ vars.anm_host }}".into());
     let host = |scope: &Scope| templates.text(&anm, scope).expect("renders").to_string();
     assert_eq!(host(&scope), "10.0.0.1");
-    scope.nodes[2].roles.insert("first_anm".into());
-    scope.nodes[2].vars.insert("host_name".into(), "node-c.example".into());
+    let third = &mut Arc::make_mut(&mut scope.nodes)[2];
+    third.roles.insert("first_anm".into());
+    third.vars.insert("host_name".into(), "node-c.example".into());
     assert_eq!(host(&scope), "node-c.example");
 
     let steps = config.procedure.stages.iter().flat_map(|stage| &stage.steps);

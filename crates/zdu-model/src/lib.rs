@@ -17,6 +17,7 @@ pub mod ids;
 pub mod plan;
 pub mod policy;
 pub mod procedure;
+pub mod render;
 pub mod report;
 pub mod text;
 pub mod time;

@@ -4,7 +4,6 @@ use crate::captures::Captures;
 use crate::input::Input;
 use crate::order::Roster;
 use crate::refusal::{Refusal, Refusals};
-use crate::render::{Render, Scope};
 use crate::scope;
 use crate::warning::Warning;
 use crate::work::Rendering;
@@ -16,6 +15,7 @@ use zdu_model::fleet::Front;
 use zdu_model::ids::{GroupName, NodeName, PhaseName, StepKey, StepNo};
 use zdu_model::plan::{Ask, HttpCall, PlannedStep, Probe, Subject, Target, Unknown, Want, Work};
 use zdu_model::procedure::RollbackClass;
+use zdu_model::render::{Render, Scope};
 use zdu_model::time::Millis;
 
 /// Names of the steps zdu adds; a procedure may not use them.

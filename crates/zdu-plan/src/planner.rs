@@ -4,13 +4,13 @@ use crate::build::Builder;
 use crate::input::Input;
 use crate::order::Roster;
 use crate::refusal::{Refusal, Refusals};
-use crate::render::Render;
 use crate::report::PlanReport;
 use crate::{capacity, fleet_checks, procedure_checks};
 use alloc::vec::Vec;
 use zdu_model::fleet::Fleet;
 use zdu_model::plan::{PLAN_FORMAT, Plan, PlannedStage};
 use zdu_model::policy::{FailureAction, FailureRule};
+use zdu_model::render::Render;
 
 /// A plan and what is to be said about it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,6 @@ use crate::captures::Captures;
 use crate::input::Input;
 use crate::order::Roster;
 use crate::refusal::Refusals;
-use crate::render::Render;
 use crate::scope;
 use crate::work::Rendering;
 use alloc::format;
@@ -13,6 +12,7 @@ use alloc::vec::Vec;
 use zdu_model::ids::{NodeName, RoleName};
 use zdu_model::plan::{Probe, Subject};
 use zdu_model::procedure::ProbeTemplate;
+use zdu_model::render::Render;
 
 /// The question whether a node has a role.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,11 +4,11 @@
 use crate::input::Input;
 use crate::order::{Place, Roster};
 use crate::refusal::{Refusal, Refusals};
-use crate::render::{NodeScope, Render, Scope};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use zdu_model::ids::VarName;
+use zdu_model::render::{NodeScope, Render, Scope};
 use zdu_model::text::Template;
 
 /// The scope before any node was entered.
@@ -17,7 +17,7 @@ pub(crate) fn base(input: &Input, roster: &Roster<'_>) -> Scope {
         vars: input.vars.clone(),
         node: None,
         nodes: roster.places.iter().map(node_scope).collect(),
-        release: (input.release.from.clone(), input.release.to.clone()),
+        release: input.release.clone(),
         fleet: input.fleet.name.to_string(),
     }
 }

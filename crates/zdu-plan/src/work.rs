@@ -2,7 +2,6 @@
 
 use crate::captures::Captures;
 use crate::refusal::{Refusal, Refusals};
-use crate::render::{Render, Scope};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -14,6 +13,7 @@ use zdu_model::procedure::{
     Action, AskTemplate, Deadline, HttpTemplate, ProbeTemplate, RunTemplate, UnknownRule,
     WantTemplate,
 };
+use zdu_model::render::{Render, Scope};
 use zdu_model::text::{Template, Text};
 use zdu_model::time::Millis;
 

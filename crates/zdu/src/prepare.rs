@@ -13,14 +13,12 @@ use zdu_drivers::probe::{self, Values};
 use zdu_drivers::secret::Secrets;
 use zdu_drivers::traffic::read_members;
 use zdu_model::fleet::Fleet;
-use zdu_model::ids::{Digest, NodeName, RoleName, SecretName};
-use zdu_model::plan::{Probe, Subject};
+use zdu_model::ids::{Digest, NodeName, SecretName};
+use zdu_model::plan::{Plan, Probe, Subject};
 use zdu_model::policy::SecretSource;
-use zdu_model::procedure::RoleDecl;
 use zdu_model::report::{InstanceReading, MemberState};
-use zdu_model::text::{Template, Text};
 use zdu_model::verdict::exit;
-use zdu_plan::{Input, NodeScope, Observed, Planned, Render, RenderError, Scope};
+use zdu_plan::{Input, Observed, Planned, lint};
 
 /// A configuration with what planning needs of it.
 pub struct Prepared {
@@ -28,7 +26,7 @@ pub struct Prepared {
     pub config: Config,
     /// The planner's input; `observed` is filled by [`observe`].
     pub input: Input,
-    renderer: Renderer,
+    templates: Templates,
     access: OnceCell<Arc<Access>>,
 }
 
@@ -55,8 +53,8 @@ pub fn prepared(config: Config) -> Prepared {
         tool: env!("CARGO_PKG_VERSION").into(),
         observed: Observed::default(),
     };
-    let renderer = Renderer(Templates::new(&config.procedure));
-    Prepared { config, input, renderer, access: OnceCell::new() }
+    let templates = Templates::new(&config.procedure);
+    Prepared { config, input, templates, access: OnceCell::new() }
 }
 
 fn digest_of(procedure: &zdu_model::procedure::Procedure) -> Digest {
@@ -73,34 +71,7 @@ impl Prepared {
     /// # Errors
     /// The planner's refusals.
     pub fn plan(&self) -> Result<Planned, Failure> {
-        zdu_plan::plan(&self.input, &self.renderer).map_err(Failure::from)
-    }
-
-    /// Who has a role that is looked up is not known without asking. Everything else can still be
-    /// planned, with the role on the first nodes that may have it.
-    pub fn assume_roles(&mut self) -> Vec<Assumed> {
-        let fleet = &self.input.fleet;
-        let mut all = Vec::new();
-        for (role, decl) in &self.input.procedure.roles {
-            let RoleDecl { help: _, lookup, among, exactly } = decl;
-            if lookup.is_none() || fleet.nodes().any(|node| node.roles.contains(role)) {
-                continue;
-            }
-            let count = usize::try_from(exactly.unwrap_or(1)).unwrap_or(usize::MAX);
-            let may = fleet
-                .nodes()
-                .filter(|node| among.as_ref().is_none_or(|among| node.roles.contains(among)));
-            let nodes: Vec<NodeName> = may.map(|node| node.name.clone()).take(count).collect();
-            all.push(Assumed { role: role.clone(), nodes });
-        }
-        let observed = &mut self.input.observed;
-        observed.consulted = !all.is_empty();
-        for Assumed { role, nodes } in &all {
-            for node in nodes {
-                observed.roles.entry(node.clone()).or_default().insert(role.clone());
-            }
-        }
-        all
+        zdu_plan::plan(&self.input, &self.templates).map_err(Failure::from)
     }
 
     /// Ways to everything the fleet names, with the values of its secrets: made once, so that no
@@ -115,6 +86,20 @@ impl Prepared {
         let places = &self.config.secret_places;
         let made = access(&self.input.fleet, &self.input.policy.secrets, places)?;
         Ok(Arc::clone(self.access.get_or_init(|| made)))
+    }
+}
+
+/// Judges a plan that was read from its file: whoever made it, it must keep what every plan keeps.
+///
+/// # Errors
+/// What is wrong with it first.
+pub(crate) fn judge(plan: &Plan, path: &Path) -> Result<(), Failure> {
+    match lint(plan).first() {
+        None => Ok(()),
+        Some(finding) => {
+            let what = format!("use {}: {finding}", path.display());
+            Err(Failure::new(exit::DATA, what).hint("make the plan again: `zdu plan --out`"))
+        }
     }
 }
 
@@ -137,15 +122,6 @@ pub fn access(
         }
     })?;
     Ok(Arc::new(Access::new(fleet, secrets)))
-}
-
-/// A role that only preflight can find, and the nodes it was taken to be on.
-#[derive(Debug, Clone, serde::Serialize)]
-pub struct Assumed {
-    /// The role.
-    pub role: RoleName,
-    /// The nodes.
-    pub nodes: Vec<NodeName>,
 }
 
 /// One thing preflight looked at.
@@ -284,7 +260,7 @@ fn member_finding(subject: &str, member: &zdu_model::report::MemberReading) -> O
 }
 
 async fn roles(prepared: &mut Prepared, access: &Arc<Access>) -> Result<Vec<Finding>, Failure> {
-    let questions = zdu_plan::role_questions(&prepared.input, &prepared.renderer)?;
+    let questions = zdu_plan::role_questions(&prepared.input, &prepared.templates)?;
     let mut tasks = JoinSet::new();
     for question in questions {
         let access = Arc::clone(access);
@@ -303,7 +279,7 @@ async fn roles(prepared: &mut Prepared, access: &Arc<Access>) -> Result<Vec<Find
 }
 
 async fn checks(prepared: &Prepared, access: &Arc<Access>) -> Result<Vec<Finding>, Failure> {
-    let checks = zdu_plan::node_checks(&prepared.input, &prepared.renderer)?;
+    let checks = zdu_plan::node_checks(&prepared.input, &prepared.templates)?;
     let mut tasks = JoinSet::new();
     for (at, check) in checks.into_iter().enumerate() {
         let access = Arc::clone(access);
@@ -324,45 +300,4 @@ async fn ask(access: &Access, node: &NodeName, probe: &Probe) -> Result<(), Stri
     let subject = Subject::Node(node.clone());
     let values = Values { captures: &captures, subject: &subject };
     probe::ask(access, values, Some(node), probe).await.map(|_| ())
-}
-
-/// The planner's renderer over the configuration's templates.
-struct Renderer(Templates);
-
-impl Render for Renderer {
-    fn text(&self, template: &Template, scope: &Scope) -> Result<Text, RenderError> {
-        let rendered = self.0.text(template, &scope_of(template, scope));
-        rendered.map_err(|error| refused(template, &error))
-    }
-
-    fn condition(&self, template: &Template, scope: &Scope) -> Result<bool, RenderError> {
-        let rendered = self.0.condition(template, &scope_of(template, scope));
-        rendered.map_err(|error| refused(template, &error))
-    }
-}
-
-fn refused(template: &Template, error: &zdu_config::TemplateError) -> RenderError {
-    RenderError { template: template.0.clone(), why: error.to_string() }
-}
-
-fn scope_of(template: &Template, scope: &Scope) -> zdu_config::Scope {
-    // Copying every node for every text would be quadratic in the size of the fleet.
-    let of_others = template.0.contains("nodes") || template.0.contains("role");
-    let others = if of_others { scope.nodes.as_slice() } else { &[] };
-    let node = |node: &NodeScope| zdu_config::NodeScope {
-        name: node.name.clone(),
-        address: node.address.clone(),
-        zone: node.zone.clone(),
-        group: node.group.clone(),
-        roles: node.roles.iter().cloned().collect(),
-        vars: node.vars.clone(),
-    };
-    let (from, to) = scope.release.clone();
-    zdu_config::Scope {
-        vars: scope.vars.clone(),
-        node: scope.node.as_ref().map(node),
-        nodes: others.iter().map(node).collect(),
-        release: zdu_model::plan::Release { from, to },
-        fleet: scope.fleet.clone(),
-    }
 }

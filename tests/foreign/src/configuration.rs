@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 
 use zdu_config::import::axway;
-use zdu_config::{Config, NodeScope, Templates, load};
+use zdu_config::{Config, Templates, load};
 use zdu_model::ids::Digest;
-use zdu_model::plan::Release;
-use zdu_model::text::{Template, Text};
-use zdu_plan::{Input, Observed, Render, RenderError, Scope, lint, plan};
+use zdu_plan::{Input, Observed, lint, plan};
 
 const MAIN: &str = "zdu.yaml";
 /// Begins a line that names the file whose text follows.
@@ -61,43 +59,8 @@ fn planned(config: &Config) {
         tool: "fuzzed".into(),
         observed: Observed::default(),
     };
-    match plan(&input, &Renderer(Templates::new(&config.procedure))) {
+    match plan(&input, &Templates::new(&config.procedure)) {
         Ok(planned) => assert_eq!(lint(&planned.plan), vec![]),
         Err(refusals) => assert!(!refusals.0.is_empty(), "a refusal without a reason"),
-    }
-}
-
-struct Renderer(Templates);
-
-impl Render for Renderer {
-    fn text(&self, template: &Template, scope: &Scope) -> Result<Text, RenderError> {
-        self.0.text(template, &seen(scope)).map_err(|error| refused(template, &error))
-    }
-
-    fn condition(&self, template: &Template, scope: &Scope) -> Result<bool, RenderError> {
-        self.0.condition(template, &seen(scope)).map_err(|error| refused(template, &error))
-    }
-}
-
-fn refused(template: &Template, error: &zdu_config::TemplateError) -> RenderError {
-    RenderError { template: template.0.clone(), why: error.to_string() }
-}
-
-fn seen(scope: &Scope) -> zdu_config::Scope {
-    let node = |node: &zdu_plan::NodeScope| NodeScope {
-        name: node.name.clone(),
-        address: node.address.clone(),
-        zone: node.zone.clone(),
-        group: node.group.clone(),
-        roles: node.roles.iter().cloned().collect(),
-        vars: node.vars.clone(),
-    };
-    let (from, to) = scope.release.clone();
-    zdu_config::Scope {
-        vars: scope.vars.clone(),
-        node: scope.node.as_ref().map(node),
-        nodes: scope.nodes.iter().map(node).collect(),
-        release: Release { from, to },
-        fleet: scope.fleet.clone(),
     }
 }

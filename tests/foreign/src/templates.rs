@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-use zdu_config::{NodeScope, Scope, Templates, parse_procedure};
+use zdu_config::{Templates, parse_procedure};
 use zdu_model::plan::Release;
+use zdu_model::render::{NodeScope, Scope};
 use zdu_model::text::{Piece, Template};
 
 const PROCEDURE: &str = "\
@@ -66,7 +67,7 @@ fn scope() -> Scope {
     Scope {
         vars: BTreeMap::from([("own".to_owned(), "2".to_owned())]),
         node: Some(node("a")),
-        nodes: vec![node("a"), node("b")],
+        nodes: [node("a"), node("b")].into(),
         release: Release { from: "1".to_owned(), to: "2".to_owned() },
         fleet: "f".to_owned(),
     }

@@ -7,9 +7,8 @@ use std::sync::Arc;
 
 use zdu_config::{Config, Disk, Files, Templates, load};
 use zdu_model::ids::Digest;
-use zdu_model::plan::{Plan, Release};
-use zdu_model::text::{Template, Text};
-use zdu_plan::{Input, NodeScope, Observed, Render, RenderError, Scope, plan};
+use zdu_model::plan::Plan;
+use zdu_plan::{Input, Observed, plan};
 
 /// Every example, planned offline.
 ///
@@ -63,8 +62,9 @@ fn planned(path: &Path) -> Result<Plan, String> {
 
 fn planned_from(name: &str, files: &dyn Files) -> Result<Plan, String> {
     let config = load(name, files).map_err(|found| format!("{name}: {found:?}"))?;
-    let renderer = Renderer(Templates::new(&config.procedure));
-    let planned = plan(&input(&config), &renderer);
+    let mut input = input(&config);
+    input.assume_roles();
+    let planned = plan(&input, &Templates::new(&config.procedure));
     planned.map(|planned| planned.plan).map_err(|refusals| format!("{name}: {refusals:?}"))
 }
 
@@ -79,66 +79,6 @@ fn input(config: &Config) -> Input {
         vars: vars.collect::<BTreeMap<_, _>>(),
         front_rates: config.front_rates.clone(),
         tool: "simulated".into(),
-        observed: assumed(config),
-    }
-}
-
-/// A role that is looked up when connected is assumed to lie with the first nodes it may lie with.
-fn assumed(config: &Config) -> Observed {
-    let mut observed = Observed { consulted: true, ..Observed::default() };
-    for (role, declared) in &config.procedure.roles {
-        let borne = config.fleet.nodes().any(|node| node.roles.contains(role));
-        if declared.lookup.is_none() || borne {
-            continue;
-        }
-        let among = |roles: &std::collections::BTreeSet<_>| {
-            declared.among.as_ref().is_none_or(|among| roles.contains(among))
-        };
-        let bearers = config.fleet.nodes().filter(|node| among(&node.roles));
-        let count = declared.exactly.map_or(1, |count| usize::try_from(count).unwrap_or(1));
-        for node in bearers.take(count) {
-            observed.roles.entry(node.name.clone()).or_default().insert(role.clone());
-        }
-    }
-    observed
-}
-
-struct Renderer(Templates);
-
-impl Render for Renderer {
-    fn text(&self, template: &Template, scope: &Scope) -> Result<Text, RenderError> {
-        let why = |error: zdu_config::TemplateError| refused(template, &error);
-        self.0.text(template, &seen(template, scope)).map_err(why)
-    }
-
-    fn condition(&self, template: &Template, scope: &Scope) -> Result<bool, RenderError> {
-        let why = |error: zdu_config::TemplateError| refused(template, &error);
-        self.0.condition(template, &seen(template, scope)).map_err(why)
-    }
-}
-
-fn refused(template: &Template, error: &zdu_config::TemplateError) -> RenderError {
-    RenderError { template: template.0.clone(), why: error.to_string() }
-}
-
-fn seen(template: &Template, scope: &Scope) -> zdu_config::Scope {
-    // Copying every node for every text would be quadratic in the size of the fleet.
-    let of_others = template.0.contains("nodes") || template.0.contains("role");
-    let others = if of_others { scope.nodes.as_slice() } else { &[] };
-    let node = |node: &NodeScope| zdu_config::NodeScope {
-        name: node.name.clone(),
-        address: node.address.clone(),
-        zone: node.zone.clone(),
-        group: node.group.clone(),
-        roles: node.roles.iter().cloned().collect(),
-        vars: node.vars.clone(),
-    };
-    let (from, to) = scope.release.clone();
-    zdu_config::Scope {
-        vars: scope.vars.clone(),
-        node: scope.node.as_ref().map(node),
-        nodes: others.iter().map(node).collect(),
-        release: Release { from, to },
-        fleet: scope.fleet.clone(),
+        observed: Observed::default(),
     }
 }

@@ -13,9 +13,10 @@ use zdu_model::procedure::{
     Action, AskTemplate, Deadline, Over, Phase, ProbeTemplate, Procedure, RollbackClass,
     RunTemplate, Site, Stage, Step, UnknownRule, WantTemplate,
 };
+use zdu_model::render::{Render, RenderError, Scope};
 use zdu_model::text::{Piece, Template, Text};
 use zdu_model::time::Millis;
-use zdu_plan::{Input, Observed, Planned, Refusal, Render, RenderError, Scope, lint, plan};
+use zdu_plan::{Input, Observed, Planned, Refusal, lint, plan};
 
 pub(crate) struct Braces;
 
@@ -24,8 +25,8 @@ fn look_up(name: &str, scope: &Scope) -> Option<String> {
     match name {
         "node" => node.map(|node| node.name.clone()),
         "address" => node.map(|node| node.address.clone()),
-        "from" => Some(scope.release.0.clone()),
-        "to" => Some(scope.release.1.clone()),
+        "from" => Some(scope.release.from.clone()),
+        "to" => Some(scope.release.to.clone()),
         other => scope.vars.get(other).cloned(),
     }
 }

@@ -6,6 +6,7 @@ use zdu_model::policy::{FailureAction, WaveSize};
 use zdu_model::procedure::{Over, RoleDecl, Site};
 use zdu_model::text::Template;
 use zdu_model::time::Millis;
+use zdu_plan::Assumed;
 
 #[test]
 fn a_rolling_lane_guards_drains_certifies_works_proves_and_returns() {
@@ -119,6 +120,28 @@ fn the_role_found_at_preflight_goes_first_and_stands_in_the_plan() {
         .collect();
     assert_eq!(order, ["node-c", "node-a", "node-b"]);
     assert!(plan.fleet.groups[0].nodes[2].roles.contains(&role("leader")));
+}
+
+#[test]
+fn a_role_nobody_was_asked_about_is_assumed_on_the_first_nodes_that_may_have_it() {
+    let mut input = input();
+    let decl = |among| RoleDecl {
+        help: String::new(),
+        lookup: Some(probe("am-i-leader")),
+        among,
+        exactly: None,
+    };
+    for node in &mut input.fleet.groups[0].nodes[1..] {
+        node.roles.insert(role("odd"));
+    }
+    input.fleet.groups[0].nodes[0].roles.insert(role("declared"));
+    input.procedure.roles.insert(role("leader"), decl(Some(role("odd"))));
+    input.procedure.roles.insert(role("declared"), decl(None));
+    let assumed = Assumed { role: role("leader"), nodes: vec![name("node-b")] };
+    assert_eq!(input.assume_roles(), [assumed]);
+    let found: Vec<_> = input.observed.roles.into_iter().collect();
+    assert_eq!(found, [(name("node-b"), [role("leader")].into())]);
+    assert!(input.observed.consulted);
 }
 
 #[test]

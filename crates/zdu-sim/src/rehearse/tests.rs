@@ -12,8 +12,9 @@ use zdu_model::policy::{CertifyPolicy, DrainExpiry, FailureAction, FailureRule, 
 use zdu_model::procedure::{
     Action, Over, Phase, Procedure, RollbackClass, RunTemplate, Site, Stage, Step, UnknownRule,
 };
+use zdu_model::render::{Render, RenderError, Scope};
 use zdu_model::text::{Template, Text};
-use zdu_plan::{Input, Observed, Render, RenderError, Scope, plan};
+use zdu_plan::{Input, Observed, plan};
 
 /// What a small plan is made from.
 #[derive(Debug, Clone)]

@@ -11,8 +11,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use zdu_model::ids::Digest;
 use zdu_model::plan::{Plan, Release};
+use zdu_model::render::{Render, RenderError, Scope};
 use zdu_model::text::{Template, Text};
-use zdu_plan::{Input, Observed, Render, RenderError, Scope, plan};
+use zdu_plan::{Input, Observed, plan};
 
 /// The largest fleet of the swarm.
 pub const NODES_MAX: u64 = 200;

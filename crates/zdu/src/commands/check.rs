@@ -4,10 +4,11 @@ use crate::cli::{CheckArgs, ConfigArgs};
 use crate::context::Context;
 use crate::excerpt;
 use crate::failure::{Failure, diagnostic_json};
-use crate::prepare::{self, Assumed};
+use crate::prepare;
 use serde_json::json;
 use zdu_model::ids::NodeName;
 use zdu_model::verdict::exit;
+use zdu_plan::Assumed;
 
 /// Loads and plans, and says what is wrong.
 pub(crate) fn run(args: &CheckArgs, context: &Context) -> Result<u8, Failure> {
@@ -18,7 +19,7 @@ pub(crate) fn run(args: &CheckArgs, context: &Context) -> Result<u8, Failure> {
     for warning in &prepared.config.warnings {
         printer.say(&excerpt::render(warning, printer.err_palette()));
     }
-    let assumed = prepared.assume_roles();
+    let assumed = prepared.input.assume_roles();
     let planned = prepared.plan()?;
     let report = &planned.report;
     for Assumed { role, nodes } in &assumed {

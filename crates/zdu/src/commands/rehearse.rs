@@ -3,7 +3,7 @@
 use crate::cli::RehearseArgs;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::prepare::{self, Assumed, Prepared};
+use crate::prepare::{self, Prepared};
 use crate::rehearsal::{pool, story, text};
 use crate::rollouts;
 use serde_json::json;
@@ -15,7 +15,7 @@ use zdu_model::ids::{NodeName, StepKey};
 use zdu_model::plan::Plan;
 use zdu_model::time::Millis;
 use zdu_model::verdict::exit;
-use zdu_plan::lint;
+use zdu_plan::Assumed;
 use zdu_sim::rehearse::{Ground, Order, asked, ends, rehearse, rows};
 use zdu_view::durations::Durations;
 
@@ -84,13 +84,8 @@ fn one(
 /// Exactly the plan that was reviewed.
 fn reviewed(path: &Path) -> Result<Plan, Failure> {
     let (plan, _digest) = read_plan(path)?;
-    match lint(&plan).first() {
-        None => Ok(plan),
-        Some(finding) => {
-            let what = format!("use {}: {finding}", path.display());
-            Err(Failure::new(exit::DATA, what).hint("make the plan again: `zdu plan --out`"))
-        }
-    }
+    prepare::judge(&plan, path)?;
+    Ok(plan)
 }
 
 /// A plan made without asking anybody.
@@ -107,7 +102,7 @@ fn planned(config: Option<&Path>, context: &Context) -> Result<(Plan, Vec<Assume
     for warning in &prepared.config.warnings {
         context.printer.warn(&warning.to_string());
     }
-    let assumed = prepared.assume_roles();
+    let assumed = prepared.input.assume_roles();
     Ok((prepared.plan()?.plan, assumed))
 }
 

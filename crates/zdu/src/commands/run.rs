@@ -14,7 +14,7 @@ use zdu_conductor::plan_file::read_plan;
 use zdu_drivers::Access;
 use zdu_model::plan::Plan;
 use zdu_model::verdict::exit;
-use zdu_plan::{PlanReport, diff, lint, render_text};
+use zdu_plan::{PlanReport, diff, render_text};
 
 /// Answers the command.
 ///
@@ -71,11 +71,7 @@ fn reviewed(
 ) -> Result<(Plan, Arc<Access>), Failure> {
     let (plan, _digest) = read_plan(path)?;
     rollout::refuse_second(context, &plan.fleet.name, ways)?;
-    let findings = lint(&plan);
-    if let Some(finding) = findings.first() {
-        let what = format!("use {}: {finding}", path.display());
-        return Err(Failure::new(exit::DATA, what).hint("make the plan again: `zdu plan --out`"));
-    }
+    prepare::judge(&plan, path)?;
     let access = match config {
         None => {
             let access = prepare::access(&plan.fleet, &plan.policy.secrets, &BTreeMap::new())?;

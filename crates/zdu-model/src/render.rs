@@ -1,11 +1,12 @@
-//! The seam to the template engine: planning says what is rendered in which scope, somebody else
-//! renders it.
+//! The seam to the template engine: planning says what is rendered in which scope, and whoever
+//! reads configurations renders it. Neither knows the other, so what they share stands here.
 
-use alloc::collections::BTreeMap;
+use crate::plan::Release;
+use crate::text::{Template, Text};
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
-use alloc::vec::Vec;
+use alloc::sync::Arc;
 use core::fmt;
-use zdu_model::text::{Template, Text};
 
 /// Renders templates and conditions of a procedure.
 pub trait Render {
@@ -23,17 +24,19 @@ pub trait Render {
 }
 
 /// What a template can see.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
-    /// Variables: the procedure's defaults, over them the operator's, over them the node's.
+    /// `vars.*`: the operator's, over them the node's. A default of the procedure stands behind
+    /// them, whether or not it is among them.
     pub vars: BTreeMap<String, String>,
-    /// The node the text is for; absent for what is done once for the fleet.
+    /// `node.*`: the node the text is for; absent for what is done once for the fleet.
     pub node: Option<NodeScope>,
-    /// All nodes, in declared order. The same for every text of one plan.
-    pub nodes: Vec<NodeScope>,
-    /// From which release to which.
-    pub release: (String, String),
-    /// The fleet's name.
+    /// `nodes`, `role('...')`: all nodes, in declared order. Shared, because every text of a plan
+    /// is rendered with the same ones.
+    pub nodes: Arc<[NodeScope]>,
+    /// `release.from`, `release.to`
+    pub release: Release,
+    /// `fleet.name`
     pub fleet: String,
 }
 
@@ -48,8 +51,8 @@ pub struct NodeScope {
     pub zone: String,
     /// Its group.
     pub group: String,
-    /// Its roles, declared and found, in alphabetical order.
-    pub roles: Vec<String>,
+    /// Its roles, declared and found.
+    pub roles: BTreeSet<String>,
     /// Its own variables.
     pub vars: BTreeMap<String, String>,
 }
