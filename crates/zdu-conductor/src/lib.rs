@@ -23,4 +23,6 @@ pub mod turn;
 pub mod verify;
 
 pub use rollout::Heard;
-pub use zdu_engine::{Illegal, Input, Refusal, Rollout, WakeReason, readings_before_drains};
+pub use zdu_engine::{
+    Illegal, Input, Mirror, Refusal, Rollout, WakeReason, readings_before_drains,
+};

@@ -137,9 +137,13 @@ impl Drivers {
     }
 
     /// What a guard of an earlier controller saw, read from the journal, so that an undrain can
-    /// mirror it.
-    pub fn remember(&self, node: &NodeName, readings: &[InstanceReading]) {
+    /// mirror it; and whether the node was taken out since and not returned, so that no later
+    /// guard takes our own drain for what was there.
+    pub fn remember(&self, node: &NodeName, readings: &[InstanceReading], out: bool) {
         self.inner.traffic.remember(node, readings);
+        if out {
+            self.inner.traffic.stands_out(node);
+        }
     }
 
     /// Begins to answer an effect. The answer comes through the channel of the setup.

@@ -146,7 +146,7 @@ impl Traffic {
         }
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).contains(node);
         if !held {
-            // While we hold the node out, what is read of it is our own drain.
+            // While the node is out by our hand, what is read of it is our own drain.
             self.remember(node, &readings);
         }
         Report::with(End::Done, Evidence::Balancers(readings))
@@ -165,6 +165,11 @@ impl Traffic {
         known.insert(node.clone(), befores);
     }
 
+    /// The node was taken out and not returned: what is read of it from now on is our own drain.
+    pub(crate) fn stands_out(&self, node: &NodeName) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(node.clone());
+    }
+
     fn befores(&self, node: &NodeName) -> BTreeMap<BalancerName, Vec<Before>> {
         let known = self.befores.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(node).cloned().unwrap_or_default()
@@ -172,7 +177,7 @@ impl Traffic {
 
     /// From now on the node is held out.
     pub(crate) async fn keep_out(&self, node: &NodeName) {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(node.clone());
+        self.stands_out(node);
         for (balancer, befores) in self.befores(node) {
             if let Some(keeper) = self.keepers.get(&balancer) {
                 for before in &befores {

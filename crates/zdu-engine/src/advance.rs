@@ -209,17 +209,19 @@ impl Rollout {
             }
             return;
         }
+        let step = match self.guard_first(planned).or_else(|| self.certify_first(planned)) {
+            None => step,
+            Some(before) if self.may_ask_again(before) => before,
+            // It is being asked for again already.
+            Some(_) => return,
+        };
+        let planned = self.plan.step(step);
         if let Work::Guard { group } = &planned.work
+            && self.entering.get(group) != planned.subject.node()
             && !turn.entering.insert(group.clone())
         {
             return;
         }
-        let step = match self.certify_first(planned) {
-            None => step,
-            Some(certify) if self.may_certify_again(certify) => certify,
-            // The certificate is being had again already.
-            Some(_) => return,
-        };
         self.assert_laws(self.plan.step(step));
         let attempt = self.state(step).attempt + 1;
         turn.decision.events.push(Event::StepStarted { step, attempt });
@@ -236,6 +238,13 @@ impl Rollout {
             && !self.approvals.contains(&planned.no)
     }
 
+    /// Law 1: capacity that was read by an earlier controller is read again before the drain.
+    fn guard_first(&self, planned: &PlannedStep) -> Option<StepNo> {
+        let node = planned.subject.node().filter(|_| matches!(planned.work, Work::Drain))?;
+        let (guard, stands) = self.guarded.get(node)?;
+        (!stands).then_some(*guard)
+    }
+
     /// Law 2: a lost certificate is had again before the step that needs it.
     fn certify_first(&self, planned: &PlannedStep) -> Option<StepNo> {
         let node = planned.subject.node().filter(|_| planned.needs_drain)?;
@@ -243,9 +252,9 @@ impl Rollout {
         if lost { self.certify_step.get(node).copied() } else { None }
     }
 
-    /// A certificate that could not be had again is for the rules; only a compensation asks once
-    /// more, and is stuck when it is refused again.
-    fn may_certify_again(&self, step: StepNo) -> bool {
+    /// A guard or a certificate that could not be had again is for the rules; only a compensation
+    /// asks once more, and is stuck when it is refused again.
+    fn may_ask_again(&self, step: StepNo) -> bool {
         match self.state(step).status {
             StepStatus::Pending => true,
             StepStatus::Ended(class) => {

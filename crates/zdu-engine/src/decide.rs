@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use zdu_model::contract::Class;
 use zdu_model::effect::Effect;
-use zdu_model::event::{Event, HoldCause, Inquiry, Request};
+use zdu_model::event::{Event, HoldCause, Inquiry, Request, ScheduleCause};
 use zdu_model::fleet::Member;
 use zdu_model::ids::{Attempt, InstanceName, NodeName, StepNo};
 use zdu_model::plan::Work;
@@ -123,7 +123,7 @@ impl Rollout {
     #[must_use]
     pub fn decide(&self, now: Timestamp, input: &Input) -> Decision {
         let mut decision = match input {
-            Input::Recovered => self.recovered(),
+            Input::Recovered => self.recovered(now),
             Input::Advance => self.advance(now),
             Input::Report { step, attempt, report } => self.reported(*step, *attempt, report),
             Input::Request { request, by, reason } => self.asked(request, by, reason),
@@ -215,12 +215,12 @@ impl Rollout {
     }
 
     /// A new controller: every begun attempt without an end is unknown until it is found out, and
-    /// every node that is out is held out again.
-    fn recovered(&self) -> Decision {
+    /// every node that was drained is held out again.
+    fn recovered(&self, now: Timestamp) -> Decision {
         let mut events = vec![];
         let mut effects: Vec<Effect> = vec![];
         if self.ended.is_none() {
-            for node in &self.out {
+            for node in &self.drained {
                 effects.push(Effect::KeepOut { node: node.clone() });
             }
             for step in &self.active {
@@ -239,6 +239,12 @@ impl Rollout {
                 let (step, attempt) = (*step, state.attempt);
                 let cause = "a controller took over and the journal has no end".into();
                 events.push(Event::StepUnknown { step, attempt, cause, how });
+                if matches!(planned.work, Work::Drain) {
+                    // Law 1: whatever landed, it is asked for again behind a reading of now.
+                    let (at, cause) = (now, ScheduleCause::Reguard);
+                    events.push(Event::StepScheduled { step, at, cause });
+                    continue;
+                }
                 effects.push(match how {
                     Inquiry::Recover => Effect::Recover { step, attempt },
                     Inquiry::Observe => Effect::Observe { step, attempt },
@@ -304,7 +310,7 @@ impl Rollout {
         }
         if self.ended.is_some() {
             // The controller that ended it no longer holds anything out.
-            effects.extend(self.out.iter().map(|node| Effect::KeepOut { node: node.clone() }));
+            effects.extend(self.drained.iter().map(|node| Effect::KeepOut { node: node.clone() }));
         }
         Decision { events, effects, wake: None }
     }

@@ -85,6 +85,10 @@ impl Rollout {
         self.epoch = Some(taken);
         // Nobody held the nodes out while no controller was there.
         self.lose_certificates();
+        // What an earlier controller read of a group says nothing about now.
+        for (_, stands) in self.guarded.values_mut() {
+            *stands = false;
+        }
         Ok(())
     }
 
@@ -129,12 +133,12 @@ impl Rollout {
         Ok(())
     }
 
-    /// A lane's steps begin one after another; only its certificate may be had again in between.
+    /// A lane's steps begin one after another; only what one needs to be known now is asked for
+    /// again in between.
     fn in_order(&mut self, step: StepNo) -> Result<(), String> {
         if self.unwind_with(step).is_some() {
             return Ok(());
         }
-        let certifies = matches!(self.plan.step(step).work, Work::Certify);
         let fits = match self.home(step) {
             Home::Undo => false,
             Home::Gate { stage, wave } => {
@@ -147,13 +151,24 @@ impl Rollout {
             Home::Lane { stage, wave, lane, index } => {
                 let state = &self.waves[stage][wave].lanes[lane];
                 let waits = |busy| matches!(self.state(busy).status, StepStatus::Scheduled { .. });
-                let free = state.busy.is_none_or(|busy| busy == step || certifies && waits(busy));
+                let next = self.lane(stage, wave, lane).steps.get(state.next);
+                let aside = next.is_some_and(|next| self.is_asked_aside(step, *next));
+                let free = state.busy.is_none_or(|busy| busy == step || aside && waits(busy));
                 let under_way = state.course == LaneCourse::Going;
                 let here = self.cursor == (stage, wave) || under_way && self.cursor < (stage, wave);
-                here && free && (state.next == index || certifies)
+                here && free && (state.next == index || aside)
             }
         };
         if fits { Ok(()) } else { Err(alloc::format!("step {step} is not the next of its lane")) }
+    }
+
+    /// Whether a step may be asked for again right before another of its node: a certificate before
+    /// any, a guard before a drain.
+    fn is_asked_aside(&self, step: StepNo, before: StepNo) -> bool {
+        let (planned, next) = (self.plan.step(step), self.plan.step(before));
+        let same = planned.subject.node().is_some() && planned.subject == next.subject;
+        let guards = matches!((&planned.work, &next.work), (Work::Guard { .. }, Work::Drain));
+        same && (guards || matches!(planned.work, Work::Certify))
     }
 
     /// The lane or unwind of a step is busy with it from its begin until it passes or is given up.
@@ -180,19 +195,14 @@ impl Rollout {
         }
     }
 
-    /// An unwind that is under way and holds the step, or whose node the step certifies again.
+    /// An unwind that is under way and holds the step, or whose next step it is asked again for.
     pub(crate) fn unwind_with(&mut self, step: StepNo) -> Option<&mut UnwindState> {
-        let plan = self.plan.clone();
-        let planned = plan.step(step);
-        let certified = matches!(planned.work, Work::Certify).then(|| planned.subject.node());
-        self.unwinds.iter_mut().rev().find(|unwind| {
-            let Some(next) = unwind.steps.get(unwind.next).copied() else {
-                return false;
-            };
-            let next_node = plan.step(next).subject.node();
-            let detour = certified.flatten().is_some_and(|node| next_node == Some(node));
-            next == step || detour
-        })
+        let holds = |unwind: &UnwindState| {
+            let next = unwind.steps.get(unwind.next).copied();
+            next.is_some_and(|next| next == step || self.is_asked_aside(step, next))
+        };
+        let at = self.unwinds.iter().rposition(holds)?;
+        self.unwinds.get_mut(at)
     }
 
     fn begin_effects_on_node(&mut self, step: StepNo) {
@@ -208,9 +218,11 @@ impl Rollout {
             self.entering.insert(group.clone(), node.clone());
         } else if matches!(planned.work, Work::Drain) {
             self.out.insert(node.clone());
+            self.drained.remove(node);
             self.certified.insert(node.clone(), false);
         } else if matches!(planned.work, Work::Undrain) {
             self.out.remove(node);
+            self.drained.remove(node);
             self.certified.remove(node);
         }
     }
@@ -284,6 +296,10 @@ impl Rollout {
                 self.certify_step.insert(node.clone(), step);
             } else if matches!(planned.work, Work::Ready(_)) {
                 self.proved.insert(node.clone());
+            } else if matches!(planned.work, Work::Guard { .. }) {
+                self.guarded.insert(node.clone(), (step, true));
+            } else if matches!(planned.work, Work::Drain) {
+                self.drained.insert(node.clone());
             }
         }
         self.move_on(step);

@@ -24,6 +24,6 @@ mod wake;
 
 pub use decide::{Decision, Input, Refusal};
 pub use evolve::Illegal;
-pub use mirror::readings_before_drains;
+pub use mirror::{Mirror, readings_before_drains};
 pub use state::{Course, Rollout, StepStatus};
 pub use wake::{Wake, WakeReason};

@@ -7,16 +7,23 @@ use zdu_model::ids::NodeName;
 use zdu_model::plan::{Plan, Work};
 use zdu_model::report::{Evidence, InstanceReading};
 
+/// What was there of a node before a drain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mirror {
+    /// What the guard read of every balancer instance.
+    pub readings: Vec<InstanceReading>,
+    /// Whether the node was taken out since and not returned: what is read of it now may be our own
+    /// drain, whether or not anybody holds it.
+    pub out: bool,
+}
+
 /// What the guards of earlier controllers saw of each node before it was taken out: a controller
 /// that takes over gives it to its drivers, so that an undrain mirrors what was there and not what
 /// is there now.
 ///
 /// A guard that reads while its own node is out sees our own drain and is passed over.
 #[must_use]
-pub fn readings_before_drains(
-    plan: &Plan,
-    records: &[Record],
-) -> BTreeMap<NodeName, Vec<InstanceReading>> {
+pub fn readings_before_drains(plan: &Plan, records: &[Record]) -> BTreeMap<NodeName, Mirror> {
     // From the begin of a drain to the end of its undrain a guard reads our own drain.
     let mut out: BTreeSet<&NodeName> = BTreeSet::new();
     let mut seen = BTreeMap::new();
@@ -38,5 +45,9 @@ pub fn readings_before_drains(
             seen.insert(node.clone(), readings.clone());
         }
     }
-    seen
+    let mirror = |(node, readings)| {
+        let out = out.contains(&node);
+        (node, Mirror { readings, out })
+    };
+    seen.into_iter().map(mirror).collect()
 }

@@ -44,6 +44,10 @@ pub struct Rollout {
     pub(crate) approvals: BTreeSet<StepNo>,
     /// Nodes out of traffic by our doing: from the begin of `drain` to the begin of `undrain`.
     pub(crate) out: BTreeSet<NodeName>,
+    /// Those of them whose drain passed: only they are held out without another look.
+    pub(crate) drained: BTreeSet<NodeName>,
+    /// The guard that let each node out last, and whether what it read still stands for now.
+    pub(crate) guarded: BTreeMap<NodeName, (StepNo, bool)>,
     /// Nodes that hold a drain certificate, and the step that gave it last.
     pub(crate) certified: BTreeMap<NodeName, bool>,
     pub(crate) certify_step: BTreeMap<NodeName, StepNo>,
@@ -224,6 +228,8 @@ impl Rollout {
             ended: None,
             approvals: BTreeSet::new(),
             out: BTreeSet::new(),
+            drained: BTreeSet::new(),
+            guarded: BTreeMap::new(),
             certified: BTreeMap::new(),
             certify_step: BTreeMap::new(),
             proved: BTreeSet::new(),

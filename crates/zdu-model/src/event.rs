@@ -192,6 +192,8 @@ pub enum ScheduleCause {
     Resumed,
     /// The drain certificate was lost and must be had again.
     Recertify,
+    /// A drain's reading of the group is from another time and is had again before it.
+    Reguard,
 }
 
 /// What is put back.

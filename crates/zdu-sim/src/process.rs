@@ -9,7 +9,7 @@ use crate::run::{Happening, Run};
 use crate::seen::Seen;
 use crate::store::Store;
 use zdu_conductor::chain::sha256;
-use zdu_conductor::storage::{AppendError, Claim, LeaseError, Owner};
+use zdu_conductor::storage::{AppendError, Claim, LeaseError, Owner, ReadError};
 use zdu_conductor::turn::{Conductor, OpenError, Opened, Turn, TurnError};
 use zdu_conductor::{Heard, Illegal, Input, Rollout, WakeReason, readings_before_drains};
 use zdu_model::event::{Event, HoldCause, Request};
@@ -106,9 +106,12 @@ impl Run {
         });
         self.tell(&Seen::Started { process: number, epoch });
         let plan = self.layout.plan.clone();
-        for (node, readings) in readings_before_drains(&plan, &history) {
+        for (node, mirror) in readings_before_drains(&plan, &history) {
             if let Some(place) = self.layout.places.get(&node).copied() {
-                self.remember(number, place, &readings);
+                self.remember(number, place, &mirror.readings);
+                if mirror.out {
+                    self.processes[number].hands.held.insert(place);
+                }
             }
         }
         self.tell_durable();
@@ -128,7 +131,7 @@ impl Run {
             OpenError::Illegal { .. }
             | OpenError::Turn(TurnError::Illegal { .. } | TurnError::Rounds { .. })
             | OpenError::FirstEvent
-            | OpenError::Read(_) => {
+            | OpenError::Read(ReadError::Altered { .. } | ReadError::Newer { .. }) => {
                 let chain = chain(&error);
                 self.violate("replay", format!("a journal of ours cannot be opened: {chain}"));
             }
@@ -139,7 +142,9 @@ impl Run {
                     self.start_soon(LEASE_TTL, ask, false);
                 }
             }
-            OpenError::Turn(TurnError::Append(_) | TurnError::Lease(_) | TurnError::Stopped) => {
+            // A disk that does not answer is tried again later, and says so until then.
+            OpenError::Read(ReadError::Unavailable { .. })
+            | OpenError::Turn(TurnError::Append(_) | TurnError::Lease(_) | TurnError::Stopped) => {
                 let revived = died.then(|| self.revived_after().unwrap_or(Millis(1_000)));
                 self.start_soon(revived.unwrap_or(Millis(20_000)), ask, false);
             }

@@ -148,6 +148,7 @@ pub fn schedule(cause: ScheduleCause) -> &'static str {
         ScheduleCause::NeverBegan => "it was found out that it never began",
         ScheduleCause::Resumed => "a person resumed",
         ScheduleCause::Recertify => "the drain certificate was lost and must be had again",
+        ScheduleCause::Reguard => "capacity is read again before it",
     }
 }
 

@@ -5,7 +5,9 @@ use super::Checker;
 use crate::layout::Place;
 use crate::seen::{Hand, Scene, Seen};
 use std::collections::{BTreeMap, BTreeSet};
-use zdu_model::ids::Epoch;
+use zdu_model::event::Event;
+use zdu_model::ids::{Epoch, StepNo};
+use zdu_model::plan::Work;
 use zdu_model::report::Held;
 use zdu_model::verdict::Verdict;
 use zdu_view::next::next_commands;
@@ -17,6 +19,9 @@ pub(super) struct Restored {
     before: BTreeMap<usize, (Held, u32)>,
     /// Entries our hand took out and did not put back.
     out: BTreeSet<usize>,
+    /// Nodes whose drain was begun and whose undrain did not pass since: whether it landed or not,
+    /// what is read of them then is not what was there before.
+    drains: BTreeSet<Place>,
     newest: Epoch,
 }
 
@@ -26,12 +31,15 @@ impl Checker for Restored {
     }
 
     fn saw(&mut self, scene: &Scene<'_>, seen: &Seen<'_>) -> Option<String> {
+        // What a reload or another hand put back is no longer ours; it is again when it is held out
+        // again.
+        self.out.retain(|slot| scene.world.slots[*slot].is_out());
         match seen {
             Seen::Read { node } => {
                 let slots = &scene.layout.slots_of_node[*node];
                 let ours =
-                    |slot: &usize| self.out.contains(slot) && scene.world.slots[*slot].is_out();
-                if !slots.iter().any(ours) {
+                    self.drains.contains(node) || slots.iter().any(|slot| self.out.contains(slot));
+                if !ours {
                     for slot in slots {
                         let state = &scene.world.slots[*slot];
                         self.before.insert(*slot, (state.held, state.weight));
@@ -64,10 +72,12 @@ impl Checker for Restored {
             Seen::Verdict(verdict) if !matches!(verdict, Verdict::Held) => {
                 return self.left_out(scene, verdict);
             }
+            Seen::Durable(records) => {
+                records.iter().for_each(|record| self.durable(scene, &record.event));
+            }
             Seen::Landed { hand: Hand::Cut, .. }
             | Seen::Verdict(_)
             | Seen::Gone { .. }
-            | Seen::Durable(_)
             | Seen::Released { .. }
             | Seen::Began { .. }
             | Seen::Ended { .. }
@@ -81,13 +91,31 @@ impl Checker for Restored {
 }
 
 impl Restored {
+    fn durable(&mut self, scene: &Scene<'_>, event: &Event) {
+        let of = |step: StepNo| {
+            let planned = scene.layout.plan.step(step);
+            let node = planned.subject.node()?;
+            Some((&planned.work, *scene.layout.places.get(node)?))
+        };
+        if let Event::StepStarted { step, .. } = event
+            && let Some((Work::Drain, node)) = of(*step)
+        {
+            self.drains.insert(node);
+        }
+        if let Event::StepEnded { step, class, .. } = event
+            && class.passes()
+            && let Some((Work::Undrain, node)) = of(*step)
+        {
+            self.drains.remove(&node);
+        }
+    }
+
     /// Nodes that stay out at an end must be named, with what to do.
     fn left_out(&self, scene: &Scene<'_>, verdict: &Verdict) -> Option<String> {
-        // What a reload or another hand put back is no longer ours to put back, and what was out
-        // before us is where it was.
+        // What was out before us is where it was.
         let still_out = self.out.iter().filter(|slot| {
             let state = &scene.world.slots[**slot];
-            state.is_out() && self.before.get(slot) != Some(&(state.held, state.weight))
+            self.before.get(slot) != Some(&(state.held, state.weight))
         });
         let nodes: BTreeSet<Place> = still_out.map(|slot| scene.layout.slots[*slot].node).collect();
         if nodes.is_empty() {

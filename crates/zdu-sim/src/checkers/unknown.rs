@@ -4,7 +4,7 @@
 use super::Checker;
 use crate::seen::{Scene, Seen};
 use crate::world::node::Fate;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use zdu_model::contract::Class;
 use zdu_model::event::{Event, Inquiry, Record, Request};
 use zdu_model::ids::{Attempt, StepNo};
@@ -26,6 +26,8 @@ pub(super) struct Unknown {
     word: u64,
     /// The step a person answered for; the next record is the answer.
     approved: Option<StepNo>,
+    /// Steps whose last ending is a person's word. That nothing of it runs is their word too.
+    vouched: BTreeSet<StepNo>,
 }
 
 /// What the journal knows of an attempt.
@@ -85,6 +87,7 @@ impl Unknown {
                     None => self.guess.remove(step),
                 };
                 self.known.insert(*step, fresh);
+                self.vouched.remove(step);
             }
             Event::StepUnknown { step, attempt, how, .. } => {
                 if let Some(known) = self.known.get_mut(step).filter(|k| k.attempt == *attempt) {
@@ -98,7 +101,9 @@ impl Unknown {
                     let unknown = matches!(class, Class::Unknown | Class::NotRun);
                     known.told = known.told.or(unknown.then_some(record.seq.0));
                 }
-                if approved != Some(*step) {
+                if approved == Some(*step) {
+                    self.vouched.insert(*step);
+                } else {
                     return called_by_guess(scene, *step, *attempt, *class, report);
                 }
             }
@@ -142,6 +147,7 @@ impl Unknown {
             return Some(format!("{key} (step {step}) begins while it runs"));
         }
         if let Some(undone) = at.undoes
+            && !self.vouched.contains(&undone)
             && scene.world.nodes[scene.layout.step(undone).target].runs(undone)
         {
             return Some(format!("{key} (step {step}) begins while step {undone} runs"));

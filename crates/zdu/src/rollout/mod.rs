@@ -204,8 +204,8 @@ impl Session<'_> {
             answers: answers_in,
             progress: progress_in,
         });
-        for (node, readings) in readings_before_drains(&plan, &history) {
-            drivers.remember(&node, &readings);
+        for (node, mirror) in readings_before_drains(&plan, &history) {
+            drivers.remember(&node, &mirror.readings, mirror.out);
         }
         self.context.printer.say(&format!("rollout {}", self.id));
         let rig = Rig {
