@@ -12,7 +12,7 @@ use zdu_model::effect::Effect;
 use zdu_model::event::{Event, HoldCause, Inquiry, Request, ScheduleCause};
 use zdu_model::fleet::Member;
 use zdu_model::ids::{Attempt, InstanceName, NodeName, StepNo};
-use zdu_model::plan::Work;
+use zdu_model::plan::{PlannedStep, Work};
 use zdu_model::report::{End, Report};
 use zdu_model::time::Timestamp;
 use zdu_model::verdict::Verdict;
@@ -239,10 +239,8 @@ impl Rollout {
                 let (step, attempt) = (*step, state.attempt);
                 let cause = "a controller took over and the journal has no end".into();
                 events.push(Event::StepUnknown { step, attempt, cause, how });
-                if matches!(planned.work, Work::Drain) {
-                    // Law 1: whatever landed, it is asked for again behind a reading of now.
-                    let (at, cause) = (now, ScheduleCause::Reguard);
-                    events.push(Event::StepScheduled { step, at, cause });
+                if let Some(cause) = asked_first(planned) {
+                    events.push(Event::StepScheduled { step, at: now, cause });
                     continue;
                 }
                 effects.push(match how {
@@ -359,5 +357,16 @@ impl Rollout {
             .filter(|step| !matches!(self.state(*step).status, StepStatus::Scheduled { .. }))
             .map(|step| Effect::Cancel { step, attempt: self.state(step).attempt })
             .collect()
+    }
+}
+
+/// What a step that is simply asked again waits for behind a takeover: whatever of it was done, it
+/// changes what it finds, and nobody held the node out or read the group until now (laws 1 and 2).
+fn asked_first(planned: &PlannedStep) -> Option<ScheduleCause> {
+    let again = planned.work.is_level_triggered() && planned.needs_drain;
+    if matches!(planned.work, Work::Drain) {
+        Some(ScheduleCause::Reguard)
+    } else {
+        again.then_some(ScheduleCause::Recertify)
     }
 }

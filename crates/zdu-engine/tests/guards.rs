@@ -1,4 +1,5 @@
-//! Law 1: what a drain goes by was read right before it, by the controller that drains.
+//! Laws 1 and 2 at a takeover: the capacity a drain goes by and the certificate a step needs were read by
+//! the controller that asks for it.
 #![allow(missing_docs, clippy::wildcard_enum_match_arm, reason = "a test looks at some events")]
 
 mod script;
@@ -8,6 +9,7 @@ use script::{begun_after, count, plan_of, until_begun};
 use world::{World, node};
 use zdu_engine::Input;
 use zdu_model::effect::Effect;
+use zdu_model::plan::Work;
 use zdu_model::report::*;
 use zdu_model::verdict::Verdict;
 
@@ -42,5 +44,23 @@ fn a_controller_that_comes_between_guard_and_drain_reads_again() {
     world.input(&Input::Advance);
     let begun = begun_after(&world, before);
     assert_eq!(begun.first().map(String::as_str), Some("guard@a"), "begun: {begun:?}");
+    assert_eq!(world.run(), Verdict::Succeeded);
+}
+
+#[test]
+fn what_is_simply_asked_again_on_a_drained_node_waits_for_its_certificate_at_a_takeover() {
+    let mut b = plan_of(&["a"], &[&["a"]], 1, 0);
+    for step in b.plan.steps.iter_mut().filter(|step| step.key.as_str() == "apply") {
+        step.work = Work::Backup { path: "/srv/app".into(), to: "/srv/app.old".into() };
+    }
+    let mut world = World::new(b.plan);
+    until_begun(&mut world, "apply", "a", 1);
+    world.queue.clear();
+    let before = world.records.len();
+    world.crash();
+    world.input(&Input::Advance);
+    let begun = begun_after(&world, before);
+    assert_eq!(begun, ["certify@a"]);
+    assert!(!world.queue.iter().any(|effect| matches!(effect, Effect::Recover { .. })));
     assert_eq!(world.run(), Verdict::Succeeded);
 }
