@@ -226,10 +226,32 @@ impl RolloutView {
         self.steps[index].begin(attempt, at);
         self.active.insert(no);
         self.history.stuck.retain(|stuck| stuck.step != no);
-        let step = &self.plan.steps[index];
+        let plan = self.plan.clone();
+        let step = &plan.steps[index];
         let is_undo = self.undo.contains(&no);
-        if let Some(node) = step.subject.node().and_then(|name| self.nodes.get_mut(name)) {
-            node.step_started(step, is_undo);
+        let Some(name) = step.subject.node() else { return };
+        let Some(node) = self.nodes.get_mut(name) else { return };
+        let anew = !is_undo && node.unwound == Unwound::Done;
+        node.step_started(step, is_undo);
+        if anew {
+            self.begin_anew(name, no);
+        }
+    }
+
+    /// A node that was put back begins again: what was done and undone is not done. Only what stands
+    /// behind a crossed point of no return was not undone.
+    fn begin_anew(&mut self, name: &NodeName, begun: StepNo) {
+        let plan = self.plan.clone();
+        let steps = || plan.steps.iter().zip(0..);
+        let crossed = steps()
+            .filter(|(step, at)| step.point_of_no_return && !self.steps[*at].attempts.is_empty());
+        let kept = crossed.map(|(step, _)| step.no).max();
+        for (step, at) in steps() {
+            let mine = step.subject.node() == Some(name) && step.no != begun;
+            if mine && !self.undo.contains(&step.no) && kept.is_none_or(|kept| step.no > kept) {
+                self.steps[at].state = StepState::NotBegun;
+                self.steps[at].went_on = false;
+            }
         }
     }
 

@@ -161,6 +161,16 @@ fn a_node_that_was_put_back_shows_what_failed_and_that_the_rollback_passed() {
 }
 
 #[test]
+fn a_node_that_begins_again_after_it_was_put_back_shows_nothing_of_the_round_before() {
+    let mut story = rolled_back(false);
+    ask(&mut story, Request::Resume);
+    story.start(story.no("guard", "node-a"), 2);
+    let view = story.view();
+    assert_eq!(cell(&view, "node-a", "APPLY").text(), "*");
+    assert_eq!(cell(&view, "node-a", "ROLLBACK").text(), "PASSED (0)");
+}
+
+#[test]
 fn an_end_that_leaves_a_node_out_of_traffic_names_it() {
     let mut story = Story::begin(&["node-a", "node-b"]);
     let apply = story.no("sysupgrade_apply", "node-a");
