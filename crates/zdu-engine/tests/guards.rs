@@ -1,5 +1,5 @@
-//! Laws 1 and 2 at a takeover: the capacity a drain goes by and the certificate a step needs were read by
-//! the controller that asks for it.
+//! Laws 1 and 2 at a takeover: the capacity a drain goes by and the certificate a step needs were
+//! read by the controller that asks for it.
 #![allow(missing_docs, clippy::wildcard_enum_match_arm, reason = "a test looks at some events")]
 
 mod script;

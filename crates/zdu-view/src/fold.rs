@@ -238,8 +238,8 @@ impl RolloutView {
         }
     }
 
-    /// A node that was put back begins again: what was done and undone is not done. Only what stands
-    /// behind a crossed point of no return was not undone.
+    /// A node that was put back begins again: what was done and undone is not done. Only what a
+    /// crossed point of no return keeps was not undone.
     fn begin_anew(&mut self, name: &NodeName, begun: StepNo) {
         let plan = self.plan.clone();
         let steps = || plan.steps.iter().zip(0..);
