@@ -17,8 +17,9 @@ const UNAWARE: Millis = Millis(10_500);
 /// Watches epochs.
 #[derive(Default)]
 pub(super) struct Fencing {
-    /// The newest epoch that was started, and when.
+    /// The newest epoch that was started.
     newest: Epoch,
+    /// Since when an older one could have learned of it.
     since: Timestamp,
     /// The epoch of each process, and whether it is gone.
     processes: BTreeMap<usize, (Epoch, bool)>,
@@ -36,7 +37,9 @@ impl Checker for Fencing {
             Seen::Started { process, epoch } => {
                 self.processes.insert(*process, (*epoch, false));
                 let newer = *epoch > self.newest;
-                (self.newest, self.since) = (self.newest.max(*epoch), scene.now);
+                // One that stands still while it is replaced learns it when it wakes.
+                self.since = self.since.max(scene.now);
+                self.newest = self.newest.max(*epoch);
                 (!newer).then(|| format!("epoch {} is given out again", epoch.0))
             }
             Seen::Gone { process, .. } => {
