@@ -222,10 +222,10 @@ impl Rollout {
         {
             return;
         }
-        self.assert_laws(self.plan.step(step));
+        self.assert_laws(planned);
         let attempt = self.state(step).attempt + 1;
         turn.decision.events.push(Event::StepStarted { step, attempt });
-        if !is_engines_own(self.plan.step(step)) {
+        if !is_engines_own(planned) {
             turn.decision.effects.push(Effect::Run { step, attempt });
         }
     }
