@@ -24,5 +24,5 @@ pub mod verify;
 
 pub use rollout::Heard;
 pub use zdu_engine::{
-    Illegal, Input, Mirror, Refusal, Rollout, WakeReason, readings_before_drains,
+    Illegal, Input, Mirror, Refusal, Rollout, STILLNESS, WakeReason, readings_before_drains,
 };

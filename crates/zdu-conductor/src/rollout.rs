@@ -48,7 +48,8 @@ where
             Input::Recovered
             | Input::Advance
             | Input::Drift { .. }
-            | Input::InstanceChanged { .. } => {}
+            | Input::InstanceChanged { .. }
+            | Input::StoodStill { .. } => {}
         }
         self.turn(now, input).map(Heard::Turn)
     }

@@ -2,11 +2,11 @@
 
 use crate::access::chain;
 use crate::capture::plain;
-use crate::drivers::Inner;
+use crate::drivers::{Inner, Released};
 use crate::exec::supervisor::{Range, StepState};
 use crate::exec::{
     Begun, Command, Exit, Limits, LostReason, Spec, StepFate, StepNews, Stream, Supervisor,
-    run_step,
+    run_step_if,
 };
 use crate::output::Lines;
 use std::sync::Arc;
@@ -40,17 +40,16 @@ pub(crate) fn node_of(step: &PlannedStep) -> Option<&NodeName> {
 pub(crate) async fn run(
     inner: &Arc<Inner>,
     step: &PlannedStep,
-    attempt: Attempt,
     command: &Run,
-    mode: Mode,
+    released: &Released,
 ) -> Report {
-    let prepared = prepare(inner, step, attempt, command);
+    let prepared = prepare(inner, step, released.attempt, command);
     let (supervisor, spec) = match prepared {
         Ok(prepared) => prepared,
         Err(why) => return Report::bare(End::Refused(why)),
     };
     let node = inner.access.node(node_of(step));
-    if mode == Mode::Recover
+    if released.mode == Mode::Recover
         && let Some(end) = look_for_record(inner, step, &supervisor, &spec).await
     {
         return Report::bare(end);
@@ -71,7 +70,9 @@ pub(crate) async fn run(
         }
     };
     let limits = Limits { deadline: Duration::from_millis(step.deadline.0), grace: KILL_GRACE };
-    let ended = run_step(&node, &supervisor, &spec, limits, &mut on_news).await;
+    // What is attached to at recovery has begun; only a begin can be withdrawn.
+    let may_begin = || released.mode == Mode::Recover || released.may_begin(step);
+    let ended = run_step_if(&may_begin, &node, &supervisor, &spec, limits, &mut on_news).await;
     let truncated = ended.as_ref().is_ok_and(|ended| ended.truncated);
     let tail = lines.finish(truncated);
     match ended {
@@ -182,6 +183,7 @@ fn end_of(inner: &Inner, fate: StepFate) -> End {
         StepFate::TimedOut(_) => End::TimedOut,
         StepFate::Lost { reason, alive: _ } => End::Lost(lost(reason)),
         StepFate::RefusedEpoch { seen } => End::EpochRefused { seen },
+        StepFate::Withdrawn => End::Never,
         StepFate::Vanished => End::Lost("its record was removed from the node".into()),
         StepFate::Unreachable { begun, error } => {
             let why = inner.access.redactor().mask(&chain(&error));

@@ -8,6 +8,8 @@ use crate::command::{self, Mode, node_of};
 use crate::mandate::Mandate;
 use crate::output::OutputSink;
 use crate::probe;
+use crate::pulse::Pulse;
+use crate::settled::{Settled, Since};
 use crate::traffic::{Kept, Traffic};
 use crate::transfer;
 use std::collections::BTreeMap;
@@ -20,6 +22,7 @@ use zdu_model::effect::Effect;
 use zdu_model::ids::{Attempt, BalancerName, Epoch, InstanceName, NodeName, RolloutId, StepNo};
 use zdu_model::plan::{Plan, PlannedStep, Probe, Unknown, Work};
 use zdu_model::report::{End, InstanceReading, Report};
+use zdu_model::time::Millis;
 
 /// What drivers need to know.
 pub struct Setup {
@@ -43,6 +46,8 @@ pub struct Setup {
     pub answers: mpsc::Sender<Answer>,
     /// Takes progress; what does not fit is dropped.
     pub progress: mpsc::Sender<Progress>,
+    /// Notices when the process stood still.
+    pub pulse: Pulse,
 }
 
 pub(crate) struct Inner {
@@ -57,6 +62,7 @@ pub(crate) struct Inner {
     answers: mpsc::Sender<Answer>,
     progress: mpsc::Sender<Progress>,
     running: Mutex<BTreeMap<(StepNo, Attempt), AbortHandle>>,
+    settled: Settled,
 }
 
 impl Inner {
@@ -87,6 +93,7 @@ pub struct Drivers {
     inner: Arc<Inner>,
     mandate: Mandate,
     kept: tokio::task::JoinHandle<()>,
+    pulse: Pulse,
 }
 
 /// Events of the keepers on their way; they come at most some per second.
@@ -107,6 +114,7 @@ impl Drivers {
             sink,
             answers,
             progress,
+            pulse,
         } = setup;
         let (kept, events) = mpsc::channel(KEPT_MAX);
         let mandate = Mandate::default();
@@ -124,10 +132,11 @@ impl Drivers {
             answers,
             progress,
             running: Mutex::new(BTreeMap::new()),
+            settled: Settled::new(pulse.clone()),
         });
         inner.mask_captured();
         let kept = tokio::spawn(tell_kept(Arc::clone(&inner), events));
-        Self { inner, mandate, kept }
+        Self { inner, mandate, kept, pulse }
     }
 
     /// Acts on balancers may be begun for so long from now: what is left of the lease. Without it
@@ -144,6 +153,12 @@ impl Drivers {
         if out {
             self.inner.traffic.stands_out(node);
         }
+    }
+
+    /// How long the process stood still since this was last asked, if it did.
+    #[must_use]
+    pub fn stood_still(&self) -> Option<Millis> {
+        self.pulse.stood_still()
     }
 
     /// Begins to answer an effect. The answer comes through the channel of the setup.
@@ -178,9 +193,11 @@ impl Drivers {
 
     fn spawn(&self, step: StepNo, attempt: Attempt, mode: Mode) {
         let inner = Arc::clone(&self.inner);
+        let since = self.inner.settled.since_now();
         let task = tokio::spawn(async move {
             inner.sink.begin(step, attempt);
-            let report = work(&inner, step, attempt, mode).await;
+            let released = Released { attempt, mode, since };
+            let report = work(&inner, step, released).await;
             inner.sink.end(step, attempt, &report);
             inner.answer(step, attempt, report).await;
         });
@@ -222,7 +239,22 @@ impl Inner {
     }
 }
 
-async fn work(inner: &Arc<Inner>, no: StepNo, attempt: Attempt, mode: Mode) -> Report {
+/// An effect as it was released.
+pub(crate) struct Released {
+    pub(crate) attempt: Attempt,
+    pub(crate) mode: Mode,
+    pub(crate) since: Since,
+}
+
+impl Released {
+    /// Whether the step may still begin: what needs a drained node begins under the certificate it
+    /// was released under, or not at all.
+    pub(crate) fn may_begin(&self, step: &PlannedStep) -> bool {
+        !step.needs_drain || self.since.holds()
+    }
+}
+
+async fn work(inner: &Arc<Inner>, no: StepNo, released: Released) -> Report {
     let plan = Arc::clone(&inner.plan);
     let step = plan.step(no);
     let deadline = Duration::from_millis(step.deadline.0);
@@ -242,13 +274,15 @@ async fn work(inner: &Arc<Inner>, no: StepNo, attempt: Attempt, mode: Mode) -> R
         (Work::Serving, Some(node)) => traffic.serving(node, deadline, &waiting).await,
         (Work::Ready(probes), _) => ready(inner, step, probes, deadline).await,
         (Work::Wait(probe), _) => ready(inner, step, std::slice::from_ref(probe), deadline).await,
-        (Work::Run(run), _) => command::run(inner, step, attempt, run, mode).await,
-        (Work::Http(_), _) if mode == Mode::Recover => {
+        (Work::Run(run), _) => command::run(inner, step, run, &released).await,
+        (Work::Http(_), _) if released.mode == Mode::Recover => {
             Report::bare(End::Lost("the controller ended before the answer came".into()))
         }
-        (Work::Http(call), _) => transfer::send(inner, step, call).await,
-        (Work::Upload { from, to, mode }, _) => transfer::put(inner, step, from, to, *mode).await,
-        (Work::Backup { path, to }, _) => transfer::save(inner, step, path, to).await,
+        (Work::Http(call), _) => transfer::send(inner, step, call, &released).await,
+        (Work::Upload { from, to, mode }, _) => {
+            transfer::put(inner, step, (from, to, *mode), &released).await
+        }
+        (Work::Backup { path, to }, _) => transfer::save(inner, step, (path, to), &released).await,
         (Work::Soak(_) | Work::Manual { .. }, _) => {
             Report::bare(End::Refused("the engine does this itself".into()))
         }
@@ -307,11 +341,11 @@ async fn observe(inner: &Arc<Inner>, no: StepNo) -> Report {
 
 async fn tell_kept(inner: Arc<Inner>, mut events: mpsc::Receiver<Kept>) {
     while let Some((balancer, event)) = events.recv().await {
-        if let Some(answer) = translate(&inner, &balancer, event)
-            && inner.answers.send(answer).await.is_err()
-        {
+        let Some(answer) = translate(&inner, &balancer, event) else { continue };
+        if inner.answers.send(answer).await.is_err() {
             return;
         }
+        inner.settled.was_told();
     }
 }
 

@@ -17,10 +17,13 @@ mod instance;
 pub mod mandate;
 pub mod output;
 pub mod probe;
+mod pulse;
 pub mod secret;
+mod settled;
 pub mod traffic;
 mod transfer;
 
 pub use access::Access;
 pub use answer::{Answer, Progress};
 pub use drivers::{Drivers, Setup};
+pub use pulse::Pulse;

@@ -2,7 +2,7 @@
 
 use crate::access::chain;
 use crate::command::{WITHHELD, capture, captures_secret, matched, node_of};
-use crate::drivers::Inner;
+use crate::drivers::{Inner, Released};
 use crate::exec::{backup_file, upload};
 use crate::probe;
 use std::time::Duration;
@@ -13,9 +13,8 @@ use zdu_model::report::{End, Evidence, Report, TAIL_LINES_MAX};
 pub(crate) async fn put(
     inner: &Inner,
     step: &PlannedStep,
-    from: &str,
-    to: &str,
-    mode: u32,
+    (from, to, mode): (&str, &str, u32),
+    released: &Released,
 ) -> Report {
     let bytes = match std::fs::read(from) {
         Ok(bytes) => bytes,
@@ -26,18 +25,29 @@ pub(crate) async fn put(
         Ok(channel) => channel,
         Err(error) => return Report::bare(End::NotMet(chain(&error))),
     };
+    if !released.may_begin(step) {
+        return Report::bare(End::Never);
+    }
     match upload(&mut channel, &bytes, to, mode, deadline).await {
         Ok(digest) => Report::with(End::Done, Evidence::File(Digest(digest))),
         Err(error) => Report::bare(End::NotMet(chain(&error))),
     }
 }
 
-pub(crate) async fn save(inner: &Inner, step: &PlannedStep, path: &str, to: &str) -> Report {
+pub(crate) async fn save(
+    inner: &Inner,
+    step: &PlannedStep,
+    (path, to): (&str, &str),
+    released: &Released,
+) -> Report {
     let deadline = Duration::from_millis(step.deadline.0);
     let mut channel = match inner.access.channel(node_of(step)).await {
         Ok(channel) => channel,
         Err(error) => return Report::bare(End::NotMet(chain(&error))),
     };
+    if !released.may_begin(step) {
+        return Report::bare(End::Never);
+    }
     match backup_file(&mut channel, path, to, false, deadline).await {
         Ok((digest, _bytes)) => Report::with(End::Done, Evidence::File(Digest(digest))),
         Err(error) => Report::bare(End::NotMet(chain(&error))),
@@ -45,7 +55,15 @@ pub(crate) async fn save(inner: &Inner, step: &PlannedStep, path: &str, to: &str
 }
 
 /// An HTTP request that changes something: when its answer is lost, nobody knows.
-pub(crate) async fn send(inner: &Inner, step: &PlannedStep, call: &HttpCall) -> Report {
+pub(crate) async fn send(
+    inner: &Inner,
+    step: &PlannedStep,
+    call: &HttpCall,
+    released: &Released,
+) -> Report {
+    if !released.may_begin(step) {
+        return Report::bare(End::Never);
+    }
     let timeout = Duration::from_millis(step.deadline.0);
     match probe::http(&inner.access, inner.values(step), call, timeout).await {
         Err(why) => Report::bare(End::Lost(why)),

@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
 use zdu_drivers::output::OutputSink;
 use zdu_drivers::secret::Secrets;
-use zdu_drivers::{Access, Answer, Drivers, Setup};
+use zdu_drivers::{Access, Answer, Drivers, Pulse, Setup};
 use zdu_model::contract::Contract;
 use zdu_model::effect::Effect;
 use zdu_model::fleet::*;
@@ -17,7 +18,7 @@ use zdu_model::policy::*;
 use zdu_model::procedure::{Capture, CaptureFrom, RollbackClass};
 use zdu_model::report::{End, Report};
 use zdu_model::text::{Piece, Text};
-use zdu_model::time::Millis;
+use zdu_model::time::{Millis, Timestamp};
 
 #[derive(Default)]
 struct Kept(Mutex<Vec<String>>);
@@ -119,6 +120,8 @@ struct Rig {
     drivers: Drivers,
     answers: mpsc::Receiver<Answer>,
     sink: Arc<Kept>,
+    /// What the clock of its pulse says, in ms.
+    moment: Arc<AtomicU64>,
     _sockets: tempfile::TempDir,
 }
 
@@ -130,6 +133,10 @@ impl Rig {
         let (progress, _) = mpsc::channel(64);
         let sockets = tempfile::tempdir().unwrap();
         let sink = Arc::new(Kept::default());
+        let moment = Arc::new(AtomicU64::new(0));
+        let clock = Arc::clone(&moment);
+        let now = move || Timestamp(clock.load(Ordering::SeqCst));
+        let pulse = Pulse::start(Millis(1_000), now).unwrap();
         let drivers = Drivers::new(Setup {
             plan,
             rollout: RolloutId::new("r1").unwrap(),
@@ -141,13 +148,18 @@ impl Rig {
             sink: sink.clone(),
             answers: answers_in,
             progress,
+            pulse,
         });
         drivers.may_act_for(std::time::Duration::from_secs(3_600));
-        Self { drivers, answers, sink, _sockets: sockets }
+        Self { drivers, answers, sink, moment, _sockets: sockets }
     }
 
     async fn ask(&mut self, no: u32, attempt: Attempt) -> Report {
         self.drivers.start(Effect::Run { step: StepNo(no), attempt });
+        self.answer(no).await
+    }
+
+    async fn answer(&mut self, no: u32) -> Report {
         loop {
             let answer = self.answers.recv().await.unwrap();
             if let Answer::Report { step, report, .. } = answer
@@ -248,4 +260,47 @@ async fn a_captured_secret_is_masked_after_a_resume_too() {
         !journaled.contains("planted") && !logged.contains("planted"),
         "journal: {journaled}\nlog: {logged}"
     );
+}
+
+/// On one thread, so that the process stands still before the released task has its turn.
+#[tokio::test]
+async fn what_was_released_before_the_process_stood_still_does_not_begin_on_a_drained_node() {
+    let home = tempfile::tempdir().unwrap();
+    let ran = home.path().join("ran");
+    let touch = || {
+        let line = format!("echo x >>'{}'", ran.display());
+        Work::Run(run(vec![Text::literal(&line)]))
+    };
+    let file = home.path().join("file");
+    std::fs::write(&file, "old").unwrap();
+    let (path, to) = (file.display().to_string(), format!("{}.old", file.display()));
+    let drained = |no, key, work| PlannedStep {
+        needs_drain: true,
+        deadline: Millis(20_000),
+        ..step(no, key, work)
+    };
+    let free = PlannedStep { deadline: Millis(20_000), ..step(2, "free", touch()) };
+    let backup = Work::Backup { path, to: to.clone() };
+    let steps = vec![drained(0, "stop", touch()), drained(1, "save", backup), free];
+    let mut rig = Rig::new(plan(&hook(home.path()), steps), home.path());
+    let released = |no| Effect::Run { step: StepNo(no), attempt: 1 };
+    for no in [0, 1, 2] {
+        rig.drivers.start(released(no));
+    }
+    rig.moment.store(60_000, Ordering::SeqCst);
+    let mut ends = Vec::new();
+    while ends.len() < 3 {
+        if let Answer::Report { step, report, .. } = rig.answers.recv().await.unwrap() {
+            ends.push((step.0, report.end));
+        }
+    }
+    ends.sort_by_key(|(no, _)| *no);
+    assert_eq!(ends, [(0, End::Never), (1, End::Never), (2, End::Exited(0))]);
+    assert_eq!(std::fs::read_to_string(&ran).unwrap(), "x\n");
+    assert!(!Path::new(&to).exists());
+    assert_eq!(rig.drivers.stood_still(), Some(Millis(60_000)));
+    // Asked again, behind a new certificate, it begins.
+    assert_eq!(rig.ask(0, 2).await.end, End::Exited(0));
+    assert_eq!(std::fs::read_to_string(&ran).unwrap(), "x\nx\n");
+    rig.drivers.close().await;
 }

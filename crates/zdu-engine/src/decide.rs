@@ -14,7 +14,7 @@ use zdu_model::fleet::Member;
 use zdu_model::ids::{Attempt, InstanceName, NodeName, StepNo};
 use zdu_model::plan::{PlannedStep, Work};
 use zdu_model::report::{End, Report};
-use zdu_model::time::Timestamp;
+use zdu_model::time::{Millis, Timestamp};
 use zdu_model::verdict::Verdict;
 
 /// What can happen to a rollout.
@@ -63,6 +63,12 @@ pub enum Input {
         up: bool,
         /// What it said.
         reason: String,
+    },
+    /// The whole process stood still for [`STILLNESS`](crate::STILLNESS) or longer. Told before
+    /// whatever is heard next.
+    StoodStill {
+        /// For how long.
+        span: Millis,
     },
 }
 
@@ -144,6 +150,10 @@ impl Rollout {
                     let (instance, up, reason) = (instance.clone(), *up, reason.clone());
                     Decision::events(vec![Event::InstanceChanged { instance, up, reason }])
                 }
+            }
+            Input::StoodStill { span } => {
+                let (events, effects) = self.stood_still(now, *span);
+                Decision { events, effects, wake: None }
             }
         };
         decision.wake = self.next_wake(decision.is_nothing().then_some(now));

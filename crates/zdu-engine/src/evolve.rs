@@ -64,6 +64,7 @@ impl Rollout {
             Event::NodeStuck { node, step, reason: _ } => self.node_stuck(node.as_ref(), *step)?,
             Event::Drifted { node, .. } => self.lose_certificate(node),
             Event::InstanceChanged { .. } => self.lose_certificates(),
+            Event::ControllerStoodStill { span: _ } => self.nothing_stands(),
             Event::Requested { request, .. } => self.requested(at, request),
             Event::HoldStarted { cause } => {
                 self.holds.retain(|(held, _)| held != cause);
@@ -75,20 +76,6 @@ impl Rollout {
             }
         }
         self.settle();
-        Ok(())
-    }
-
-    fn take(&mut self, stamped: Epoch, taken: Epoch) -> Result<(), String> {
-        if stamped != taken || self.epoch.is_some_and(|known| known >= taken) {
-            return Err(alloc::format!("epoch {} is not newer than the last", taken.0));
-        }
-        self.epoch = Some(taken);
-        // Nobody held the nodes out while no controller was there.
-        self.lose_certificates();
-        // What an earlier controller read of a group says nothing about now.
-        for (_, stands) in self.guarded.values_mut() {
-            *stands = false;
-        }
         Ok(())
     }
 
@@ -478,18 +465,6 @@ impl Rollout {
                     self.active.remove(step);
                 }
             }
-        }
-    }
-
-    fn lose_certificate(&mut self, node: &NodeName) {
-        if let Some(held) = self.certified.get_mut(node) {
-            *held = false;
-        }
-    }
-
-    fn lose_certificates(&mut self) {
-        for held in self.certified.values_mut() {
-            *held = false;
         }
     }
 }

@@ -1,16 +1,17 @@
-//! Laws 1 and 2 at a takeover: the capacity a drain goes by and the certificate a step needs were
-//! read by the controller that asks for it.
+//! Laws 1 and 2 when nobody watched, at a takeover or because the controller stood still: the
+//! capacity a drain goes by and the certificate a step needs are read again.
 #![allow(missing_docs, clippy::wildcard_enum_match_arm, reason = "a test looks at some events")]
 
 mod script;
 mod world;
 
-use script::{begun_after, count, plan_of, until_begun};
+use script::{begun_after, count, plan_of, set_aside, until_begun};
 use world::{World, node};
 use zdu_engine::Input;
 use zdu_model::effect::Effect;
 use zdu_model::plan::Work;
 use zdu_model::report::*;
+use zdu_model::time::Millis;
 use zdu_model::verdict::Verdict;
 
 #[test]
@@ -63,4 +64,71 @@ fn what_is_simply_asked_again_on_a_drained_node_waits_for_its_certificate_at_a_t
     assert_eq!(begun, ["certify@a"]);
     assert!(!world.queue.iter().any(|effect| matches!(effect, Effect::Recover { .. })));
     assert_eq!(world.run(), Verdict::Succeeded);
+}
+
+const STILL: Input = Input::StoodStill { span: Millis::from_secs(30) };
+
+/// What a reading that was under way answers once the controller goes on, and has begun behind it.
+fn answered_from_before(key: &str) -> (World, Vec<String>) {
+    let mut world = World::new(plan_of(&["a"], &[&["a"]], 1, 0).plan);
+    let asked = set_aside(&mut world, key, "a");
+    let Effect::Run { step, attempt } = asked else { panic!("{asked:?} runs nothing") };
+    let before = world.records.len();
+    world.input(&STILL);
+    assert!(world.queue.contains(&Effect::Cancel { step, attempt }), "queue {:?}", world.queue);
+    world.play(&asked);
+    world.input(&Input::Advance);
+    let begun = begun_after(&world, before);
+    (world, begun)
+}
+
+#[test]
+fn a_certificate_on_its_way_while_the_controller_stood_still_begins_nothing() {
+    let (mut world, begun) = answered_from_before("certify");
+    assert_eq!(begun, ["certify@a"]);
+    assert_eq!(world.run(), Verdict::Succeeded);
+    assert_eq!(count(&world, "apply@a"), 1);
+}
+
+#[test]
+fn a_reading_of_the_group_from_before_the_controller_stood_still_drains_nothing() {
+    let (mut world, begun) = answered_from_before("guard");
+    assert_eq!(begun, ["guard@a"]);
+    assert_eq!(world.run(), Verdict::Succeeded);
+    assert_eq!(count(&world, "drain@a"), 1);
+}
+
+#[test]
+fn a_step_that_ran_while_the_controller_stood_still_is_followed_by_a_new_certificate() {
+    let mut world = World::new(plan_of(&["a"], &[&["a"]], 1, 0).plan);
+    until_begun(&mut world, "stop-old", "a", 1);
+    let before = world.records.len();
+    world.input(&STILL);
+    assert_eq!(world.run(), Verdict::Succeeded);
+    let begun = begun_after(&world, before);
+    assert_eq!(begun[..2], ["certify@a", "apply@a"], "begun: {begun:?}");
+    assert_eq!(count(&world, "stop-old@a"), 1);
+}
+
+#[test]
+fn what_waits_behind_its_guard_is_guarded_again_after_the_controller_stood_still() {
+    let mut b = plan_of(&["a"], &[&["a"]], 1, 0);
+    b.find("drain", "a").attempts = 2;
+    let refused = End::NotMet("refused".into());
+    let mut world = script::failing(World::new(b.plan), "drain", "a", 1, refused);
+    until_begun(&mut world, "drain", "a", 1);
+    let before = world.records.len();
+    world.input(&STILL);
+    assert_eq!(world.run(), Verdict::Succeeded);
+    let begun = begun_after(&world, before);
+    assert_eq!(begun[..2], ["guard@a", "drain@a"], "begun: {begun:?}");
+}
+
+#[test]
+fn a_rollout_that_has_ended_does_not_note_that_its_controller_stood_still() {
+    let mut world = World::new(plan_of(&["a"], &[&["a"]], 1, 0).plan);
+    assert_eq!(world.run(), Verdict::Succeeded);
+    let before = world.records.len();
+    world.input(&STILL);
+    assert_eq!(world.records.len(), before);
 }

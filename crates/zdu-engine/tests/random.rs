@@ -196,7 +196,9 @@ impl Sim {
                     *c = false;
                 }
             }
-            Event::InstanceChanged { .. } => self.certified.values_mut().for_each(|c| *c = false),
+            Event::InstanceChanged { .. } | Event::ControllerStoodStill { .. } => {
+                self.certified.values_mut().for_each(|c| *c = false)
+            }
             Event::UnwindStarted { steps, .. } => self.check_unwind(steps),
             Event::Requested { request, .. } => self.heed(request),
             Event::RolloutEnded { verdict } => self.check_end(&verdict.clone()),

@@ -386,7 +386,8 @@ impl World {
         panic!("no verdict; log: {:?}", self.log);
     }
 
-    fn play(&mut self, effect: &Effect) {
+    /// Does what the effect asks, and says so.
+    pub fn play(&mut self, effect: &Effect) {
         let (Effect::Run { step, attempt }
         | Effect::Recover { step, attempt }
         | Effect::Observe { step, attempt }) = effect

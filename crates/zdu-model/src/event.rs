@@ -10,7 +10,7 @@ use crate::ids::{
 use crate::plan::Release;
 use crate::policy::FailureAction;
 use crate::report::Report;
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
 use crate::verdict::Verdict;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -146,6 +146,13 @@ pub enum Event {
         up: bool,
         /// What it said.
         reason: String,
+    },
+    /// The controller's whole process stood still (it was stopped, or its machine slept): nothing
+    /// of what it watches was looked at meanwhile, so no certificate and no reading of a group
+    /// stands any longer (laws 1 and 2).
+    ControllerStoodStill {
+        /// For how long.
+        span: Millis,
     },
     /// A person, or a signal, asked for something.
     Requested {

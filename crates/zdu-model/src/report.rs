@@ -69,7 +69,9 @@ pub enum End {
     TimedOut,
     /// The node could not be reached within the deadline, so nobody knows; why.
     Unreachable(String),
-    /// Asked after a restart: the node has no record that it was ever begun.
+    /// Nothing of it ran: the node, asked after a restart, has no record that it was ever begun; or
+    /// it was withdrawn before the node was asked, because what it was released under (a drain
+    /// certificate) was lost.
     Never,
     /// Asked after a restart: it was begun and its end was never recorded; why (reboot, killed).
     Lost(String),

@@ -180,9 +180,10 @@ impl<S: Storage> Run<'_, S> {
                     self.conductor.renew(self.clock.now())?;
                     self.grant();
                 }
-                () = tokio::time::sleep_until(wake) => self.turn(Input::Advance)?,
+                () = tokio::time::sleep_until(wake) => self.hear(Input::Advance)?,
                 Some(progress) = progress.recv() => self.watch.progress(&progress),
                 _ = poll.tick() => {
+                    self.notice_stillness()?;
                     self.take_requests()?;
                     self.watch.tick(self.clock.now());
                 }
@@ -194,12 +195,6 @@ impl<S: Storage> Run<'_, S> {
         // Without a wake nothing but an input moves the rollout; a far deadline stands for never.
         let far = Duration::from_secs(3600);
         Instant::now() + self.wake.map_or(far, |at| self.clock.until(at))
-    }
-
-    fn turn(&mut self, input: Input) -> Result<(), RuntimeError> {
-        let turn = self.conductor.turn(self.clock.now(), input)?;
-        self.carry_out(turn);
-        Ok(())
     }
 
     /// Balancers know no epochs: drivers act on them only as long as the lease lasts.
@@ -216,7 +211,20 @@ impl<S: Storage> Run<'_, S> {
         self.watch.records(&turn.records);
     }
 
+    /// What was read before the process stood still does not count for what is heard after it.
     fn hear(&mut self, input: Input) -> Result<(), RuntimeError> {
+        self.notice_stillness()?;
+        self.hear_now(input)
+    }
+
+    fn notice_stillness(&mut self) -> Result<(), RuntimeError> {
+        match self.drivers.stood_still() {
+            Some(span) => self.hear_now(Input::StoodStill { span }),
+            None => Ok(()),
+        }
+    }
+
+    fn hear_now(&mut self, input: Input) -> Result<(), RuntimeError> {
         match self.conductor.hear(self.clock.now(), input)? {
             Heard::Turn(turn) => self.carry_out(turn),
             Heard::Refused(refusal) => {

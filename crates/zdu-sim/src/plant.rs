@@ -52,6 +52,8 @@ pub enum Plant {
     StateForgets,
     /// A node falls back to the old release as it returns to traffic.
     NodeFallsBack,
+    /// A controller that stood still goes on as if it had looked all the time.
+    StillnessIsNotTold,
     /// Nobody remembers which releases were rolled back.
     RefusalsAreForgotten,
 }

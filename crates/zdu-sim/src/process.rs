@@ -4,14 +4,16 @@
 use crate::dice::Dice;
 use crate::fault::Ask;
 use crate::hands::Hands;
-use crate::plant::Watched;
+use crate::plant::{Plant, Watched};
 use crate::run::{Happening, Run};
 use crate::seen::Seen;
 use crate::store::Store;
 use zdu_conductor::chain::sha256;
 use zdu_conductor::storage::{AppendError, Claim, LeaseError, Owner, ReadError};
 use zdu_conductor::turn::{Conductor, OpenError, Opened, Turn, TurnError};
-use zdu_conductor::{Heard, Illegal, Input, Rollout, WakeReason, readings_before_drains};
+use zdu_conductor::{
+    Heard, Illegal, Input, Rollout, STILLNESS, WakeReason, readings_before_drains,
+};
 use zdu_model::event::{Event, HoldCause, Request};
 use zdu_model::ids::{Digest, Epoch, RolloutId, StepNo};
 use zdu_model::time::{Millis, Timestamp};
@@ -27,6 +29,10 @@ const PERSON: u64 = 120_000;
 pub(crate) struct Process {
     pub(crate) alive: bool,
     pub(crate) paused_until: Timestamp,
+    /// How often something came that unsettles a drain: the engine has heard of it.
+    pub(crate) unsettled: u64,
+    /// Since when it stands still, or stood still and has not noticed it yet.
+    pub(crate) still_since: Option<Timestamp>,
     pub(crate) epoch: Epoch,
     pub(crate) hands: Hands,
     /// Answers on their way to its loop.
@@ -96,6 +102,8 @@ impl Run {
         self.processes.push(Process {
             alive: true,
             paused_until: Timestamp(0),
+            unsettled: 0,
+            still_since: None,
             epoch,
             hands: Hands::new(dice),
             answers_due: 0,
@@ -178,7 +186,34 @@ impl Run {
         }
     }
 
+    /// As in the runtime, a loop that stood still hears of that before anything else.
     fn hear(&mut self, process: usize, input: Input) {
+        if let Some(span) = self.unnoticed(process) {
+            self.hear_now(process, Input::StoodStill { span });
+        }
+        self.processes[process].still_since = None;
+        self.hear_now(process, input);
+    }
+
+    /// How long a process stood still without its loop having noticed it, if that counts.
+    fn unnoticed(&self, process: usize) -> Option<Millis> {
+        let state = &self.processes[process];
+        let span = state.paused_until.since(state.still_since?);
+        let told = self.plant != Some(Plant::StillnessIsNotTold);
+        (told && span >= STILLNESS).then_some(span)
+    }
+
+    /// How often something unsettled the drains of a process, as its drivers know it.
+    pub(crate) fn unsettled(&self, process: usize) -> u64 {
+        self.processes[process].unsettled + u64::from(self.unnoticed(process).is_some())
+    }
+
+    fn hear_now(&mut self, process: usize, input: Input) {
+        let unsettles = matches!(
+            input,
+            Input::Drift { .. } | Input::InstanceChanged { .. } | Input::StoodStill { .. }
+        );
+        self.processes[process].unsettled += u64::from(unsettles);
         let now = self.agenda.now();
         let Some(conductor) = self.processes[process].conductor.as_mut() else { return };
         let heard = conductor.hear(now, input);

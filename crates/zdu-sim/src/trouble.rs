@@ -193,7 +193,10 @@ impl Run {
         match trouble {
             ControllerTrouble::Killed(again) => self.kill(process, again),
             ControllerTrouble::Paused(span) => {
-                self.processes[process].paused_until = self.agenda.now().after(span);
+                let now = self.agenda.now();
+                let process = &mut self.processes[process];
+                process.paused_until = process.paused_until.max(now.after(span));
+                process.still_since.get_or_insert(now);
             }
             ControllerTrouble::Second => self.start_soon(Millis(1), None, true),
         }

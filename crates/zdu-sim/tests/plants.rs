@@ -60,6 +60,16 @@ fn replaced_while_it_connects(from: u64, plan: &Plan) -> Vec<Fault> {
     faults
 }
 
+/// Every instance is reloaded again and again, and the controller sleeps from the begin of whatever
+/// a drained node is needed for.
+fn sleeps_over_reloads(from: u64, plan: &Plan) -> Vec<Fault> {
+    let times = (from..from + 300_000).step_by(10_000);
+    let drained = plan.steps.iter().filter(|step| step.needs_drain);
+    let paused = What::Controller(ControllerTrouble::Paused(Millis(15_000)));
+    let sleep = |step| Fault { when: When::Step { step, nth: 1 }, what: paused.clone() };
+    times.flat_map(|from| reloads(from, plan)).chain(drained.map(|step| sleep(step.no))).collect()
+}
+
 /// Every instance is reloaded and keeps nothing of what was set by command.
 fn reloads(from: u64, plan: &Plan) -> Vec<Fault> {
     let instances = plan.fleet.balancers.values().flat_map(|balancer| &balancer.instances);
@@ -176,6 +186,11 @@ fn a_view_that_does_not_say_on_what_it_waits_is_seen() {
 #[test]
 fn a_drain_that_nobody_holds_lets_users_reach_a_node_taken_apart() {
     println!("{}", caught_with(Plant::KeeperSleeps, "lost", reloads));
+}
+
+#[test]
+fn a_controller_that_is_not_told_that_it_slept_goes_by_old_certificates() {
+    println!("{}", caught_with(Plant::StillnessIsNotTold, "certificate", sleeps_over_reloads));
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! One sentence for everything that can happen. Every renderer takes its words from here, so a
 //! screen, a log and a report never call the same thing by two names.
 
+use crate::moment::span;
 use zdu_model::contract::Class;
 use zdu_model::event::{Event, HoldCause, Inquiry, Request, ScheduleCause, UnwindScope};
 use zdu_model::ids::{NodeName, StepNo};
 use zdu_model::plan::{Plan, PlannedStep, Subject};
 use zdu_model::policy::FailureAction;
 use zdu_model::report::End;
+use zdu_model::time::Millis;
 use zdu_model::verdict::Verdict;
 
 /// A step by name: its key, and the node when it is about one. A number that is not of the plan
@@ -93,7 +95,7 @@ pub fn end(end: &End) -> String {
         End::Waiting(why) => format!("what it wants is not true yet: {why}"),
         End::TimedOut => "its deadline passed and what ran was ended".into(),
         End::Unreachable(why) => format!("the node could not be reached: {why}"),
-        End::Never => "the node has no record of it".into(),
+        End::Never => "nothing of it ran".into(),
         End::Lost(why) => format!("it was begun and its end was not recorded: {why}"),
         End::EpochRefused { seen } => {
             format!("the node refused it: it has seen a newer controller (epoch {seen})")
@@ -254,10 +256,17 @@ pub fn event(plan: &Plan, event: &Event) -> String {
         | Event::NodeStuck { .. }
         | Event::Drifted { .. }
         | Event::InstanceChanged { .. }
+        | Event::ControllerStoodStill { .. }
         | Event::Requested { .. }
         | Event::HoldStarted { .. }
         | Event::RolloutEnded { .. } => course(plan, event),
     }
+}
+
+/// The controller's process was stopped, or its machine slept.
+pub(crate) fn stood_still(long: Millis) -> String {
+    let long = span(long);
+    format!("the controller stood still for {long}: drains are certified and groups read again")
 }
 
 /// The events about the course of the rollout and not about one attempt.
@@ -283,6 +292,7 @@ fn course(plan: &Plan, event: &Event) -> String {
             let what = if *up { "answers again" } else { "does not answer" };
             format!("balancer instance {instance} {what}: {reason}")
         }
+        Event::ControllerStoodStill { span: long } => stood_still(*long),
         Event::Requested { request: what, by, reason } => {
             let why = if reason.is_empty() { "no reason given" } else { reason };
             format!("{by} asked to {}: {why}", request(plan, what))

@@ -6,7 +6,7 @@
 
 use crate::history::{
     ControllerView, DecisionView, EndingView, History, HoldView, InstanceView, Opening,
-    RequestView, ScheduleView, UnknownView, UnwindView,
+    RequestView, ScheduleView, StillView, UnknownView, UnwindView,
 };
 use crate::node::{Drift, Ending, NodeView, Stuck, Unwound};
 use crate::step::{AttemptEnd, StepState, StepView};
@@ -126,6 +126,7 @@ impl RolloutView {
             | Event::NodeStuck { .. }
             | Event::Drifted { .. }
             | Event::InstanceChanged { .. }
+            | Event::ControllerStoodStill { .. }
             | Event::Requested { .. }
             | Event::HoldStarted { .. }
             | Event::RolloutEnded { .. } => self.apply_course(at, event),
@@ -142,9 +143,10 @@ impl RolloutView {
                 self.unwind_started(at, scope, steps, cause)
             }
             Event::UnwindEnded { scope } => self.unwind_ended(at, scope),
-            Event::NodeStuck { .. } | Event::Drifted { .. } | Event::InstanceChanged { .. } => {
-                self.apply_mishap(at, event);
-            }
+            Event::NodeStuck { .. }
+            | Event::Drifted { .. }
+            | Event::InstanceChanged { .. }
+            | Event::ControllerStoodStill { .. } => self.apply_mishap(at, event),
             Event::Requested { request, by, reason } => self.requested(at, request, by, reason),
             Event::HoldStarted { cause } => {
                 self.history.holds.push(HoldView { since: at, cause: cause.clone(), ended: None })
@@ -177,7 +179,8 @@ impl RolloutView {
         }
     }
 
-    /// What went against us: failed compensations, drifts, instances that do not answer.
+    /// What went against us: failed compensations, drifts, instances that do not answer, a machine
+    /// that slept.
     fn apply_mishap(&mut self, at: Timestamp, event: &Event) {
         match event {
             Event::NodeStuck { node, step, reason } => {
@@ -205,6 +208,9 @@ impl RolloutView {
                     up: *up,
                     reason: reason.clone(),
                 })
+            }
+            Event::ControllerStoodStill { span } => {
+                self.history.stood_still.push(StillView { at, span: *span });
             }
             Event::RolloutStarted { .. }
             | Event::ControllerStarted { .. }

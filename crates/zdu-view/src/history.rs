@@ -8,7 +8,7 @@ use zdu_model::ids::{
 };
 use zdu_model::plan::Release;
 use zdu_model::policy::FailureAction;
-use zdu_model::time::Timestamp;
+use zdu_model::time::{Millis, Timestamp};
 use zdu_model::verdict::Verdict;
 
 /// What happened besides the steps, each list oldest first.
@@ -32,6 +32,8 @@ pub struct History {
     pub holds: Vec<HoldView>,
     /// Instances that stopped or began to answer.
     pub instances: Vec<InstanceView>,
+    /// When the controller's whole process stood still.
+    pub stood_still: Vec<StillView>,
     /// Compensations of no node that failed.
     pub stuck: Vec<Stuck>,
     /// Every ending; more than one when a person reopened the rollout.
@@ -161,6 +163,15 @@ pub struct InstanceView {
     pub up: bool,
     /// What it said.
     pub reason: String,
+}
+
+/// A time in which the controller's whole process stood still and watched nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StillView {
+    /// When it went on.
+    pub at: Timestamp,
+    /// How long it had stood still.
+    pub span: Millis,
 }
 
 /// An ending of the rollout.

@@ -103,6 +103,7 @@ impl Lines {
             | Event::NodeStuck { .. }
             | Event::Drifted { .. }
             | Event::InstanceChanged { .. }
+            | Event::ControllerStoodStill { .. }
             | Event::Requested { .. }
             | Event::HoldStarted { .. }
             | Event::RolloutEnded { .. } => describe::event(plan, event),
@@ -142,6 +143,7 @@ fn head<'a>(view: &'a RolloutView, event: &'a Event) -> (&'a str, &'a str, &'a s
         Event::InstanceChanged { instance, .. } => (instance.as_str(), "-", ""),
         Event::RolloutStarted { .. }
         | Event::ControllerStarted { .. }
+        | Event::ControllerStoodStill { .. }
         | Event::UnwindStarted { .. }
         | Event::UnwindEnded { .. }
         | Event::Requested { .. }
@@ -174,6 +176,7 @@ fn tone(event: &Event) -> Tone {
         | Event::UnwindStarted { .. }
         | Event::Drifted { .. }
         | Event::InstanceChanged { .. }
+        | Event::ControllerStoodStill { .. }
         | Event::HoldStarted { .. } => Tone::Warn,
         Event::RolloutStarted { .. }
         | Event::ControllerStarted { .. }
@@ -205,6 +208,7 @@ fn more(view: &RolloutView, event: &Event) -> Vec<String> {
         | Event::UnwindEnded { .. }
         | Event::Drifted { .. }
         | Event::InstanceChanged { .. }
+        | Event::ControllerStoodStill { .. }
         | Event::Requested { .. } => Vec::new(),
     }
 }

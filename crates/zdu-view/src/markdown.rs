@@ -165,6 +165,7 @@ fn course(page: &mut Page, report: &RolloutReport) {
         }),
     );
     page.list("Balancer instances", report.instances.iter().map(said));
+    page.list("Stood still", report.stood_still.iter().map(said));
     page.list("Controllers", report.controllers.iter().map(said));
 }
 

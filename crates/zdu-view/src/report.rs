@@ -48,6 +48,8 @@ pub struct RolloutReport {
     pub rollbacks: Vec<RollbackReport>,
     /// Balancer instances that stopped or began to answer.
     pub instances: Vec<Said>,
+    /// When the controller stood still: what was out was not watched meanwhile.
+    pub stood_still: Vec<Said>,
     /// The controllers that drove it.
     pub controllers: Vec<Said>,
     /// Where the time went.
@@ -347,6 +349,7 @@ pub fn report(view: &RolloutView, now: Timestamp, head: Option<&Digest>) -> Roll
         requests: history.requests.iter().map(|r| lists::request(view, r)).collect(),
         rollbacks: history.unwinds.iter().map(|u| lists::rollback(view, u)).collect(),
         instances: history.instances.iter().map(lists::instance).collect(),
+        stood_still: history.stood_still.iter().map(lists::stood_still).collect(),
         controllers: history.controllers.iter().map(lists::controller).collect(),
         waited: lists::waited(view, now),
         slowest: lists::slowest(view),

@@ -3,8 +3,8 @@
 use crate::describe;
 use crate::fold::RolloutView;
 use crate::history::{
-    ControllerView, DecisionView, HoldView, InstanceView, RequestView, ScheduleView, UnknownView,
-    UnwindView,
+    ControllerView, DecisionView, HoldView, InstanceView, RequestView, ScheduleView, StillView,
+    UnknownView, UnwindView,
 };
 use crate::node::{Certificate, Drift, NodeView};
 use crate::report::{
@@ -183,6 +183,11 @@ pub(crate) fn instance(change: &InstanceView) -> Said {
     let InstanceView { at, instance, up, reason } = change;
     let what = if *up { "answers again" } else { "does not answer" };
     Said { at: utc(*at), what: format!("{instance} {what}: {reason}") }
+}
+
+pub(crate) fn stood_still(still: &StillView) -> Said {
+    let StillView { at, span } = still;
+    Said { at: utc(*at), what: describe::stood_still(*span) }
 }
 
 pub(crate) fn controller(controller: &ControllerView) -> Said {

@@ -110,6 +110,8 @@ pub enum StepFate {
         /// The last error.
         error: ChannelError,
     },
+    /// It may no longer begin, and nothing was asked of the node.
+    Withdrawn,
     /// The record was there and is gone: someone has cleaned it away while the step was watched.
     Vanished,
 }
@@ -152,8 +154,23 @@ pub async fn run_step(
     limits: Limits,
     on_news: &mut (dyn FnMut(StepNews<'_>) + Send),
 ) -> Result<StepEnd, SupervisorError> {
+    run_step_if(&|| true, node, supervisor, spec, limits, on_news).await
+}
+
+/// As [`run_step`], if the step may still begin when the node could be asked to.
+///
+/// # Errors
+/// As [`run_step`].
+pub async fn run_step_if(
+    may_begin: &(dyn Fn() -> bool + Sync),
+    node: &Node,
+    supervisor: &Supervisor,
+    spec: &Spec,
+    limits: Limits,
+    on_news: &mut (dyn FnMut(StepNews<'_>) + Send),
+) -> Result<StepEnd, SupervisorError> {
     let until = Instant::now() + limits.deadline;
-    let mut run = Run::new(node, supervisor, spec, on_news);
+    let mut run = Run::new(may_begin, node, supervisor, spec, on_news);
     // Requests end before the deadline by themselves; the slack spares a healthy connection from
     // being torn down in the middle of the last one.
     let fate = match timeout_at(until + SLACK, run.follow(until)).await {
@@ -168,6 +185,7 @@ pub async fn run_step(
 }
 
 struct Run<'run> {
+    may_begin: &'run (dyn Fn() -> bool + Sync),
     node: &'run Node,
     supervisor: &'run Supervisor,
     spec: &'run Spec,
@@ -181,6 +199,7 @@ struct Run<'run> {
 
 impl<'run> Run<'run> {
     fn new(
+        may_begin: &'run (dyn Fn() -> bool + Sync),
         node: &'run Node,
         supervisor: &'run Supervisor,
         spec: &'run Spec,
@@ -188,7 +207,18 @@ impl<'run> Run<'run> {
     ) -> Self {
         let (stdout, stderr) = (Vec::new(), Vec::new());
         let (begun, failures, last_error) = (Begun::No, 0, None);
-        Self { node, supervisor, spec, on_news, stdout, stderr, begun, failures, last_error }
+        Self {
+            may_begin,
+            node,
+            supervisor,
+            spec,
+            on_news,
+            stdout,
+            stderr,
+            begun,
+            failures,
+            last_error,
+        }
     }
 
     /// Until the step has a fate. None when the deadline came first.
@@ -196,7 +226,8 @@ impl<'run> Run<'run> {
         loop {
             let wait = until.saturating_duration_since(Instant::now()).min(NODE_WAIT);
             match self.look(wait).await {
-                Ok(poll) => {
+                Ok(None) => return Ok(Some(StepFate::Withdrawn)),
+                Ok(Some(poll)) => {
                     self.failures = 0;
                     self.last_error = None;
                     let caught_up = self.take(&poll);
@@ -225,14 +256,16 @@ impl<'run> Run<'run> {
         }
     }
 
-    /// One request: start while nobody has answered that, else poll from where the output is.
-    async fn look(&mut self, wait: Duration) -> Result<Poll, SupervisorError> {
+    /// One request: start while nobody has answered that, else poll from where the output is. None
+    /// when it has not begun and may not.
+    async fn look(&mut self, wait: Duration) -> Result<Option<Poll>, SupervisorError> {
         let node = self.node;
         let mut channel = node.pool.channel_or_loss(&node.name, &node.target).await?;
         if self.begun == Begun::Yes {
-            let key = self.spec.key();
-            let (out, err) = (self.range(self.stdout.len()), self.range(self.stderr.len()));
-            return self.supervisor.poll(&mut channel, &key, out, err, wait).await;
+            return self.poll(&mut channel, wait).await.map(Some);
+        }
+        if self.begun == Begun::No && !(self.may_begin)() {
+            return Ok(None);
         }
         // From here on the request may reach the node even if this future is dropped.
         let before = std::mem::replace(&mut self.begun, Begun::Unknown);
@@ -247,7 +280,14 @@ impl<'run> Run<'run> {
             Err(SupervisorError::Channel(error)) if error.was_not_run() => self.begun = before,
             Err(_) => {}
         }
-        started
+        started.map(Some)
+    }
+
+    /// Asks for what came since the last time.
+    async fn poll(&mut self, channel: &mut Lease, wait: Duration) -> Result<Poll, SupervisorError> {
+        let key = self.spec.key();
+        let (out, err) = (self.range(self.stdout.len()), self.range(self.stderr.len()));
+        self.supervisor.poll(channel, &key, out, err, wait).await
     }
 
     /// One byte more than the limit tells whether there is more.
@@ -336,13 +376,12 @@ impl<'run> Run<'run> {
     async fn kill_and_collect(&mut self, grace: Duration) -> Result<StepFate, SupervisorError> {
         let mut channel = self.node.channel().await?;
         let killed = self.supervisor.kill(&mut channel, self.spec, grace).await?;
-        drop(channel);
         if killed == StepState::Never {
             return Ok(StepFate::Vanished);
         }
         self.begun = Begun::Yes;
         loop {
-            let poll = self.look(Duration::ZERO).await?;
+            let poll = self.poll(&mut channel, Duration::ZERO).await?;
             if self.take(&poll) {
                 break;
             }

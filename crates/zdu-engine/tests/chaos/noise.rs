@@ -7,6 +7,7 @@ use zdu_model::effect::Effect;
 use zdu_model::event::*;
 use zdu_model::ids::*;
 use zdu_model::plan::*;
+use zdu_model::time::Millis;
 
 impl Sim {
     pub(crate) fn request(&mut self, request: Request) {
@@ -31,6 +32,9 @@ impl Sim {
                 let instance = InstanceName::new("lb-a").expect("a name");
                 let up = self.rng.chance(50);
                 self.input(&Input::InstanceChanged { instance, up, reason: String::new() });
+            }
+            56..60 => {
+                self.input(&Input::StoodStill { span: Millis::from_secs(30) });
             }
             40..44 => self.another_hand(),
             44..54 => self.late_answer(),

@@ -70,6 +70,7 @@ impl Order {
             | Event::NodeStuck { .. }
             | Event::Drifted { .. }
             | Event::InstanceChanged { .. }
+            | Event::ControllerStoodStill { .. }
             | Event::HoldStarted { .. }
             | Event::RolloutEnded { .. } => {}
         }

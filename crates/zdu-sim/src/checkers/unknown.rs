@@ -130,6 +130,7 @@ impl Unknown {
             | Event::NodeStuck { .. }
             | Event::Drifted { .. }
             | Event::InstanceChanged { .. }
+            | Event::ControllerStoodStill { .. }
             | Event::HoldStarted { .. }
             | Event::RolloutEnded { .. } => {}
         }

@@ -60,6 +60,9 @@ impl Run {
         let repeats = self.plant == Some(Plant::RecoveryRepeats) && task.mode == Mode::Recover;
         match (task.mode, known) {
             (Mode::Recover, None) if !repeats => return Next::end(End::Never),
+            (Mode::Run, None) if !self.may_begin(process, key, task) => {
+                return Next::end(End::Never);
+            }
             (_, None) => self.execute(process, key, place),
             (_, Some(_)) if repeats => self.execute(process, key, place),
             (Mode::Run | Mode::Recover | Mode::Observe, Some(_)) => {}

@@ -73,6 +73,8 @@ pub(crate) struct Task {
     /// When it gives up.
     pub(crate) until: Timestamp,
     pub(crate) phase: Phase,
+    /// How often the drains of its process had been unsettled when it was released.
+    pub(crate) unsettled: u64,
     /// Only the newest planned look counts.
     pub(crate) look: u64,
 }
@@ -144,10 +146,10 @@ impl Run {
     }
 
     fn begin_task(&mut self, process: usize, key: Key, mode: Mode) {
-        let now = self.agenda.now();
+        let (now, unsettled) = (self.agenda.now(), self.unsettled(process));
         let plan = self.layout.plan.clone();
         let until = now.after(limit(&plan, plan.step(key.0), mode));
-        let task = Task { mode, begun: now, until, phase: Phase::Fresh, look: 0 };
+        let task = Task { mode, begun: now, until, phase: Phase::Fresh, unsettled, look: 0 };
         // A command takes its time on its node; everything else is looked at when it is over.
         let known = self.times(key.0).filter(|_| mode == Mode::Run);
         let known = known.filter(|_| !matches!(plan.step(key.0).work, Work::Run(_)));
@@ -216,6 +218,13 @@ impl Run {
                 None,
             ) => Next::end(End::Refused("this act needs a node".into())),
         }
+    }
+
+    /// Whether a task may still begin: what needs a drained node begins under the certificate it
+    /// was released under, or not at all.
+    pub(super) fn may_begin(&self, process: usize, key: Key, task: &Task) -> bool {
+        let drained = self.layout.plan.step(key.0).needs_drain;
+        !drained || task.unsettled == self.unsettled(process)
     }
 
     /// Sends an answer to the controller's loop.

@@ -26,8 +26,8 @@ use zdu_conductor::plan_file::{read_plan, write_plan};
 use zdu_conductor::requests::Requests;
 use zdu_conductor::storage::{Claim, Lease, LeaseError};
 use zdu_conductor::turn::{Conductor, OpenError, Opened};
-use zdu_conductor::{Rollout, readings_before_drains};
-use zdu_drivers::{Access, Drivers, Setup};
+use zdu_conductor::{Rollout, STILLNESS, readings_before_drains};
+use zdu_drivers::{Access, Drivers, Pulse, Setup};
 use zdu_model::event::{Event, Request};
 use zdu_model::ids::{FleetName, RolloutId};
 use zdu_model::plan::Plan;
@@ -192,6 +192,10 @@ impl Session<'_> {
         let (answers_in, answers) = mpsc::channel(ANSWERS_MAX);
         let (progress_in, progress) = mpsc::channel(PROGRESS_MAX);
         let sockets = ShortDir::new()?;
+        let pulse = Pulse::start(STILLNESS, move || clock.now()).map_err(|error| {
+            Failure::of(exit::FATAL_ERROR, &error)
+                .hint("no thread can be started that notices when zdu is stopped; see `ulimit -u`")
+        })?;
         let drivers = Drivers::new(Setup {
             plan: plan.clone(),
             rollout: self.id.clone(),
@@ -203,6 +207,7 @@ impl Session<'_> {
             sink: logs.clone(),
             answers: answers_in,
             progress: progress_in,
+            pulse,
         });
         for (node, mirror) in readings_before_drains(&plan, &history) {
             drivers.remember(&node, &mirror.readings, mirror.out);

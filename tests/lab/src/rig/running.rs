@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::{Ran, await_some};
 use crate::LabError;
 
@@ -61,6 +63,27 @@ impl Running {
         let read = |path: &PathBuf| fs::read_to_string(path).unwrap_or_default();
         let code = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(-1);
         Ok(Ran { code, stdout: read(&self.stdout), stderr: read(&self.stderr) })
+    }
+
+    /// SIGSTOP: the whole process stands still, as on a machine that sleeps, until it is woken.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn put_to_sleep(&self) -> Result<(), LabError> {
+        self.signal(Signal::STOP)
+    }
+
+    /// SIGCONT.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn wake(&self) -> Result<(), LabError> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), LabError> {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).map_err(LabError::because(format!("send zdu {signal:?}")))
     }
 
     /// SIGKILL, and waits until it is gone.
