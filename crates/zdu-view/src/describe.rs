@@ -243,7 +243,11 @@ pub fn event(plan: &Plan, event: &Event) -> String {
             format!("{} {} ({})", step(plan, *no), class(*called), end(&report.end))
         }
         Event::StepUnknown { step: no, attempt: _, cause, how } => {
-            format!("nobody knows how {} ended: {cause}; {}", step(plan, *no), inquiry(*how))
+            format!(
+                "nobody knows how {} ended: {cause}; {}",
+                step(plan, *no),
+                inquiry(plan, *no, *how)
+            )
         }
         Event::StepScheduled { step: no, at: _, cause } => {
             format!("{} will be begun again: {}", step(plan, *no), schedule(*cause))
@@ -309,10 +313,12 @@ fn course(plan: &Plan, event: &Event) -> String {
     }
 }
 
-/// How an unknown outcome is found out.
+/// How the unknown outcome of a step is found out.
 #[must_use]
-pub fn inquiry(how: Inquiry) -> &'static str {
+pub fn inquiry(plan: &Plan, no: StepNo, how: Inquiry) -> &'static str {
+    let reads_first = planned(plan, no).is_some_and(|step| step.work.is_level_triggered());
     match how {
+        Inquiry::Recover if reads_first => "it reads before it changes, and is asked again",
         Inquiry::Recover => "the node's own record is asked",
         Inquiry::Observe => "the step's probes are asked",
     }

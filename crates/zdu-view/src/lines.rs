@@ -90,8 +90,8 @@ impl Lines {
                 let when = moment(*at, self.offset);
                 format!("will be begun again at {when}: {}", describe::schedule(*cause))
             }
-            Event::StepUnknown { cause, how, .. } => {
-                format!("outcome unknown: {cause}; {}", describe::inquiry(*how))
+            Event::StepUnknown { step, cause, how, .. } => {
+                format!("outcome unknown: {cause}; {}", describe::inquiry(plan, *step, *how))
             }
             Event::FailureDecided { rule, action, .. } => {
                 format!("rule {rule}: {}", describe::action(*action))

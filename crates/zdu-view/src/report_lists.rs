@@ -136,7 +136,7 @@ pub(crate) fn unknown(view: &RolloutView, unknown: &UnknownView) -> UnknownRepor
         step: describe::step(view.plan(), *step),
         attempt: *attempt,
         cause: cause.clone(),
-        how: describe::inquiry(*how).into(),
+        how: describe::inquiry(view.plan(), *step, *how).into(),
         resolved: resolved.map(|(at, _)| utc(at)),
         class: resolved.map(|(_, class)| describe::class(class).into()),
     }

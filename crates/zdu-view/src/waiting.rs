@@ -92,6 +92,11 @@ impl RolloutView {
         let (since, until) = span(planned, step)?;
         let on = match step.state {
             StepState::Running { .. } => running(planned),
+            StepState::Inquiring { how: Inquiry::Recover, .. }
+                if planned.work.is_level_triggered() =>
+            {
+                running(planned)
+            }
             StepState::Inquiring { how: Inquiry::Recover, .. } => {
                 format!("the node's own record of {}, whose end is not known", planned.key)
             }
