@@ -16,8 +16,9 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
   tidy               the rules no compiler checks: crate edges, sizes, names, links
   test [--quick]     everything a change has to pass; --quick leaves out the end-to-end tests
-  sim [--seeds N] [--seed S] [--seconds T] [--nodes N] [--trace]
-                     random rollouts against every law; --trace shows the one of --seed S
+  sim [--seeds N] [--seed S] [--seconds T] [--nodes N] [--fleet PATH] [--trace]
+                     random rollouts, or random troubles of one zdu.yaml, against every law;
+                     --trace shows the run of --seed S
   sim --shrink --seed S
                      makes a run that breaks a law small and prints it as a scenario
   sim --script PATH [--trace]

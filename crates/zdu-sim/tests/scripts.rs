@@ -10,7 +10,7 @@ use zdu_swarm::examples;
 
 fn small_fleets() -> Range {
     let plans = examples().expect("the examples plan").into_iter().map(|(_, plan)| plan).collect();
-    Range { plans, nodes_max: Some(6) }
+    Range { plans, nodes_max: Some(6), ..Range::default() }
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn what_the_plan_does_not_have_is_told_with_its_place_and_what_there_is() {
 
 /// The first run that breaks this law with this planted fault, as the swarm finds it.
 fn first_broken(plant: Plant, checker: &str) -> Drawn {
-    let range = Range { plans: Vec::new(), nodes_max: Some(12) };
+    let range = Range { nodes_max: Some(12), ..Range::default() };
     let broken = (1..2_000).find_map(|seed| {
         let mut drawn = swarm::drawn(&range, seed);
         drawn.setup.plant = Some(plant);
@@ -133,7 +133,7 @@ fn a_restart_that_repeats_what_was_done_is_told_with_its_record() {
 
 #[test]
 fn some_random_rollouts_cut_at_every_record_end_where_the_uncut_ones_end() {
-    let range = Range { plans: Vec::new(), nodes_max: Some(2) };
+    let range = Range { nodes_max: Some(2), ..Range::default() };
     for seed in 1..5 {
         let setup = comparable(&swarm::setup(&range, seed));
         let cuts = cut_every_record(&setup, Where::BehindAndWithin);

@@ -70,7 +70,7 @@ pub(crate) fn crash(order: &Order) -> ExitCode {
 }
 
 fn share(order: &Order, begun: Instant, sum: &Mutex<Sum>) {
-    let range = Range { plans: Vec::new(), nodes_max: Some(order.nodes.unwrap_or(NODES_MAX)) };
+    let range = Range { nodes_max: Some(order.nodes.unwrap_or(NODES_MAX)), ..Range::default() };
     let most = if order.seconds.is_none() { order.seeds.min(SEEDS) } else { order.seeds };
     Seeds::new(order, most, begun).share(|seeds| {
         for seed in seeds {

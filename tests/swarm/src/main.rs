@@ -13,8 +13,8 @@ mod speed;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
-usage: zdu-swarm [--seeds N] [--seed S] [--seconds T] [--nodes N] [--trace]
-       zdu-swarm --shrink --seed S [--nodes N]
+usage: zdu-swarm [--seeds N] [--seed S] [--seconds T] [--nodes N] [--fleet PATH] [--trace]
+       zdu-swarm --shrink --seed S [--nodes N] [--fleet PATH]
        zdu-swarm --script PATH [--trace]
        zdu-swarm crash [--seeds N] [--seed S] [--seconds T] [--nodes N]
        zdu-swarm speed";
@@ -26,7 +26,10 @@ fn main() -> ExitCode {
         ["--script", path] => small::told(path, false),
         ["--script", path, "--trace"] => small::told(path, true),
         ["--shrink", rest @ ..] => order(rest).map_or_else(usage, |order| small::small(&order)),
-        ["crash", rest @ ..] => order(rest).map_or_else(usage, |order| crash::crash(&order)),
+        ["crash", rest @ ..] => {
+            let order = order(rest).filter(|order| order.fleet.is_none());
+            order.map_or_else(usage, |order| crash::crash(&order))
+        }
         ["speed"] => speed::told(),
         rest => order(rest).map_or_else(usage, |order| play::play(&order)),
     }
@@ -39,8 +42,7 @@ fn usage() -> ExitCode {
 
 /// What the arguments ask for; none when one is not understood.
 fn order(words: &[&str]) -> Option<play::Order> {
-    let mut order =
-        play::Order { seeds: 1_000, first: 1, seconds: None, nodes: None, trace: false };
+    let mut order = play::Order::default();
     let mut words = words.iter();
     while let Some(word) = words.next() {
         let mut number = || words.next()?.parse::<u64>().ok();
@@ -49,6 +51,7 @@ fn order(words: &[&str]) -> Option<play::Order> {
             "--seed" => order.first = number()?,
             "--seconds" => (order.seconds, order.seeds) = (Some(number()?), u64::MAX),
             "--nodes" => order.nodes = Some(number()?),
+            "--fleet" => order.fleet = Some((*words.next()?).to_owned()),
             "--trace" => order.trace = true,
             _ => return None,
         }

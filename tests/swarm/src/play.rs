@@ -1,13 +1,16 @@
 //! Random rollouts against every law, until a number of seeds or of seconds is
 //! through. The first seed is printed first; a seed names its whole run.
 
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use zdu_sim::swarm::{self, Range};
 use zdu_sim::{Counts, Violation, run, run_traced};
 
-use zdu_swarm::examples;
+use zdu_model::plan::Plan;
+use zdu_swarm::{examples, plan_of};
 
 use crate::say;
 use crate::seeds::Seeds;
@@ -23,8 +26,32 @@ pub(crate) struct Order {
     pub(crate) seconds: Option<u64>,
     /// The most nodes of a random fleet.
     pub(crate) nodes: Option<u64>,
+    /// A `zdu.yaml`, or a plan, that every run is of; random ones and the examples when absent.
+    pub(crate) fleet: Option<String>,
     /// One run, every line of it.
     pub(crate) trace: bool,
+}
+
+impl Default for Order {
+    fn default() -> Self {
+        Self { seeds: 1_000, first: 1, seconds: None, nodes: None, fleet: None, trace: false }
+    }
+}
+
+impl Order {
+    /// The named plans that runs are drawn from.
+    pub(crate) fn plans(&self) -> Result<Vec<(String, Arc<Plan>)>, String> {
+        match &self.fleet {
+            Some(fleet) => Ok(vec![(fleet.clone(), plan_of(Path::new(fleet))?)]),
+            None => examples(),
+        }
+    }
+
+    /// What runs are drawn from.
+    pub(crate) fn range(&self, plans: &[(String, Arc<Plan>)]) -> Range {
+        let plans = plans.iter().map(|(_, plan)| plan.clone()).collect();
+        Range { plans, only_plans: self.fleet.is_some(), nodes_max: self.nodes }
+    }
 }
 
 /// Runs that break a law are listed up to this many; more say nothing new.
@@ -39,14 +66,13 @@ struct Sum {
 
 /// Plays them and says what was found.
 pub(crate) fn play(order: &Order) -> ExitCode {
-    let plans = match examples() {
-        Ok(examples) => examples.into_iter().map(|(_, plan)| plan).collect(),
+    let range = match order.plans() {
+        Ok(plans) => order.range(&plans),
         Err(why) => {
             say::error(&format!("sim: {why}"));
             return ExitCode::FAILURE;
         }
     };
-    let range = Range { plans, nodes_max: order.nodes };
     if order.trace {
         return trace(&range, order.first);
     }

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use zdu_sim::script::{Script, parse};
 use zdu_sim::shrink::shrink;
-use zdu_sim::swarm::{self, Range};
+use zdu_sim::swarm;
 use zdu_sim::{Outcome, Violation, run, run_told, run_traced};
-use zdu_swarm::{examples, plan_of, root};
+use zdu_swarm::{plan_of, root};
 
 use crate::play::Order;
 use crate::say;
@@ -24,16 +24,15 @@ pub(crate) fn small(order: &Order) -> ExitCode {
 }
 
 fn shrunk(order: &Order) -> Result<ExitCode, String> {
-    let examples = examples()?;
-    let plans = examples.iter().map(|(_, plan)| plan.clone()).collect();
-    let drawn = swarm::drawn(&Range { plans, nodes_max: order.nodes }, order.first);
+    let plans = order.plans()?;
+    let drawn = swarm::drawn(&order.range(&plans), order.first);
     let Some(checker) = broken(&drawn.setup) else {
         say::line(&format!("seed {} breaks no law", order.first));
         return Ok(ExitCode::SUCCESS);
     };
     let small = shrink(drawn, &checker);
     let name = format!("seed-{}", order.first);
-    let given = examples.iter().find(|(_, plan)| **plan == *small.setup.plan);
+    let given = plans.iter().find(|(_, plan)| **plan == *small.setup.plan);
     let directory = root().join(DIRECTORY);
     std::fs::create_dir_all(&directory).map_err(|e| e.to_string())?;
     let fleet = match given {

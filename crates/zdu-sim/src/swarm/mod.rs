@@ -23,6 +23,8 @@ pub const NODES_MAX: u64 = 200;
 pub struct Range {
     /// Plans to draw from besides the random ones, such as those of the built-in procedures.
     pub plans: Vec<Arc<Plan>>,
+    /// Only from those.
+    pub only_plans: bool,
     /// The most nodes; [`NODES_MAX`] when absent.
     pub nodes_max: Option<u64>,
 }
@@ -46,7 +48,7 @@ pub struct Drawn {
 #[must_use]
 pub fn drawn(range: &Range, seed: u64) -> Drawn {
     let mut dice = Dice::of(seed, "setup", 0);
-    let given = !range.plans.is_empty() && dice.chance(25);
+    let given = range.only_plans || (!range.plans.is_empty() && dice.chance(25));
     let (plan, input) = if given {
         (dice.pick(&range.plans).clone(), None)
     } else {
