@@ -8,8 +8,9 @@ use alloc::vec::Vec;
 use core::fmt::Debug;
 use zdu_model::fleet::Node;
 use zdu_model::ids::{NodeName, StageName, StepKey, StepNo};
-use zdu_model::plan::{Plan, PlannedStep, Subject};
-use zdu_model::policy::Policy;
+use zdu_model::plan::{Plan, PlannedStep, Subject, Target};
+use zdu_model::policy::{CertifyPolicy, DrainExpiry, Policy, WaveSize};
+use zdu_model::procedure::RollbackClass;
 
 /// What changed from `old` to `new`, one sentence each; empty when nothing an operator would
 /// call a change did. Numbers of steps are no change.
@@ -38,6 +39,19 @@ pub fn diff(old: &Plan, new: &Plan) -> Vec<String> {
 fn changed<T: PartialEq + Debug>(said: &mut Vec<String>, what: &str, old: &T, new: &T) {
     if old != new {
         said.push(format!("{what} changed from {old:?} to {new:?}"));
+    }
+}
+
+/// The same for what people write in other words than the program keeps it in.
+fn changed_in<T: PartialEq>(
+    words: impl Fn(&T) -> String,
+    said: &mut Vec<String>,
+    what: &str,
+    old: &T,
+    new: &T,
+) {
+    if old != new {
+        said.push(format!("{what} changed from {} to {}", words(old), words(new)));
     }
 }
 
@@ -98,7 +112,7 @@ fn policy(old: &Policy, new: &Policy, said: &mut Vec<String>) {
         accept_no_undo,
         secrets,
     } = old;
-    changed(said, "policy.wave", wave, &new.wave);
+    changed_in(|sizes| waves(sizes), said, "policy.wave", wave, &new.wave);
     changed(said, "policy.concurrency", concurrency, &new.concurrency);
     for (name, old, new) in [
         ("soak", soak, &new.soak),
@@ -109,12 +123,17 @@ fn policy(old: &Policy, new: &Policy, said: &mut Vec<String>) {
         ("hold_deadline", hold_deadline, &new.hold_deadline),
         ("reconnect_deadline", reconnect_deadline, &new.reconnect_deadline),
     ] {
-        if old != new {
-            said.push(format!("policy.{name} changed from {old} to {new}"));
-        }
+        changed_in(ToString::to_string, said, &format!("policy.{name}"), old, new);
     }
-    changed(said, "policy.on_drain_deadline", on_drain_deadline, &new.on_drain_deadline);
-    changed(said, "policy.certify", certify, &new.certify);
+    let (expiry, now) = (on_drain_deadline, &new.on_drain_deadline);
+    changed_in(
+        |expiry| self::expiry(*expiry).into(),
+        said,
+        "policy.on_drain_deadline",
+        expiry,
+        now,
+    );
+    changed_in(|certify| sampling(*certify), said, "policy.certify", certify, &new.certify);
     changed(said, "policy.failures_allowed", failures_allowed, &new.failures_allowed);
     let cross = &new.cross_point_of_no_return;
     changed(said, "policy.cross_point_of_no_return", cross_point_of_no_return, cross);
@@ -232,17 +251,54 @@ fn step_changes(old: &Plan, step: &PlannedStep, new: &Plan, now: &PlannedStep) -
         let (was, is) = (act(work, &old.fleet), act(&now.work, &new.fleet));
         changes.push(format!("does `{is}` in place of `{was}`"));
     }
-    changed(&mut changes, "phase", phase, &now.phase);
-    changed(&mut changes, "place", target, &now.target);
-    if *deadline != now.deadline {
-        changes.push(format!("deadline changed from {deadline} to {}", now.deadline));
-    }
+    changed_in(ToString::to_string, &mut changes, "phase", phase, &now.phase);
+    changed_in(place, &mut changes, "place", target, &now.target);
+    changed_in(ToString::to_string, &mut changes, "deadline", deadline, &now.deadline);
     changed(&mut changes, "attempts", attempts, &now.attempts);
     changed(&mut changes, "needs_drain", needs_drain, &now.needs_drain);
-    changed(&mut changes, "rollback", rollback, &now.rollback);
+    let class = |class: &RollbackClass| rollback_class(*class).into();
+    changed_in(class, &mut changes, "rollback", rollback, &now.rollback);
     changed(&mut changes, "point_of_no_return", point_of_no_return, &now.point_of_no_return);
     if (contract, unknown, capture) != (&now.contract, &now.unknown, &now.capture) {
         changes.push("outcome, unknown or capture changed".into());
     }
     changes
+}
+
+fn place(target: &Target) -> String {
+    match target {
+        Target::Controller => "the controller".into(),
+        Target::Node(node) => node.to_string(),
+    }
+}
+
+// The words of `zdu.yaml` and of procedures.
+
+fn waves(sizes: &[WaveSize]) -> String {
+    let size = |size: &WaveSize| match size {
+        WaveSize::Count(count) => count.to_string(),
+        WaveSize::Percent(percent) => format!("{percent}%"),
+    };
+    format!("[{}]", sizes.iter().map(size).collect::<Vec<_>>().join(", "))
+}
+
+fn expiry(expiry: DrainExpiry) -> &'static str {
+    match expiry {
+        DrainExpiry::Fail => "fail",
+        DrainExpiry::Proceed => "proceed",
+        DrainExpiry::Kill => "kill",
+    }
+}
+
+fn sampling(CertifyPolicy { samples, interval }: CertifyPolicy) -> String {
+    format!("{samples} samples {interval} apart")
+}
+
+fn rollback_class(class: RollbackClass) -> &'static str {
+    match class {
+        RollbackClass::Instant => "instant",
+        RollbackClass::Redo => "redo",
+        RollbackClass::Restore => "restore",
+        RollbackClass::None => "none",
+    }
 }

@@ -58,6 +58,18 @@ fn a_guard_asks_again_for_as_long_as_the_capacity_deadline() {
 }
 
 #[test]
+fn what_reads_before_it_changes_and_a_front_may_fail_twice() {
+    let plan = planned(&input()).plan;
+    let tries = |key: &str| {
+        let of: Vec<_> = plan.steps.iter().filter(|step| step.key.as_str() == key).collect();
+        assert!(!of.is_empty() && of.iter().all(|step| step.attempts == of[0].attempts));
+        of[0].attempts
+    };
+    let keys = ["drain", "undrain", "front", "certify", "switch"];
+    assert_eq!(keys.map(tries), [3, 3, 3, 1, 1]);
+}
+
+#[test]
 fn a_node_outside_every_balancer_only_works_and_proves() {
     let mut input = input();
     input.fleet.groups[0].min_available = 0;

@@ -1,5 +1,7 @@
 //! What the planner promises, as sentences.
 
+mod captures;
+mod differences;
 mod fixture;
 mod goldens;
 mod lints;
