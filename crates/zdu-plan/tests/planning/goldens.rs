@@ -112,6 +112,28 @@ save wave 1, parallel 2
 }
 
 #[test]
+fn a_step_done_once_on_a_role_and_its_undo_are_said_for_the_node_that_has_it() {
+    let mut input = input();
+    let mut expand = step("expand", "EXPORT", "expand {{node}}");
+    expand.on = Site::Role(role("leader"));
+    expand.undo = vec![step("shrink", "EXPORT", "shrink {{node}}")];
+    expand.undo[0].on = Site::Role(role("leader"));
+    input.procedure.stages.insert(0, stage("once", Over::Once, vec![expand]));
+    input.fleet.groups[0].nodes[2].roles.insert(role("leader"));
+    let mut plan = planned(&input).plan;
+    let of = |step: &mut zdu_model::plan::PlannedStep| {
+        let words = command(&mut step.work)?.argv.iter().map(ToString::to_string);
+        Some((words.collect::<Vec<_>>().join(" "), step.target.clone()))
+    };
+    let said: Vec<_> = plan.steps.iter_mut().filter_map(of).take(2).collect();
+    let there = Target::Node(name("node-c"));
+    assert_eq!(
+        said,
+        [("expand node-c".to_owned(), there.clone()), ("shrink node-c".to_owned(), there)]
+    );
+}
+
+#[test]
 fn the_role_found_at_preflight_goes_first_and_stands_in_the_plan() {
     let mut input = input();
     input.procedure.stages[0].first = vec![role("leader")];

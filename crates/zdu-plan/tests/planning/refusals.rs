@@ -276,6 +276,22 @@ fn a_variable_without_a_value_is_refused_by_name() {
 }
 
 #[test]
+fn a_variable_is_given_by_the_operator_or_by_a_node() {
+    let declared = || {
+        let mut input = input();
+        let decl = VarDecl { help: String::new(), kind: VarKind::Text, default: None };
+        input.procedure.vars.insert("dir".to_string().try_into().expect("valid"), decl);
+        input
+    };
+    let mut by_operator = declared();
+    by_operator.vars.insert("dir".into(), "/srv".into());
+    planned(&by_operator);
+    let mut by_node = declared();
+    by_node.fleet.groups[0].nodes[1].vars.insert("dir".into(), "/srv".into());
+    planned(&by_node);
+}
+
+#[test]
 fn a_deadline_is_rendered_for_each_node_and_refused_where_it_gives_no_span() {
     let mut input = input();
     first_step(&mut input).deadline = Deadline::Template(Template("{{wait}}".into()));
@@ -379,6 +395,21 @@ fn a_role_has_exactly_as_many_bearers_as_it_must() {
         }
     });
     assert_eq!(said, ["exactly 1 must have the role leader, but 2 do: node-a, node-b"]);
+}
+
+#[test]
+fn a_role_that_orders_nothing_and_nobody_has_is_counted_all_the_same() {
+    let nobody = ["exactly 1 must have the role leader, but 0 do"];
+    let looked_for = said(|input| {
+        input.procedure.roles.insert(role("leader"), lookup(Some(1)));
+        input.observed.consulted = true;
+    });
+    assert_eq!(looked_for, nobody);
+    let declared = said(|input| {
+        let decl = RoleDecl { help: String::new(), lookup: None, among: None, exactly: Some(1) };
+        input.procedure.roles.insert(role("leader"), decl);
+    });
+    assert_eq!(declared, nobody);
 }
 
 #[test]

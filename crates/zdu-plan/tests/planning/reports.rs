@@ -2,7 +2,7 @@
 
 use crate::fixture::*;
 use zdu_model::policy::WaveSize;
-use zdu_model::procedure::{Action, HttpTemplate};
+use zdu_model::procedure::{Action, HttpTemplate, Over};
 use zdu_model::report::{InstanceReading, MemberReading, MemberState};
 use zdu_model::text::Template;
 use zdu_plan::{Input, render_text};
@@ -95,6 +95,33 @@ fn a_return_without_proof_is_told() {
             "stage apply: no readiness is proved before a rolled-back node returns"
         ]
     );
+}
+
+#[test]
+fn a_plan_that_takes_nobody_out_needs_no_front_and_no_ports() {
+    let said = warnings(|input| {
+        let steps = vec![step("look", "EXPORT", "look")];
+        input.procedure.stages = vec![stage("look", Over::Nodes, steps)];
+        input.fleet.front.clear();
+        input.fleet.groups[0].nodes[0].service_ports.clear();
+    });
+    assert_eq!(said, Vec::<String>::new());
+}
+
+#[test]
+fn nodes_without_work_are_named_beside_those_that_have_some() {
+    let condition = |when: &'static str| {
+        warnings(move |input| first_step(input).when = Some(Template(when.into())))
+    };
+    assert_eq!(condition("always"), Vec::<String>::new());
+    let said = condition("node=node-b");
+    assert_eq!(said, ["stage apply does nothing on node-a, node-c: no condition holds"]);
+    let beside = warnings(|input| {
+        let mut never = step("never", "EXPORT", "never");
+        never.when = Some(Template("never".into()));
+        input.procedure.stages.insert(0, stage("empty", Over::Nodes, vec![never]));
+    });
+    assert_eq!(beside, ["stage empty is left out: no condition of its steps holds"]);
 }
 
 #[test]
