@@ -134,6 +134,19 @@ fn a_step_done_once_on_a_role_and_its_undo_are_said_for_the_node_that_has_it() {
 }
 
 #[test]
+fn a_lane_may_use_the_node_of_a_role_and_disturb_it_when_it_is_its_own() {
+    let mut input = input();
+    let mut asks = step("ask", "APPLY", "ask");
+    asks.on = Site::Role(role("leader"));
+    input.procedure.stages[0].steps.push(asks);
+    input.fleet.groups[0].nodes[2].roles.insert(role("leader"));
+    planned(&input);
+    input.procedure.stages[0].only = vec![role("leader")];
+    input.procedure.stages[0].steps[0].on = Site::Role(role("leader"));
+    planned(&input);
+}
+
+#[test]
 fn the_role_found_at_preflight_goes_first_and_stands_in_the_plan() {
     let mut input = input();
     input.procedure.stages[0].first = vec![role("leader")];
