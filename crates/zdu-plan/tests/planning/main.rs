@@ -6,5 +6,6 @@ mod fixture;
 mod goldens;
 mod lints;
 mod properties;
+mod questions;
 mod refusals;
 mod reports;

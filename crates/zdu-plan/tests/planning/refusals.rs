@@ -2,7 +2,7 @@
 
 use crate::fixture::*;
 use zdu_model::ids::{CaptureName, SecretName};
-use zdu_model::policy::WaveSize;
+use zdu_model::policy::{FailureAction, FailureRule, WaveSize};
 use zdu_model::procedure::{
     Action, Capture, CaptureFrom, Deadline, HttpTemplate, Over, RoleDecl, RunTemplate, Site,
     VarDecl, VarKind,
@@ -486,6 +486,28 @@ fn a_phase_must_be_declared() {
 }
 
 #[test]
+fn a_failure_rule_names_a_declared_phase() {
+    let rule = |named: &str| FailureRule {
+        phase: Some(phase(named)),
+        exit: vec![],
+        class: vec![],
+        output: None,
+        failed_nodes: None,
+        action: FailureAction::Hold,
+    };
+    let said = said(|input| {
+        input.policy.on_failure = vec![rule("APPLY"), rule("NOWHERE")];
+        input.procedure.on_failure = vec![rule("ELSEWHERE")];
+    });
+    let of = |place, phase| {
+        format!("{place} names the phase {phase}, which the procedure does not declare")
+    };
+    let own = of("policy.on_failure[1].phase", "NOWHERE");
+    let built_in = of("procedure.on_failure[0].phase", "ELSEWHERE");
+    assert!(said.len() == 2 && said.contains(&own) && said.contains(&built_in), "{said:?}");
+}
+
+#[test]
 fn permission_bits_are_octal() {
     let said = said(|input| {
         let (from, to) = (Template("a".into()), Template("b".into()));
@@ -500,6 +522,7 @@ fn limits_that_cannot_be_kept_are_refused_with_their_place() {
     input.policy.wave = vec![WaveSize::Count(0), WaveSize::Percent(101)];
     input.policy.concurrency = 0;
     input.policy.drain_deadline = Millis(0);
+    input.fleet.front[0].timeout = Millis(0);
     first_step(&mut input).attempts = 0;
     let paths: Vec<_> = refused(&input).iter().filter_map(Refusal::path).collect();
     assert_eq!(
@@ -509,9 +532,13 @@ fn limits_that_cannot_be_kept_are_refused_with_their_place() {
             "policy.wave[0]",
             "policy.wave[1]",
             "policy.concurrency",
-            "policy.drain_deadline"
+            "policy.drain_deadline",
+            "front[0].timeout"
         ]
     );
+    input.policy.wave.clear();
+    let none = refused(&input).iter().filter_map(Refusal::path).any(|path| path == "policy.wave");
+    assert!(none);
 }
 
 #[test]
