@@ -542,6 +542,31 @@ fn limits_that_cannot_be_kept_are_refused_with_their_place() {
 }
 
 #[test]
+fn what_to_do_is_said_beside_what_is_wrong() {
+    let hint = |change: fn(&mut Input)| {
+        let mut input = input();
+        change(&mut input);
+        let refusal = refused(&input).remove(0);
+        (refusal.to_string(), refusal.hint())
+    };
+    let (why, hints) = hint(|input| first_step(input).undo.clear());
+    assert_eq!(
+        why,
+        "no undo behind the disruptive step switch of stage apply without the operator's word"
+    );
+    assert!(hints.contains("accept_no_undo: [switch]"), "{hints}");
+    let uses = |input: &mut Input| first_step(input).action = run("use {{capture:id}}");
+    let (_, never) = hint(uses);
+    assert_eq!(never, "give a step before it capture: [ { name: ... } ]");
+    let (_, point) = hint(|input| first_step(input).undo[0].point_of_no_return = true);
+    assert_eq!(point, "an undo may be no point of no return");
+    let (_, nested) = hint(|input| {
+        first_step(input).undo[0].undo = vec![step("more", "APPLY", "more")];
+    });
+    assert_eq!(nested, "put it as a further entry of the undo list");
+}
+
+#[test]
 fn all_reasons_are_said_at_once() {
     let said = said(|input| {
         input.fleet.groups[0].min_available = 3;

@@ -260,3 +260,37 @@ fn equal_commands_on_many_nodes_are_said_once() {
     assert_eq!(text.matches("switch 2.0").count(), 1, "{text}");
     assert_eq!(text.matches("steps and waits as in wave 1").count(), 2, "{text}");
 }
+
+#[test]
+fn steps_that_cannot_be_undone_are_listed_once() {
+    let mut input = input();
+    let steps = vec![step("save", "EXPORT", "save"), step("send", "EXPORT", "send")];
+    input.procedure.stages.insert(0, stage("before", Over::Nodes, steps));
+    let keys = planned(&input).report.without_undo;
+    assert_eq!(keys.iter().map(|key| key.as_str()).collect::<Vec<_>>(), ["save", "send"]);
+}
+
+#[test]
+fn steps_of_some_nodes_stand_between_those_of_all() {
+    let mut input = input();
+    let only = |id: &str, on: &'static str| {
+        let mut step = step(id, "EXPORT", id);
+        step.when = Some(Template(format!("node={on}")));
+        step
+    };
+    let steps = vec![
+        step("first", "EXPORT", "first"),
+        step("second", "EXPORT", "second"),
+        only("of-c", "node-c"),
+        only("of-b", "node-b"),
+        step("third", "EXPORT", "third"),
+        only("last-of-a", "node-a"),
+    ];
+    input.procedure.stages = vec![stage("all", Over::Nodes, steps)];
+    let report = planned(&input).report;
+    let wave = &report.stages[0].waves[0];
+    let said: Vec<_> = wave.steps.iter().map(|s| (s.key.as_str(), s.nodes.len())).collect();
+    let expected =
+        [("first", 3), ("second", 3), ("of-c", 1), ("of-b", 1), ("third", 3), ("last-of-a", 1)];
+    assert_eq!(said, expected);
+}
