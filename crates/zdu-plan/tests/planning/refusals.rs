@@ -292,6 +292,31 @@ fn a_variable_is_given_by_the_operator_or_by_a_node() {
 }
 
 #[test]
+fn a_default_may_use_others_in_any_order_and_is_refused_where_it_cannot_be_had() {
+    let with = |defaults: &[(&str, &str)]| {
+        let mut input = input();
+        for (name, default) in defaults {
+            let default = Some(Template((*default).into()));
+            let decl = VarDecl { help: String::new(), kind: VarKind::Text, default };
+            input.procedure.vars.insert(name.to_string().try_into().expect("valid"), decl);
+        }
+        first_step(&mut input).action = run("start {{a}}");
+        input
+    };
+    let mut plan = planned(&with(&[("a", "{{b}}/bin"), ("b", "{{c}}/{{to}}"), ("c", "/srv")])).plan;
+    let first = plan.steps.iter_mut().find_map(|step| command(&mut step.work)).expect("one");
+    assert_eq!(first.argv[1].to_string(), "/srv/2.0/bin");
+    let refused = refused(&with(&[("a", "{{b}}"), ("b", "{{nowhere}}")]));
+    let said: Vec<String> = refused.iter().map(ToString::to_string).collect();
+    assert!(
+        said.iter().any(|line| line.contains("procedure.vars.b.default")
+            && line.contains("nowhere is not defined")
+            && line.contains("node-a")),
+        "{said:#?}"
+    );
+}
+
+#[test]
 fn a_deadline_is_rendered_for_each_node_and_refused_where_it_gives_no_span() {
     let mut input = input();
     first_step(&mut input).deadline = Deadline::Template(Template("{{wait}}".into()));

@@ -294,3 +294,54 @@ fn steps_of_some_nodes_stand_between_those_of_all() {
         [("first", 3), ("second", 3), ("of-c", 1), ("of-b", 1), ("third", 3), ("last-of-a", 1)];
     assert_eq!(said, expected);
 }
+
+#[test]
+fn the_text_names_nodes_where_a_step_is_not_for_all_and_how_often_it_is_tried() {
+    let mut input = input();
+    let mut export = step("export", "EXPORT", "export");
+    export.attempts = 3;
+    let mut only_b = step("only-b", "EXPORT", "only");
+    only_b.when = Some(Template("node=node-b".into()));
+    input.procedure.stages = vec![stage("before", Over::Nodes, vec![export, only_b])];
+    let text = render_text(&planned(&input).report);
+    let told = text.split("\n\n").nth(1).expect("a stage");
+    assert_eq!(
+        told,
+        "stage 1 of 1: before (3 nodes, 4 steps)
+  node-a, node-b, node-c, 3 at a time
+    EXPORT       export [up to 3 attempts, nothing to undo]
+      export
+    EXPORT       only-b [nothing to undo] on node-b
+      only"
+    );
+}
+
+#[test]
+fn what_is_done_once_names_no_nodes() {
+    let mut input = input();
+    let mut once = step("expand", "EXPORT", "expand");
+    once.on = zdu_model::procedure::Site::Controller;
+    input.procedure.stages = vec![stage("once", Over::Once, vec![once])];
+    let text = render_text(&planned(&input).report);
+    let told = text.split("\n\n").nth(1).expect("a stage");
+    assert_eq!(
+        told,
+        "stage 1 of 1: once (once, 1 step)
+    EXPORT       expand [nothing to undo]
+      expand"
+    );
+}
+
+#[test]
+fn a_wave_with_other_steps_or_waits_is_told_whole() {
+    let mut input = input();
+    let mut extra = step("extra", "APPLY", "extra");
+    extra.when = Some(Template("node=node-c".into()));
+    input.procedure.stages[0].steps.push(extra);
+    input.fleet.groups.push(group("other", 0, &["node-x"]));
+    let text = render_text(&planned(&input).report);
+    let waves: Vec<&str> = text.split("\n  wave ").skip(1).collect();
+    let told_whole = |wave: &str| wave.contains("    waits for ");
+    let whole: Vec<bool> = waves.iter().map(|wave| told_whole(wave)).collect();
+    assert_eq!(whole, [true, false, true, true], "{text}");
+}
