@@ -9,3 +9,4 @@ mod properties;
 mod questions;
 mod refusals;
 mod reports;
+mod roles;
