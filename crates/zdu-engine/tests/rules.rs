@@ -4,11 +4,13 @@
 mod script;
 mod world;
 
-use script::{always, count, plan_of, until_held};
+use script::{always, count, failing, plan_of, set_aside, until_held};
 use world::{Builder, World, node, rule};
+use zdu_engine::Input;
 use zdu_model::contract::Class;
 use zdu_model::effect::Effect;
 use zdu_model::event::*;
+use zdu_model::ids::StepNo;
 use zdu_model::plan::*;
 use zdu_model::policy::{FailureAction, FailureRule};
 use zdu_model::report::*;
@@ -302,4 +304,61 @@ fn a_node_that_is_left_out_takes_no_other_with_it() {
     assert!(matches!(world.run(), Verdict::Failed { .. }));
     assert_eq!((count(&world, "upgrade@b"), count(&world, "serving@b")), (1, 1));
     assert_eq!(count(&world, "guard@a"), 0);
+}
+
+#[test]
+fn what_is_about_to_be_put_back_is_not_tried_again() {
+    let mut b = plan_of(&["a", "b"], &[&["a", "b"]], 2, 0);
+    for on in ["a", "b"] {
+        b.find("apply", on).attempts = 2;
+    }
+    let everything = FailureRule { exit: vec![9], ..rule("APPLY", FailureAction::RollbackRollout) };
+    b.plan.rules.insert(0, everything);
+    let mut world = World::new(b.plan);
+    let of_a = set_aside(&mut world, "apply", "a");
+    let of_b = set_aside(&mut world, "apply", "b");
+    let end = |world: &mut World, effect: &Effect, code| {
+        let Effect::Run { step, attempt } = *effect else { panic!("{effect:?} runs nothing") };
+        let report = Report::bare(End::Exited(code));
+        world.input(&Input::Report { step, attempt, report });
+        world.input(&Input::Advance);
+        world.input(&Input::Advance);
+        step
+    };
+    let step = end(&mut world, &of_b, 9);
+    let retry = world.has(|event| matches!(event, Event::StepScheduled { .. }));
+    assert!(retry, "the first attempt is tried again");
+    let second = set_aside_again(&mut world, step);
+    end(&mut world, &second, 9);
+    let before = world.records.len();
+    end(&mut world, &of_a, 1);
+    let behind = &world.records[before..];
+    let again = |record: &Record| matches!(record.event, Event::StepScheduled { .. });
+    assert!(!behind.iter().any(again), "{behind:?}");
+    let verdict = world.run();
+    let Verdict::Failed { rolled_back, .. } = verdict else { panic!("{verdict:?}") };
+    assert_eq!(rolled_back, [node("a"), node("b")]);
+}
+
+fn set_aside_again(world: &mut World, wanted: StepNo) -> Effect {
+    for _ in 0..100 {
+        let here = |effect: &Effect| matches!(effect, Effect::Run { step, .. } if *step == wanted);
+        if let Some(at) = world.queue.iter().position(here) {
+            return world.queue.remove(at).expect("there");
+        }
+        assert!(world.turn(), "nothing is left to do");
+    }
+    panic!("{wanted} is not begun again");
+}
+
+#[test]
+fn a_node_that_is_given_up_at_the_entrance_of_its_group_lets_the_next_one_in() {
+    let mut b = plan_of(&["a", "b"], &[&["a", "b"]], 2, 0);
+    b.plan.policy.failures_allowed = 1;
+    b.find("drain", "a").attempts = 1;
+    let refused = End::NotMet("refused".into());
+    let mut world = failing(World::new(b.plan), "drain", "a", 1, refused);
+    let verdict = world.run();
+    assert!(matches!(verdict, Verdict::Failed { .. }), "{verdict:?}");
+    assert_eq!(count(&world, "apply@b"), 1, "log {:?}", world.log);
 }

@@ -144,3 +144,104 @@ fn shown(word: &str) -> String {
     let plain = !word.is_empty() && !word.chars().any(|c| c.is_whitespace() || c == '\'');
     if plain { word.to_string() } else { format!("{word:?}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::collections::BTreeMap;
+    use zdu_model::text::Text;
+    use zdu_model::time::Millis;
+
+    #[test]
+    fn a_list_spells_out_what_fits_and_counts_the_rest() {
+        let names = |count: u32| list(&(1..=count).collect::<Vec<_>>());
+        assert_eq!(names(2), "1, 2");
+        assert_eq!(names(7), "1, 2, 3, 4, 5, 6, 7", "`and 1 more` would be no shorter");
+        assert_eq!(names(8), "1, 2, 3, 4, 5, 6 and 2 more");
+    }
+
+    fn asks(ask: Ask, want: Want, times: u32) -> String {
+        probe(&Probe { ask, want, times, every: Millis::from_secs(2) })
+    }
+
+    fn call() -> HttpCall {
+        HttpCall {
+            method: "GET".into(),
+            url: "http://a/".into(),
+            headers: BTreeMap::new(),
+            body: None,
+            basic: None,
+            ca_file: None,
+            ca: None,
+            insecure: false,
+        }
+    }
+
+    #[test]
+    fn a_probe_says_what_it_asks_what_it_wants_and_how_often() {
+        assert_eq!(asks(Ask::Tcp("a:80".into()), Want::default(), 1), "connect to a:80");
+        let want = Want {
+            exit: alloc::vec![0, 1],
+            status: alloc::vec![200],
+            contains: Some("up".into()),
+            matches: Some("^ok".into()),
+            json: alloc::vec![
+                ("/a".into(), Comparison::Equals, "x".into()),
+                ("/b".into(), Comparison::VersionEquals, "1".into()),
+                ("/c".into(), Comparison::VersionAtLeast, "2".into()),
+                ("/d".into(), Comparison::Length, "3".into()),
+                ("/e".into(), Comparison::EqualInEach, "/n".into()),
+            ],
+        };
+        assert_eq!(
+            asks(Ask::Http(call()), want, 3),
+            "GET http://a/ -> exit 0, 1, status 200, contains \"up\", matches /^ok/, /a is x, \
+             /b is version 1, /c is at least version 2, /d has length 3, \
+             /e has in each entry equal /n, 3 times, every 2s"
+        );
+    }
+
+    #[test]
+    fn a_request_says_everything_but_its_secret() {
+        let mut call = call();
+        call.headers.insert("Accept".into(), Text::literal("json"));
+        let secret = zdu_model::ids::SecretName::new("key").expect("a name");
+        call.basic = Some(("ann".into(), secret));
+        call.body = Some(Text::literal("{}"));
+        call.insecure = true;
+        assert_eq!(
+            http(&call),
+            "GET http://a/ Accept: json as ann with <secret key> body \"{}\" (any certificate)"
+        );
+    }
+
+    #[test]
+    fn a_command_shows_the_borders_of_its_words_and_all_that_is_around_it() {
+        let word = Text::literal;
+        let mut call = Run {
+            argv: alloc::vec![word("stop"), word("a b"), word(""), word("it's")],
+            shell: false,
+            cwd: Some(word("/srv")),
+            env: [("A".into(), word("1 2")), ("B".into(), word("3"))].into(),
+            stdin: Some(word("yes\n")),
+            user: Some("axway".into()),
+        };
+        let around = "(in /srv) (as axway) (stdin \"yes\\n\")";
+        assert_eq!(run(&call), alloc::format!("A=\"1 2\" B=3 stop \"a b\" \"\" \"it's\" {around}"));
+        call.shell = true;
+        call.argv.truncate(2);
+        assert_eq!(run(&call), alloc::format!("A=\"1 2\" B=3 sh: stop a b {around}"));
+    }
+
+    #[test]
+    fn readiness_without_probes_says_that_nothing_is_asked() {
+        let fleet = Fleet {
+            name: zdu_model::ids::FleetName::new("shop").expect("a name"),
+            groups: alloc::vec![],
+            balancers: BTreeMap::new(),
+            hosts: BTreeMap::new(),
+            front: alloc::vec![],
+        };
+        assert_eq!(act(&Work::Ready(alloc::vec![]), &fleet), "nothing is asked");
+    }
+}
