@@ -296,13 +296,13 @@ impl Rollout {
         self.waves[stage][wave].lanes[lane].next
     }
 
-    /// An unwind whose next step is scheduled is busy with it.
-    fn wait_for_schedule(&mut self) {
-        let active = &self.active;
+    /// An unwind whose next step is scheduled, or still to be judged, is busy with it.
+    pub(crate) fn wait_for_next(&mut self) {
+        let (active, attention) = (&self.active, &self.attention);
         for unwind in &mut self.unwinds {
             let next = unwind.steps.get(unwind.next).copied();
             if unwind.busy.is_none() {
-                unwind.busy = next.filter(|next| active.contains(next));
+                unwind.busy = next.filter(|no| active.contains(no) || attention.contains(no));
             }
         }
     }
@@ -313,7 +313,7 @@ impl Rollout {
                 unwind.next += 1;
             }
             unwind.busy = None;
-            self.wait_for_schedule();
+            self.wait_for_next();
             return;
         }
         match self.home(step) {

@@ -27,7 +27,7 @@ impl Rollout {
         let StepStatus::Ended(class) = state.status else {
             return Decision::nothing();
         };
-        if self.is_put_back(planned) {
+        if self.is_put_back(planned) || self.is_judged_later(step) {
             return Decision::nothing();
         }
         let quieting = matches!(self.course, Course::Quieting { .. });

@@ -4,6 +4,7 @@ use crate::state::{Course, Home, LaneCourse, Rollout, StepStatus, UnwindState, i
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
+use zdu_model::contract::Class;
 use zdu_model::event::{Event, UnwindScope};
 use zdu_model::ids::{NodeName, StepNo};
 use zdu_model::plan::Subject;
@@ -208,8 +209,10 @@ impl Rollout {
                 self.ripe.remove(&at.2);
             }
         }
+        let unjudged: Vec<StepNo> =
+            steps.iter().copied().filter(|step| self.is_unjudged(*step)).collect();
         self.drop_scheduled(scope);
-        for step in steps {
+        for step in steps.iter().filter(|step| !unjudged.contains(step)) {
             let open = self.may_still_run(*step);
             let state = self.state_mut(*step);
             if !open {
@@ -217,6 +220,7 @@ impl Rollout {
             }
             (state.tries, state.agains) = (0, 0);
         }
+        self.attention.extend(unjudged);
         let unwind = UnwindState {
             scope: scope.clone(),
             steps: steps.to_vec(),
@@ -225,7 +229,23 @@ impl Rollout {
             stuck: false,
         };
         self.unwinds.push(unwind);
+        self.wait_for_next();
         Ok(())
+    }
+
+    /// Law 6: a compensation that was lost while a wider unwind was about to begin. Nobody has
+    /// judged that yet: it is found out, or a person must act, when its turn comes.
+    fn is_unjudged(&self, step: StepNo) -> bool {
+        let state = self.state(step);
+        let unknown = state.status == StepStatus::Ended(Class::Unknown) && state.lost;
+        let reads = self.plan.step(step).work.is_level_triggered();
+        self.home(step) == Home::Undo && unknown && !reads && self.attention.contains(&step)
+    }
+
+    /// Whether it is not yet its turn in an unwind.
+    pub(crate) fn is_judged_later(&self, step: StepNo) -> bool {
+        let next = |unwind: &UnwindState| unwind.steps.get(unwind.next) == Some(&step);
+        self.is_unjudged(step) && !self.unwinds.iter().any(next)
     }
 
     fn course_was_asked(&self) -> bool {

@@ -11,6 +11,7 @@ use zdu_model::contract::Class;
 use zdu_model::effect::Effect;
 use zdu_model::event::*;
 use zdu_model::ids::*;
+use zdu_model::plan::{PlannedStep, Unknown};
 use zdu_model::policy::FailureAction;
 use zdu_model::report::*;
 use zdu_model::time::Millis;
@@ -106,6 +107,41 @@ fn a_compensation_that_may_still_run_is_not_begun_again_by_a_rollback() {
     world.request(Request::Rollback);
     assert_eq!(world.run(), Verdict::RolledBack);
     assert_eq!(count(&world, "stop-new@a"), 1, "it had ended: {:?}", world.log);
+}
+
+/// A node goes back by a rule; while its compensation runs a person wants everything back, and only
+/// then it is lost.
+fn lost_while_all_was_to_go_back(unknown: Unknown) -> World {
+    let mut b = plan_of(&["a"], &[&["a"]], 1, 0);
+    b.find("stop-new", "a").unknown = unknown;
+    let apply_fails = |planned: &PlannedStep, _: &Effect| {
+        (planned.key.as_str() == "apply").then(|| Report::bare(End::Exited(1)))
+    };
+    let mut world = World::new(b.plan).answering(apply_fails);
+    let Effect::Run { step, attempt } = set_aside(&mut world, "stop-new", "a") else {
+        panic!("it runs")
+    };
+    world.request(Request::Rollback);
+    let report = Report::bare(End::Lost("the node has booted since".into()));
+    world.input(&Input::Report { step, attempt, report });
+    world
+}
+
+#[test]
+fn a_compensation_lost_while_a_wider_unwind_was_to_begin_is_not_run_again_by_guess() {
+    let mut world = lost_while_all_was_to_go_back(Unknown::Hold);
+    assert_eq!(world.run(), Verdict::Stuck { nodes: vec![node("a")] });
+    assert_eq!(count(&world, "stop-new@a"), 0, "{:?}", world.log);
+    world.request(Request::Rollback);
+    assert_eq!(world.run(), Verdict::RolledBack, "a person said so, knowing that");
+    assert_eq!(count(&world, "stop-new@a"), 1, "{:?}", world.log);
+}
+
+#[test]
+fn a_compensation_lost_while_a_wider_unwind_was_to_begin_is_run_again_where_that_is_harmless() {
+    let mut world = lost_while_all_was_to_go_back(Unknown::Rerun);
+    assert_eq!(world.run(), Verdict::RolledBack);
+    assert_eq!(count(&world, "stop-new@a"), 1, "{:?}", world.log);
 }
 
 #[test]

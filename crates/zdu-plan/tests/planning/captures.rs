@@ -76,3 +76,11 @@ fn a_node_that_made_none_may_not_choose_between_those_of_two_others() {
     let why = why(&input).expect("it is refused");
     assert!(why.contains("which several other nodes make"), "{why}");
 }
+
+#[test]
+fn what_the_fleet_made_before_goes_before_what_other_nodes_made() {
+    let mut input = over_nodes("node=node-a");
+    let once = stage("before", Over::Once, vec![makes(on_controller("first", "make"))]);
+    input.procedure.stages.insert(0, once);
+    assert_eq!(why(&input), None);
+}
