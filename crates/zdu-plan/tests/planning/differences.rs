@@ -190,3 +190,15 @@ fn a_stage_that_is_gone_and_one_that_came_are_an_order_and_their_steps() {
         ]
     );
 }
+
+#[test]
+fn groups_are_compared_by_their_names() {
+    let with = |min_available| {
+        let mut input = input();
+        input.fleet.groups[0].min_available = min_available;
+        input.fleet.groups.insert(0, group("other", 0, &["node-x"]));
+        planned(&input).plan
+    };
+    assert_eq!(diff(&with(2), &with(1))[0], "min_available of api changed from 2 to 1");
+    assert_eq!(diff(&with(2), &with(2)), Vec::<String>::new());
+}
