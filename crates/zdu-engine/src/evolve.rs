@@ -242,7 +242,8 @@ impl Rollout {
         match class {
             Class::Again => state.agains += 1,
             Class::Failed | Class::TimedOut | Class::Unknown => state.tries += 1,
-            Class::NotRun | Class::Succeeded | Class::Warned => {}
+            Class::NotRun => state.nevers += 1,
+            Class::Succeeded | Class::Warned => {}
         }
         self.attention.insert(step);
         Ok(())
@@ -387,7 +388,7 @@ impl Rollout {
         self.active.insert(step);
         let state = self.state_mut(step);
         if cause == ScheduleCause::Resumed {
-            (state.tries, state.agains) = (0, 0);
+            state.freshen();
         }
         state.status = StepStatus::Scheduled { at, cause };
         Ok(())

@@ -19,6 +19,10 @@ const INQUIRIES_MAX: u32 = 3;
 /// How often work that is safe to repeat is repeated when its answers get lost.
 const REPEATS_MAX: u32 = 3;
 
+/// How often a step may be begun anew that never began: each time something took its certificate
+/// away before the node was asked, and a balancer that does so again and again is for a rule.
+const NEVERS_MAX: u32 = 10;
+
 impl Rollout {
     /// The decision about one step whose ending did not pass.
     pub(crate) fn attend(&self, now: Timestamp, step: StepNo) -> Decision {
@@ -38,7 +42,9 @@ impl Rollout {
             Class::Unknown => self.inquire(now, planned),
             // What is about to be put back is not tried again.
             _ if quieting => Decision::nothing(),
-            Class::NotRun if state.tries <= repeats => schedule(now, ScheduleCause::NeverBegan),
+            Class::NotRun if state.tries <= repeats && state.nevers <= NEVERS_MAX => {
+                schedule(now, ScheduleCause::NeverBegan)
+            }
             Class::Again if state.agains <= again.max => {
                 schedule(now.after(again.pause), ScheduleCause::Again)
             }

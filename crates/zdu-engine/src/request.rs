@@ -115,7 +115,7 @@ impl Rollout {
             };
             if stale {
                 state.status = StepStatus::Pending;
-                (state.tries, state.agains) = (0, 0);
+                state.freshen();
             }
         }
     }

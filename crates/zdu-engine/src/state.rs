@@ -103,6 +103,8 @@ pub(crate) struct StepState {
     /// Attempts that ended without passing since the step was last fresh.
     pub(crate) tries: u32,
     pub(crate) agains: u32,
+    /// Attempts that never began since the step was last fresh.
+    pub(crate) nevers: u32,
     pub(crate) inquiries: u32,
     /// Whether the node's record was asked and did not know.
     pub(crate) lost: bool,
@@ -113,6 +115,13 @@ pub(crate) struct StepState {
     pub(crate) tail: Option<String>,
     /// Whether it was begun and not undone since.
     pub(crate) begun: bool,
+}
+
+impl StepState {
+    /// Nothing that was tried before counts any longer.
+    pub(crate) fn freshen(&mut self) {
+        (self.tries, self.agains, self.nevers) = (0, 0, 0);
+    }
 }
 
 /// Where a step is.
@@ -202,6 +211,7 @@ impl Rollout {
             attempt: 0,
             tries: 0,
             agains: 0,
+            nevers: 0,
             inquiries: 0,
             lost: false,
             observed: false,

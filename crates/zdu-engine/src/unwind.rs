@@ -218,7 +218,7 @@ impl Rollout {
             if !open {
                 state.status = StepStatus::Pending;
             }
-            (state.tries, state.agains) = (0, 0);
+            state.freshen();
         }
         self.attention.extend(unjudged);
         let unwind = UnwindState {
@@ -311,7 +311,7 @@ impl Rollout {
             if !kept {
                 state.begun = false;
                 state.status = StepStatus::Pending;
-                (state.tries, state.agains) = (0, 0);
+                state.freshen();
             }
         }
         if let Some(node) = lane.subject.node() {

@@ -175,6 +175,15 @@ fn a_retry_of_an_unknown_outcome_asks_the_node_again_and_begins_nothing_beside_i
 }
 
 #[test]
+fn a_step_that_is_withdrawn_each_time_is_for_a_rule_in_the_end() {
+    let b = plan_of(&["a"], &[&["a"]], 1, 0);
+    let mut world = always(World::new(b.plan), "apply", "a", End::Never);
+    let verdict = world.run();
+    assert!(matches!(verdict, Verdict::Failed { .. }), "{verdict:?}");
+    assert_eq!(count(&world, "apply@a"), 11, "{:?}", world.log);
+}
+
+#[test]
 fn a_step_that_is_found_never_to_have_begun_is_begun() {
     let mut left = 1;
     let mut world =
