@@ -253,7 +253,7 @@ pub struct Run {
 }
 
 /// An HTTP request, rendered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct HttpCall {
     /// Method.
     pub method: String,

@@ -174,16 +174,7 @@ pub(crate) fn soak(span: Millis, phase: PhaseName) -> PlannedStep {
 
 /// The question to where users come in.
 pub(crate) fn front(front: &Front, phase: PhaseName) -> PlannedStep {
-    let call = HttpCall {
-        method: "GET".into(),
-        url: front.http.clone(),
-        headers: alloc::collections::BTreeMap::new(),
-        body: None,
-        basic: None,
-        ca_file: None,
-        ca: None,
-        insecure: false,
-    };
+    let call = HttpCall { method: "GET".into(), url: front.http.clone(), ..HttpCall::default() };
     let probe = Probe {
         ask: Ask::Http(call),
         want: Want::default(),

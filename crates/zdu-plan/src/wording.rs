@@ -165,16 +165,7 @@ mod tests {
     }
 
     fn call() -> HttpCall {
-        HttpCall {
-            method: "GET".into(),
-            url: "http://a/".into(),
-            headers: BTreeMap::new(),
-            body: None,
-            basic: None,
-            ca_file: None,
-            ca: None,
-            insecure: false,
-        }
+        HttpCall { method: "GET".into(), url: "http://a/".into(), ..HttpCall::default() }
     }
 
     #[test]

@@ -13,16 +13,7 @@ fn probe() -> Probe {
 }
 
 fn http() -> Work {
-    Work::Http(HttpCall {
-        method: "POST".into(),
-        url: "http://x".into(),
-        headers: Default::default(),
-        body: None,
-        basic: None,
-        ca_file: None,
-        ca: None,
-        insecure: false,
-    })
+    Work::Http(HttpCall { method: "POST".into(), url: "http://x".into(), ..HttpCall::default() })
 }
 
 /// Work of any kind that is no act of ours.

@@ -30,12 +30,7 @@ fn http(url: &str) -> Action {
     Action::Http(HttpTemplate {
         method: "GET".into(),
         url: Template(url.into()),
-        headers: Default::default(),
-        body: None,
-        basic: None,
-        ca_file: None,
-        ca: None,
-        insecure: false,
+        ..HttpTemplate::default()
     })
 }
 

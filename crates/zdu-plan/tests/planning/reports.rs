@@ -136,12 +136,8 @@ fn an_undrained_node_an_accepted_risk_and_a_blind_probe_are_told() {
         look.action = Action::Http(HttpTemplate {
             method: "GET".into(),
             url: Template("https://{{address}}/".into()),
-            headers: Default::default(),
-            body: None,
-            basic: None,
-            ca_file: None,
-            ca: None,
             insecure: true,
+            ..HttpTemplate::default()
         });
         input.procedure.stages[0].steps.push(look);
     });

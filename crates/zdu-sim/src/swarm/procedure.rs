@@ -203,12 +203,7 @@ fn random_action(dice: &mut Dice) -> Action {
         3 => Action::Http(HttpTemplate {
             method: "POST".into(),
             url: path("http://node/"),
-            headers: BTreeMap::new(),
-            body: None,
-            basic: None,
-            ca_file: None,
-            ca: None,
-            insecure: false,
+            ..HttpTemplate::default()
         }),
         _ => Action::Run(run()),
     }

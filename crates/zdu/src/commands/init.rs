@@ -106,12 +106,9 @@ fn topology(args: &InitArgs, context: &Context) -> Result<String, Failure> {
     let call = HttpCall {
         method: "GET".into(),
         url: format!("{scheme}://{host}/api/topology"),
-        headers: BTreeMap::new(),
-        body: None,
         basic: args.user.clone().map(|user| (user, password)),
         ca_file: args.ca_file.as_ref().map(|path| path.to_string_lossy().into_owned()),
-        ca: None,
-        insecure: false,
+        ..HttpCall::default()
     };
     let captures = Captures::new(std::path::PathBuf::new());
     let values = Values { captures: &captures, subject: &Subject::Fleet };
