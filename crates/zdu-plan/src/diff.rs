@@ -1,11 +1,11 @@
 //! What changed from one plan to the next, in words.
 
-use crate::wording::{act, count, list};
+use crate::wording::{act, count, list, rollback_class};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::fmt::Debug;
+use core::fmt::{Debug, Display};
 use zdu_model::fleet::Node;
 use zdu_model::ids::{NodeName, StageName, StepKey, StepNo};
 use zdu_model::plan::{Plan, PlannedStep, Subject, Target};
@@ -37,14 +37,12 @@ pub fn diff(old: &Plan, new: &Plan) -> Vec<String> {
 }
 
 fn changed<T: PartialEq + Debug>(said: &mut Vec<String>, what: &str, old: &T, new: &T) {
-    if old != new {
-        said.push(format!("{what} changed from {old:?} to {new:?}"));
-    }
+    changed_in(|value| format!("{value:?}"), said, what, old, new);
 }
 
 /// The same for what people write in other words than the program keeps it in.
-fn changed_in<T: PartialEq>(
-    words: impl Fn(&T) -> String,
+fn changed_in<T: PartialEq, W: Display>(
+    words: impl Fn(&T) -> W,
     said: &mut Vec<String>,
     what: &str,
     old: &T,
@@ -125,14 +123,8 @@ fn policy(old: &Policy, new: &Policy, said: &mut Vec<String>) {
     ] {
         changed_in(ToString::to_string, said, &format!("policy.{name}"), old, new);
     }
-    let (expiry, now) = (on_drain_deadline, &new.on_drain_deadline);
-    changed_in(
-        |expiry| self::expiry(*expiry).into(),
-        said,
-        "policy.on_drain_deadline",
-        expiry,
-        now,
-    );
+    let now = &new.on_drain_deadline;
+    changed_in(|drain| expiry(*drain), said, "policy.on_drain_deadline", on_drain_deadline, now);
     changed_in(|certify| sampling(*certify), said, "policy.certify", certify, &new.certify);
     changed(said, "policy.failures_allowed", failures_allowed, &new.failures_allowed);
     let cross = &new.cross_point_of_no_return;
@@ -256,7 +248,7 @@ fn step_changes(old: &Plan, step: &PlannedStep, new: &Plan, now: &PlannedStep) -
     changed_in(ToString::to_string, &mut changes, "deadline", deadline, &now.deadline);
     changed(&mut changes, "attempts", attempts, &now.attempts);
     changed(&mut changes, "needs_drain", needs_drain, &now.needs_drain);
-    let class = |class: &RollbackClass| rollback_class(*class).into();
+    let class = |class: &RollbackClass| rollback_class(*class);
     changed_in(class, &mut changes, "rollback", rollback, &now.rollback);
     changed(&mut changes, "point_of_no_return", point_of_no_return, &now.point_of_no_return);
     if (contract, unknown, capture) != (&now.contract, &now.unknown, &now.capture) {
@@ -292,13 +284,4 @@ fn expiry(expiry: DrainExpiry) -> &'static str {
 
 fn sampling(CertifyPolicy { samples, interval }: CertifyPolicy) -> String {
     format!("{samples} samples {interval} apart")
-}
-
-fn rollback_class(class: RollbackClass) -> &'static str {
-    match class {
-        RollbackClass::Instant => "instant",
-        RollbackClass::Redo => "redo",
-        RollbackClass::Restore => "restore",
-        RollbackClass::None => "none",
-    }
 }

@@ -2,7 +2,7 @@
 //! same is done on many nodes.
 
 use crate::report::{PlanReport, PointReport, StageReport, StepReport, WaveReport};
-use crate::wording::{count, list};
+use crate::wording::{count, list, rollback_class};
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -173,7 +173,7 @@ fn step_lines(step: &StepReport, wave: &WaveReport, lines: &mut Vec<String>) {
     if *attempts > 1 {
         marks.push(format!("up to {attempts} attempts"));
     }
-    marks.push(class(*rollback, undo.is_empty()).into());
+    marks.push(class(*rollback, undo.is_empty()));
     lines.push(format!("    {phase:<12} {key} [{}]{on}", marks.join(", ")));
     lines.push(format!("      {}", hanging(act)));
     for (name, act) in undo {
@@ -194,12 +194,10 @@ fn on(nodes: &[NodeName], wave: &WaveReport) -> String {
     format!(" on {}", list(nodes))
 }
 
-fn class(rollback: RollbackClass, no_undo: bool) -> &'static str {
+fn class(rollback: RollbackClass, no_undo: bool) -> String {
     match (rollback, no_undo) {
-        (RollbackClass::None, _) => "cannot be undone",
-        (_, true) => "nothing to undo",
-        (RollbackClass::Instant, false) => "undo: instant",
-        (RollbackClass::Redo, false) => "undo: redo",
-        (RollbackClass::Restore, false) => "undo: restore",
+        (RollbackClass::None, _) => "cannot be undone".into(),
+        (_, true) => "nothing to undo".into(),
+        (undo, false) => format!("undo: {}", rollback_class(undo)),
     }
 }

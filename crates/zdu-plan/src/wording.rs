@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::fmt::Display;
 use zdu_model::fleet::Fleet;
 use zdu_model::plan::{Ask, HttpCall, Probe, Run, Want, Work};
-use zdu_model::procedure::Comparison;
+use zdu_model::procedure::{Comparison, RollbackClass};
 
 /// The most names a list spells out: more do not fit a line beside anything else.
 const NAMES_MAX: usize = 6;
@@ -26,6 +26,16 @@ pub(crate) fn list<T: Display>(items: &[T]) -> String {
 pub(crate) fn count(number: usize, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{plural}")
+}
+
+/// A rollback class as procedures write it.
+pub(crate) fn rollback_class(class: RollbackClass) -> &'static str {
+    match class {
+        RollbackClass::Instant => "instant",
+        RollbackClass::Redo => "redo",
+        RollbackClass::Restore => "restore",
+        RollbackClass::None => "none",
+    }
 }
 
 /// What a step does, exactly; secrets and captured values by name.
