@@ -6,7 +6,7 @@ use crate::drivers::{Inner, Released};
 use crate::exec::supervisor::{Range, StepState};
 use crate::exec::{
     Begun, Command, Exit, Limits, LostReason, Spec, StepFate, StepNews, Stream, Supervisor,
-    run_step_if,
+    run_step,
 };
 use crate::output::Lines;
 use std::sync::Arc;
@@ -72,7 +72,7 @@ pub(crate) async fn run(
     let limits = Limits { deadline: Duration::from_millis(step.deadline.0), grace: KILL_GRACE };
     // What is attached to at recovery has begun; only a begin can be withdrawn.
     let may_begin = || released.mode == Mode::Recover || released.may_begin(step);
-    let ended = run_step_if(&may_begin, &node, &supervisor, &spec, limits, &mut on_news).await;
+    let ended = run_step(&may_begin, &node, &supervisor, &spec, limits, &mut on_news).await;
     let truncated = ended.as_ref().is_ok_and(|ended| ended.truncated);
     let tail = lines.finish(truncated);
     match ended {

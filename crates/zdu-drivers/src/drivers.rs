@@ -93,7 +93,6 @@ pub struct Drivers {
     inner: Arc<Inner>,
     mandate: Mandate,
     kept: tokio::task::JoinHandle<()>,
-    pulse: Pulse,
 }
 
 /// Events of the keepers on their way; they come at most some per second.
@@ -132,11 +131,11 @@ impl Drivers {
             answers,
             progress,
             running: Mutex::new(BTreeMap::new()),
-            settled: Settled::new(pulse.clone()),
+            settled: Settled::new(pulse),
         });
         inner.mask_captured();
         let kept = tokio::spawn(tell_kept(Arc::clone(&inner), events));
-        Self { inner, mandate, kept, pulse }
+        Self { inner, mandate, kept }
     }
 
     /// Acts on balancers may be begun for so long from now: what is left of the lease. Without it
@@ -158,7 +157,7 @@ impl Drivers {
     /// How long the process stood still since this was last asked, if it did.
     #[must_use]
     pub fn stood_still(&self) -> Option<Millis> {
-        self.pulse.stood_still()
+        self.inner.settled.stood_still()
     }
 
     /// Begins to answer an effect. The answer comes through the channel of the setup.

@@ -8,6 +8,7 @@
 use crate::pulse::Pulse;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use zdu_model::time::Millis;
 
 /// Counts what unsettles; clones count together.
 #[derive(Clone)]
@@ -25,6 +26,11 @@ impl Settled {
     /// it is heard later than it.
     pub(crate) fn was_told(&self) {
         self.told.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How long the process stood still since this was last asked, if it did.
+    pub(crate) fn stood_still(&self) -> Option<Millis> {
+        self.pulse.stood_still()
     }
 
     /// From now on.

@@ -3,7 +3,7 @@
 use crate::access::chain;
 use crate::command::{WITHHELD, capture, captures_secret, matched, node_of};
 use crate::drivers::{Inner, Released};
-use crate::exec::{backup_file, upload};
+use crate::exec::{Lease, backup_file, upload};
 use crate::probe;
 use std::time::Duration;
 use zdu_model::ids::Digest;
@@ -21,13 +21,10 @@ pub(crate) async fn put(
         Err(error) => return Report::bare(End::Refused(format!("{from}: {error}"))),
     };
     let deadline = Duration::from_millis(step.deadline.0);
-    let mut channel = match inner.access.channel(node_of(step)).await {
+    let mut channel = match channel(inner, step, released).await {
         Ok(channel) => channel,
-        Err(error) => return Report::bare(End::NotMet(chain(&error))),
+        Err(end) => return Report::bare(end),
     };
-    if !released.may_begin(step) {
-        return Report::bare(End::Never);
-    }
     match upload(&mut channel, &bytes, to, mode, deadline).await {
         Ok(digest) => Report::with(End::Done, Evidence::File(Digest(digest))),
         Err(error) => Report::bare(End::NotMet(chain(&error))),
@@ -41,17 +38,21 @@ pub(crate) async fn save(
     released: &Released,
 ) -> Report {
     let deadline = Duration::from_millis(step.deadline.0);
-    let mut channel = match inner.access.channel(node_of(step)).await {
+    let mut channel = match channel(inner, step, released).await {
         Ok(channel) => channel,
-        Err(error) => return Report::bare(End::NotMet(chain(&error))),
+        Err(end) => return Report::bare(end),
     };
-    if !released.may_begin(step) {
-        return Report::bare(End::Never);
-    }
     match backup_file(&mut channel, path, to, false, deadline).await {
         Ok((digest, _bytes)) => Report::with(End::Done, Evidence::File(Digest(digest))),
         Err(error) => Report::bare(End::NotMet(chain(&error))),
     }
+}
+
+/// The node's channel, if the step may still begin when it is there.
+async fn channel(inner: &Inner, step: &PlannedStep, released: &Released) -> Result<Lease, End> {
+    let channel = inner.access.channel(node_of(step)).await;
+    let channel = channel.map_err(|error| End::NotMet(chain(&error)))?;
+    if released.may_begin(step) { Ok(channel) } else { Err(End::Never) }
 }
 
 /// An HTTP request that changes something: when its answer is lost, nobody knows.

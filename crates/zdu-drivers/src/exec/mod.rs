@@ -20,9 +20,7 @@ pub use channel::{Channel, ChannelError, Reply};
 pub use forward::{ForwardError, StreamForward};
 pub use pool::{Lease, Pool};
 pub use quote::{quote, quote_all};
-pub use run_step::{
-    Begun, Limits, Node, StepEnd, StepFate, StepNews, Stream, run_step, run_step_if,
-};
+pub use run_step::{Begun, Limits, Node, StepEnd, StepFate, StepNews, Stream, run_step};
 pub use sockets::{Connections, SocketsError, established};
 pub use spec::{Command, Spec, SpecError};
 pub use supervisor::{

@@ -145,23 +145,12 @@ pub struct StepEnd {
 /// the step is killed. Dropping the future leaves the step running on the node; a later call with
 /// the same spec attaches to it.
 ///
+/// `may_begin` is asked when the node can be reached and nothing was asked of it yet: a step that
+/// may no longer begin is withdrawn.
+///
 /// # Errors
 /// [`SupervisorError::Spec`] or [`SupervisorError::Node`]: the step cannot be run on this node.
 pub async fn run_step(
-    node: &Node,
-    supervisor: &Supervisor,
-    spec: &Spec,
-    limits: Limits,
-    on_news: &mut (dyn FnMut(StepNews<'_>) + Send),
-) -> Result<StepEnd, SupervisorError> {
-    run_step_if(&|| true, node, supervisor, spec, limits, on_news).await
-}
-
-/// As [`run_step`], if the step may still begin when the node could be asked to.
-///
-/// # Errors
-/// As [`run_step`].
-pub async fn run_step_if(
     may_begin: &(dyn Fn() -> bool + Sync),
     node: &Node,
     supervisor: &Supervisor,

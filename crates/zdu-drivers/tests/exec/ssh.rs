@@ -103,7 +103,8 @@ async fn a_step_outlives_its_connection_and_its_output_is_whole() {
         StepNews::Attached => {}
     };
     let step = shell("cut", &script);
-    let end = run_step(&node, &supervisor, &step, within(LONG), &mut news).await.expect("runs");
+    let end =
+        run_step(&|| true, &node, &supervisor, &step, within(LONG), &mut news).await.expect("runs");
     assert_eq!(end.fate, StepFate::Ended(Exit::Exited(9)));
     assert_eq!((&end.stdout[..], &end.stderr[..]), (&b"one\ntwo\n"[..], &b"err\n"[..]));
     assert_eq!((told.len(), losses), (12, 1));
@@ -128,7 +129,8 @@ async fn a_connection_that_died_between_two_requests_is_told_before_it_is_mended
         }
     };
     let step = shell("idle", "exit 3");
-    let end = run_step(&node, &supervisor, &step, within(LONG), &mut news).await.expect("runs");
+    let end =
+        run_step(&|| true, &node, &supervisor, &step, within(LONG), &mut news).await.expect("runs");
     assert_eq!(end.fate, StepFate::Ended(Exit::Exited(3)));
     let [(1, ChannelError::Gone { stderr })] = told.as_slice() else { panic!("{told:?}") };
     assert!(stderr.iter().any(|line| line.contains("closed")), "{stderr:?}");
@@ -157,7 +159,8 @@ async fn a_connection_lost_during_the_kill_does_not_leave_the_step_running() {
         appeared(&at("term")).await;
         assert!(sshd.cut_connections() > 0);
     };
-    let (end, ()) = tokio::join!(run_step(&node, &supervisor, &step, limits, &mut news), cut);
+    let (end, ()) =
+        tokio::join!(run_step(&|| true, &node, &supervisor, &step, limits, &mut news), cut);
     assert_eq!(end.expect("runs").fate, StepFate::TimedOut(Some(Exit::Signaled(9))));
     assert!(losses > 0);
 }

@@ -54,7 +54,8 @@ async fn run(node: &Node, supervisor: &Supervisor, spec: &Spec) -> StepEnd {
             told.extend_from_slice(bytes);
         }
     };
-    let end = run_step(node, supervisor, spec, within(LONG), &mut news).await.expect("runs");
+    let end =
+        run_step(&|| true, node, supervisor, spec, within(LONG), &mut news).await.expect("runs");
     assert_eq!(told.len(), end.stdout.len() + end.stderr.len());
     end
 }
@@ -262,7 +263,8 @@ async fn at_the_deadline_the_whole_group_is_killed_even_if_it_ignores_term() {
     let (node, step) = (local(), shell("stubborn", &script));
     begin(&node, &supervisor, &step, &ready).await;
     let limits = within(Duration::from_millis(400));
-    let end = run_step(&node, &supervisor, &step, limits, &mut |_| {}).await.expect("runs");
+    let end =
+        run_step(&|| true, &node, &supervisor, &step, limits, &mut |_| {}).await.expect("runs");
     assert_eq!(end.fate, StepFate::TimedOut(Some(Exit::Signaled(9))));
     // The background child was killed too.
     goes(String::from_utf8_lossy(&end.stdout).trim()).await;
@@ -290,7 +292,8 @@ async fn a_step_of_another_user_runs_as_that_user_and_can_be_killed() {
     begin(&node, &supervisor, &step, &ready).await;
     // TERM is enough, however long the machine takes to deliver it.
     let limits = Limits { deadline: Duration::from_millis(500), grace: LONG };
-    let end = run_step(&node, &supervisor, &step, limits, &mut |_| {}).await.expect("runs");
+    let end =
+        run_step(&|| true, &node, &supervisor, &step, limits, &mut |_| {}).await.expect("runs");
     assert_eq!(end.fate, StepFate::TimedOut(Some(Exit::Signaled(15))));
     goes(String::from_utf8_lossy(&end.stdout).trim()).await;
 }
@@ -405,7 +408,9 @@ async fn a_node_that_cannot_be_reached_is_known_not_to_have_begun() {
     };
     let node = Node { target, ..local() };
     let step = shell("a", ":");
-    let end = run_step(&node, &supervisor, &step, within(LONG), &mut |_| {}).await.expect("data");
+    let end = run_step(&|| true, &node, &supervisor, &step, within(LONG), &mut |_| {})
+        .await
+        .expect("data");
     assert!(matches!(end.fate, StepFate::Unreachable { begun: Begun::No, .. }), "{end:?}");
 }
 pub(crate) fn command_lines() -> Vec<String> {

@@ -28,7 +28,8 @@ async fn the_doomed_controller() {
         return;
     };
     let supervisor = Supervisor::new(Some(&base)).expect("absolute");
-    let _ = run_step(&local(), &supervisor, &step(&base), within(LONG), &mut |_| {}).await;
+    let _ =
+        run_step(&|| true, &local(), &supervisor, &step(&base), within(LONG), &mut |_| {}).await;
 }
 
 #[tokio::test]
@@ -48,7 +49,8 @@ async fn a_killed_controller_leaves_the_step_to_the_next_one() {
     doomed.wait().expect("reaps");
     std::fs::write(format!("{path}.gate"), "").expect("writes");
     let supervisor = Supervisor::new(Some(path)).expect("absolute");
-    let end = run_step(&local(), &supervisor, &step(path), within(LONG), &mut |_| {}).await;
+    let end =
+        run_step(&|| true, &local(), &supervisor, &step(path), within(LONG), &mut |_| {}).await;
     let end = end.expect("attaches");
     assert_eq!(end.fate, StepFate::Ended(Exit::Exited(42)));
     assert_eq!(end.stdout, b"one\ntyped\n");

@@ -130,7 +130,7 @@ fn number(user: &str) -> u32 {
 }
 
 async fn run(node: &Node, supervisor: &Supervisor, step: &Spec, limits: Limits) -> StepEnd {
-    run_step(node, supervisor, step, limits, &mut |_| {}).await.expect("runs")
+    run_step(&|| true, node, supervisor, step, limits, &mut |_| {}).await.expect("runs")
 }
 
 #[tokio::test]
