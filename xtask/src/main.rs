@@ -19,7 +19,7 @@ usage: cargo xtask COMMAND
   sim [--seeds N] [--seed S] [--seconds T] [--nodes N] [--fleet PATH] [--trace]
                      random rollouts, or random troubles of one zdu.yaml, against every law;
                      --trace shows the run of --seed S
-  sim --shrink --seed S
+  sim --shrink --seed S [--fleet PATH]
                      makes a run that breaks a law small and prints it as a scenario
   sim --script PATH [--trace]
                      plays a scenario and tells what happens

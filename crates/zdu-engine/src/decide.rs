@@ -151,10 +151,7 @@ impl Rollout {
                     Decision::events(vec![Event::InstanceChanged { instance, up, reason }])
                 }
             }
-            Input::StoodStill { span } => {
-                let (events, effects) = self.stood_still(now, *span);
-                Decision { events, effects, wake: None }
-            }
+            Input::StoodStill { span } => self.stood_still(now, *span),
         };
         decision.wake = self.next_wake(decision.is_nothing().then_some(now));
         decision

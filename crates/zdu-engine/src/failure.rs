@@ -19,8 +19,8 @@ const INQUIRIES_MAX: u32 = 3;
 /// How often work that is safe to repeat is repeated when its answers get lost.
 const REPEATS_MAX: u32 = 3;
 
-/// How often a step may be begun anew that never began: each time something took its certificate
-/// away before the node was asked, and a balancer that does so again and again is for a rule.
+/// How often a step may be begun anew that never began: each time a balancer or a stillness came
+/// before its node was asked, and one that does so again and again is for a rule.
 const NEVERS_MAX: u32 = 10;
 
 impl Rollout {

@@ -1,10 +1,10 @@
 //! What was read of the world stands only as long as somebody watches it: drain certificates and
 //! the readings of groups that drains go by (laws 1 and 2).
 
+use crate::decide::Decision;
 use crate::state::{Rollout, StepStatus};
 use alloc::string::String;
 use alloc::vec;
-use alloc::vec::Vec;
 use zdu_model::effect::Effect;
 use zdu_model::event::{Event, Inquiry, ScheduleCause};
 use zdu_model::ids::{Epoch, NodeName, StepNo};
@@ -48,9 +48,9 @@ impl Rollout {
 
     /// The controller stood still. A reading that is under way may be from before, its answer even
     /// on its way to us: it is given up and had again.
-    pub(crate) fn stood_still(&self, now: Timestamp, span: Millis) -> (Vec<Event>, Vec<Effect>) {
+    pub(crate) fn stood_still(&self, now: Timestamp, span: Millis) -> Decision {
         if self.ended.is_some() {
-            return (vec![], vec![]);
+            return Decision::nothing();
         }
         let mut events = vec![Event::ControllerStoodStill { span }];
         let mut effects = vec![];
@@ -62,7 +62,7 @@ impl Rollout {
             events.push(Event::StepScheduled { step, at: now, cause: again });
             effects.push(Effect::Cancel { step, attempt });
         }
-        (events, effects)
+        Decision { events, effects, wake: None }
     }
 
     fn readings_under_way(&self) -> impl Iterator<Item = (&PlannedStep, ScheduleCause)> {

@@ -188,10 +188,11 @@ impl Run {
 
     /// As in the runtime, a loop that stood still hears of that before anything else.
     fn hear(&mut self, process: usize, input: Input) {
-        if let Some(span) = self.unnoticed(process) {
+        let unnoticed = self.unnoticed(process);
+        self.processes[process].still_since = None;
+        if let Some(span) = unnoticed {
             self.hear_now(process, Input::StoodStill { span });
         }
-        self.processes[process].still_since = None;
         self.hear_now(process, input);
     }
 

@@ -1,6 +1,6 @@
 //! Readiness, waits, and what is sent or copied: acts that are read or repeated without harm.
 
-use super::{Key, Mode, Next, Phase, Task};
+use super::{Key, Next, Phase, Task};
 use crate::fault::Work as Wrong;
 use crate::run::Run;
 use crate::world::Standing;
@@ -77,7 +77,7 @@ impl Run {
             }
             return Next::Look(self.world.nodes[at.target].reachable_at().min(task.until));
         }
-        if task.mode == Mode::Run && !self.may_begin(process, key, task) {
+        if !self.may_begin(process, key, task) {
             return Next::end(End::Never);
         }
         let http = matches!(self.layout.plan.step(key.0).work, Work::Http(_));
