@@ -141,7 +141,7 @@ impl Drivers {
     /// Acts on balancers may be begun for so long from now: what is left of the lease. Without it
     /// nothing is taken out, returned or held out.
     pub fn may_act_for(&self, span: Duration) {
-        self.mandate.grant(span);
+        self.inner.settled.grant(&self.mandate, span);
     }
 
     /// What a guard of an earlier controller saw, read from the journal, so that an undrain can
@@ -154,7 +154,14 @@ impl Drivers {
         }
     }
 
-    /// How long the process stood still since this was last asked, if it did.
+    /// The loop has taken an answer and decides with it: what is released from now on follows from
+    /// it.
+    pub fn heard(&self, answer: &Answer) {
+        self.inner.settled.was_heard(answer);
+    }
+
+    /// How long the process stood still, or was without the right to act, since this was last
+    /// asked, if it did. To be asked, and heard, before whatever is decided next.
     #[must_use]
     pub fn stood_still(&self) -> Option<Millis> {
         self.inner.settled.stood_still()
@@ -192,7 +199,8 @@ impl Drivers {
 
     fn spawn(&self, step: StepNo, attempt: Attempt, mode: Mode) {
         let inner = Arc::clone(&self.inner);
-        let since = self.inner.settled.since_now();
+        let node = inner.plan.step(step).subject.node();
+        let since = inner.settled.since_heard(node);
         let task = tokio::spawn(async move {
             inner.sink.begin(step, attempt);
             let released = Released { attempt, mode, since };
@@ -247,8 +255,12 @@ pub(crate) struct Released {
 
 impl Released {
     /// Whether the step may still begin: what needs a drained node begins under the certificate it
-    /// was released under, or not at all.
+    /// was released under, a drain behind its reading of the group, the way back behind the proof
+    /// of readiness; or not at all.
     pub(crate) fn may_begin(&self, step: &PlannedStep) -> bool {
+        if matches!(step.work, Work::Drain | Work::Undrain) {
+            return self.since.watched();
+        }
         !step.needs_drain || self.since.holds()
     }
 }
@@ -259,6 +271,7 @@ async fn work(inner: &Arc<Inner>, no: StepNo, released: Released) -> Report {
     let deadline = Duration::from_millis(step.deadline.0);
     let waiting = |on: &str| inner.progress(no, on);
     let node = step.subject.node();
+    let may_begin = || released.may_begin(step);
     let traffic = &inner.traffic;
     match (&step.work, node) {
         (Work::Guard { group }, Some(node)) => {
@@ -267,9 +280,11 @@ async fn work(inner: &Arc<Inner>, no: StepNo, released: Released) -> Report {
                 None => Report::bare(End::Refused(format!("no group {group}"))),
             }
         }
-        (Work::Drain, Some(node)) => traffic.drain(node, deadline, &waiting).await,
+        (Work::Drain, Some(node)) => traffic.drain(node, deadline, (&may_begin, &waiting)).await,
         (Work::Certify, Some(node)) => traffic.certify(node, deadline, &waiting).await,
-        (Work::Undrain, Some(node)) => traffic.undrain(node, deadline, &waiting).await,
+        (Work::Undrain, Some(node)) => {
+            traffic.undrain(node, deadline, (&may_begin, &waiting)).await
+        }
         (Work::Serving, Some(node)) => traffic.serving(node, deadline, &waiting).await,
         (Work::Ready(probes), _) => ready(inner, step, probes, deadline).await,
         (Work::Wait(probe), _) => ready(inner, step, std::slice::from_ref(probe), deadline).await,
@@ -341,10 +356,10 @@ async fn observe(inner: &Arc<Inner>, no: StepNo) -> Report {
 async fn tell_kept(inner: Arc<Inner>, mut events: mpsc::Receiver<Kept>) {
     while let Some((balancer, event)) = events.recv().await {
         let Some(answer) = translate(&inner, &balancer, event) else { continue };
-        if inner.answers.send(answer).await.is_err() {
+        if inner.answers.send(answer.clone()).await.is_err() {
             return;
         }
-        inner.settled.was_told();
+        inner.settled.was_told(&answer);
     }
 }
 

@@ -26,4 +26,4 @@ mod transfer;
 pub use access::Access;
 pub use answer::{Answer, Progress};
 pub use drivers::{Drivers, Setup};
-pub use pulse::Pulse;
+pub use pulse::{Pulse, clocks};

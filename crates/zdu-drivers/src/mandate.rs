@@ -10,6 +10,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use zdu_model::time::Millis;
 
 /// Until when acts may be begun; clones are the same mandate. Begins with none.
 #[derive(Debug, Clone, Default)]
@@ -18,9 +19,12 @@ pub struct Mandate(Arc<AtomicU64>);
 impl Mandate {
     /// Acts may be begun for so long from now. By the wall clock, because a monotonic one stands
     /// still while the machine sleeps.
-    pub fn grant(&self, span: Duration) {
+    /// Returns for how long there was none, when an earlier one had run out.
+    pub fn grant(&self, span: Duration) -> Option<Millis> {
         let span = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-        self.0.store(unix_ms().saturating_add(span), Ordering::Relaxed);
+        let now = unix_ms();
+        let until = self.0.swap(now.saturating_add(span), Ordering::Relaxed);
+        (until != 0 && until <= now).then(|| Millis(now - until))
     }
 
     /// Whether an act may be begun now.
@@ -44,9 +48,10 @@ mod tests {
         let mandate = Mandate::default();
         let clone = mandate.clone();
         assert!(!clone.holds(), "nothing was granted");
-        mandate.grant(Duration::from_secs(3600));
+        assert_eq!(mandate.grant(Duration::from_secs(3600)), None);
         assert!(clone.holds());
-        mandate.grant(Duration::ZERO);
+        assert_eq!(mandate.grant(Duration::ZERO), None, "the one before had not run out");
         assert!(!clone.holds());
+        assert!(mandate.grant(Duration::from_secs(3600)).is_some());
     }
 }

@@ -1,6 +1,7 @@
 //! Traffic: reading capacity, draining, certifying, returning, and holding a node out in between,
 //! over every instance of every balancer the node is a member of.
 
+mod attempts;
 mod told;
 
 use crate::access::Access;
@@ -16,9 +17,11 @@ use crate::balancer::{Before, BoxFuture, MemberName};
 use crate::exec::{Supervisor, established};
 use crate::instance::connect;
 use crate::mandate::Mandate;
+use attempts::{Words, refusals, until_none};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -32,9 +35,6 @@ use zdu_model::time::Millis;
 
 /// How often a held drain is looked at: design asks for a re-drain within a second.
 const KEEP_INTERVAL: Duration = Duration::from_millis(200);
-
-/// How often a change that an instance did not take is tried again.
-const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How often instances are asked whether they show a returned member serving.
 const SERVING_INTERVAL: Duration = Duration::from_millis(100);
@@ -188,30 +188,50 @@ impl Traffic {
     }
 
     /// Takes the node out of new traffic everywhere; an instance that does not take it is asked
-    /// again until the deadline.
+    /// again until the deadline. What took it is held from then on, so that only what is seen
+    /// later counts as a drift.
     pub(crate) async fn drain(
         &self,
         node: &NodeName,
         deadline: Duration,
-        waiting: &(dyn Fn(&str) + Send + Sync),
+        (may_begin, waiting): Words<'_>,
     ) -> Report {
-        self.keep_out(node).await;
+        self.stands_out(node);
         let befores = self.befores(node);
         if befores.is_empty() {
             return Report::bare(End::Refused("no guard has read this node's members".into()));
         }
+        let landed = AtomicBool::new(false);
         let attempt = || async {
+            if !landed.load(Ordering::Relaxed) && !may_begin() {
+                return Err(End::Never);
+            }
             if !self.mandate.holds() {
-                return vec![NO_MANDATE.to_owned()];
+                return Ok(vec![NO_MANDATE.to_owned()]);
             }
             let mut failures = Vec::new();
             for (balancer, befores) in &befores {
                 let Some(instances) = self.balancers.get(balancer) else { continue };
-                failures.extend(refusals(hold_all(instances, befores).await));
+                let asked = hold_all(instances, befores).await;
+                landed.fetch_or(asked.iter().any(|one| one.result.is_ok()), Ordering::Relaxed);
+                if let Some(keeper) = self.keepers.get(balancer) {
+                    // Both are in the order of the readings.
+                    for (before, _) in befores.iter().zip(&asked).filter(|(_, a)| a.result.is_ok())
+                    {
+                        let _watched = keeper.hold(before).await;
+                    }
+                }
+                failures.extend(refusals(asked));
             }
-            failures
+            Ok(failures)
         };
-        until_none(deadline, waiting, attempt).await
+        let report = until_none(deadline, waiting, attempt).await;
+        if matches!(report.end, End::Never) {
+            return report;
+        }
+        // A drain that did not pass may still land: what did not take it is drained when it can be.
+        self.keep_out(node).await;
+        report
     }
 
     /// Puts the node's members back to what the guard saw.
@@ -219,8 +239,11 @@ impl Traffic {
         &self,
         node: &NodeName,
         deadline: Duration,
-        waiting: &(dyn Fn(&str) + Send + Sync),
+        (may_begin, waiting): Words<'_>,
     ) -> Report {
+        if !may_begin() {
+            return Report::bare(End::Never);
+        }
         let befores = self.befores(node);
         if befores.is_empty() {
             return Report::bare(End::Refused("no guard has read this node's members".into()));
@@ -232,16 +255,22 @@ impl Traffic {
                 }
             }
         }
+        let landed = AtomicBool::new(false);
         let attempt = || async {
+            if !landed.load(Ordering::Relaxed) && !may_begin() {
+                return Err(End::Never);
+            }
             if !self.mandate.holds() {
-                return vec![NO_MANDATE.to_owned()];
+                return Ok(vec![NO_MANDATE.to_owned()]);
             }
             let mut failures = Vec::new();
             for (balancer, befores) in &befores {
                 let Some(instances) = self.balancers.get(balancer) else { continue };
-                failures.extend(refusals(undrain_all(instances, befores).await));
+                let asked = undrain_all(instances, befores).await;
+                landed.fetch_or(asked.iter().any(|one| one.result.is_ok()), Ordering::Relaxed);
+                failures.extend(refusals(asked));
             }
-            failures
+            Ok(failures)
         };
         let report = until_none(deadline, waiting, attempt).await;
         if matches!(report.end, End::Done) {
@@ -502,36 +531,5 @@ impl NodeSockets for Sockets<'_> {
                 .map(|(peer, established)| PeerCount { peer, established })
                 .collect())
         })
-    }
-}
-
-/// What the instances did not take, each as a sentence.
-fn refusals<T>(asked: Vec<crate::balancer::member::PerMember<T>>) -> Vec<String> {
-    let refused = asked.into_iter().filter_map(|one| {
-        let error = one.result.err()?;
-        Some(format!("{} on {}: {error}", one.member, one.instance))
-    });
-    refused.collect()
-}
-
-/// Tries until no failure is left or the deadline passed.
-async fn until_none<F, Fut>(
-    deadline: Duration,
-    waiting: &(dyn Fn(&str) + Send + Sync),
-    attempt: F,
-) -> Report
-where
-    F: Fn() -> Fut,
-    Fut: Future<Output = Vec<String>>,
-{
-    let until = tokio::time::Instant::now() + deadline;
-    loop {
-        let failures = attempt().await;
-        let Some(first) = failures.first() else { return Report::bare(End::Done) };
-        waiting(first);
-        if tokio::time::Instant::now() + RETRY_INTERVAL > until {
-            return Report::bare(End::NotMet(failures.join("; ")));
-        }
-        tokio::time::sleep(RETRY_INTERVAL).await;
     }
 }

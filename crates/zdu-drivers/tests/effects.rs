@@ -135,7 +135,7 @@ impl Rig {
         let sink = Arc::new(Kept::default());
         let moment = Arc::new(AtomicU64::new(0));
         let clock = Arc::clone(&moment);
-        let now = move || Timestamp(clock.load(Ordering::SeqCst));
+        let now = move || [Timestamp(clock.load(Ordering::SeqCst)); 2];
         let pulse = Pulse::start(Millis(1_000), now).unwrap();
         let drivers = Drivers::new(Setup {
             plan,
@@ -281,21 +281,25 @@ async fn what_was_released_before_the_process_stood_still_does_not_begin_on_a_dr
     };
     let free = PlannedStep { deadline: Millis(20_000), ..step(2, "free", touch()) };
     let backup = Work::Backup { path, to: to.clone() };
-    let steps = vec![drained(0, "stop", touch()), drained(1, "save", backup), free];
+    let late = drained(3, "late", touch());
+    let steps = vec![drained(0, "stop", touch()), drained(1, "save", backup), free, late];
     let mut rig = Rig::new(plan(&hook(home.path()), steps), home.path());
     let released = |no| Effect::Run { step: StepNo(no), attempt: 1 };
     for no in [0, 1, 2] {
         rig.drivers.start(released(no));
     }
     rig.moment.store(60_000, Ordering::SeqCst);
+    // Decided before, and handed over only now: a disk can be slow in between.
+    rig.drivers.start(Effect::Run { step: StepNo(3), attempt: 1 });
     let mut ends = Vec::new();
-    while ends.len() < 3 {
+    while ends.len() < 4 {
         if let Answer::Report { step, report, .. } = rig.answers.recv().await.unwrap() {
             ends.push((step.0, report.end));
         }
     }
     ends.sort_by_key(|(no, _)| *no);
-    assert_eq!(ends, [(0, End::Never), (1, End::Never), (2, End::Exited(0))]);
+    let withdrawn = [(0, End::Never), (1, End::Never), (2, End::Exited(0)), (3, End::Never)];
+    assert_eq!(ends, withdrawn);
     assert_eq!(std::fs::read_to_string(&ran).unwrap(), "x\n");
     assert!(!Path::new(&to).exists());
     assert_eq!(rig.drivers.stood_still(), Some(Millis(60_000)));

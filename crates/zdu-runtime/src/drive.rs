@@ -175,7 +175,11 @@ impl<S: Storage> Run<'_, S> {
                         return Ok(Driven::Interrupted);
                     }
                 }
-                Some(answer) = answers.recv() => self.hear(input_of(answer))?,
+                Some(answer) = answers.recv() => {
+                    self.notice_stillness()?;
+                    self.drivers.heard(&answer);
+                    self.hear_now(input_of(answer))?;
+                }
                 () = tokio::time::sleep(renew) => {
                     self.conductor.renew(self.clock.now())?;
                     self.grant();

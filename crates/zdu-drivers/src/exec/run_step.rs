@@ -110,7 +110,7 @@ pub enum StepFate {
         /// The last error.
         error: ChannelError,
     },
-    /// It may no longer begin, and nothing was asked of the node.
+    /// It may no longer begin, and it has not and will not.
     Withdrawn,
     /// The record was there and is gone: someone has cleaned it away while the step was watched.
     Vanished,
@@ -145,8 +145,9 @@ pub struct StepEnd {
 /// the step is killed. Dropping the future leaves the step running on the node; a later call with
 /// the same spec attaches to it.
 ///
-/// `may_begin` is asked when the node can be reached and nothing was asked of it yet: a step that
-/// may no longer begin is withdrawn.
+/// `may_begin` is asked when the node can be reached, before each request to start: a step that
+/// may no longer begin is withdrawn, and where an earlier request may have begun it, the node
+/// decides whether it has.
 ///
 /// # Errors
 /// [`SupervisorError::Spec`] or [`SupervisorError::Node`]: the step cannot be run on this node.
@@ -253,8 +254,11 @@ impl<'run> Run<'run> {
         if self.begun == Begun::Yes {
             return self.poll(&mut channel, wait).await.map(Some);
         }
-        if self.begun == Begun::No && !(self.may_begin)() {
-            return Ok(None);
+        if !(self.may_begin)() {
+            return match self.begun {
+                Begun::No => Ok(None),
+                Begun::Unknown | Begun::Yes => self.withdraw(&mut channel, wait).await,
+            };
         }
         // From here on the request may reach the node even if this future is dropped.
         let before = std::mem::replace(&mut self.begun, Begun::Unknown);
@@ -270,6 +274,21 @@ impl<'run> Run<'run> {
             Err(_) => {}
         }
         started.map(Some)
+    }
+
+    /// A request to start was sent and not answered, and may no longer begin the step: if it has
+    /// not, it never will.
+    async fn withdraw(
+        &mut self,
+        channel: &mut Lease,
+        wait: Duration,
+    ) -> Result<Option<Poll>, SupervisorError> {
+        if self.supervisor.withdraw(channel, &self.spec.key()).await? {
+            return Ok(None);
+        }
+        self.begun = Begun::Yes;
+        (self.on_news)(StepNews::Attached);
+        self.poll(channel, wait).await.map(Some)
     }
 
     /// Asks for what came since the last time.

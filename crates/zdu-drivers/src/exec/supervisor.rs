@@ -226,6 +226,25 @@ impl Supervisor {
         read_poll(&reply, &mark)
     }
 
+    /// Takes the step's record if nobody has: then no request to start it, also one that is still
+    /// on its way, begins it any more. Returns whether that is so; false when it has begun.
+    ///
+    /// # Errors
+    /// See [`SupervisorError`].
+    pub async fn withdraw(
+        &self,
+        channel: &mut Channel,
+        key: &StepKey,
+    ) -> Result<bool, SupervisorError> {
+        let script = format!("zdu_withdraw {}", quote(&key.path()?));
+        let reply = self.request(channel, &script, None, Duration::ZERO).await?;
+        match first_line(&reply)?.0.as_str() {
+            "withdrawn" => Ok(true),
+            "begun" => Ok(false),
+            _ => Err(unreadable(&reply)),
+        }
+    }
+
     /// Makes the node know `epoch`, so that from now on it refuses older ones. Returns the newest
     /// epoch seen when that is newer.
     ///

@@ -267,6 +267,17 @@ zdu_begin() {
     zdu_answer "$zdu_rec" 0 0 "$9" "$9" "${10}"
 }
 
+# withdraw NAME: claims the record so that nobody ever starts the step, unless somebody has.
+zdu_withdraw() {
+    umask 077
+    zdu_state=begun
+    if zdu_record "$zdu_base/r.$1"; then
+        echo 'void 0 0 .' >"$zdu_base/r.$1/waiter" || zdu_fail 'cannot withdraw the step'
+        zdu_state=withdrawn
+    fi
+    printf 'zdu1 %s\n' "$zdu_state"
+}
+
 # fence FLEET EPOCH: makes the node know the epoch.
 zdu_fence() {
     umask 077

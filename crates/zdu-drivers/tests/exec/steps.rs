@@ -271,6 +271,24 @@ async fn at_the_deadline_the_whole_group_is_killed_even_if_it_ignores_term() {
 }
 
 #[tokio::test]
+async fn a_step_that_was_withdrawn_is_begun_by_no_late_request() {
+    let (directory, supervisor) = base();
+    let ran = directory.path().join("ran");
+    let step = shell("late", &format!(": >{}", ran.display()));
+    let node = local();
+    let mut channel = node.channel().await.expect("opens");
+    assert!(supervisor.withdraw(&mut channel, &step.key()).await.expect("withdraws"));
+    // As a request that was sent before and comes only now.
+    let late = finish(&supervisor, &mut channel, &step).await;
+    let lost = StepState::Lost { reason: LostReason::Unstarted, alive: false };
+    assert_eq!(late.state, lost);
+    assert!(!ran.exists());
+    let other = shell("begun", ":");
+    finish(&supervisor, &mut channel, &other).await;
+    assert!(!supervisor.withdraw(&mut channel, &other.key()).await.expect("answers"));
+}
+
+#[tokio::test]
 async fn a_step_of_another_user_runs_as_that_user_and_can_be_killed() {
     if !rustix::process::geteuid().is_root() {
         return;

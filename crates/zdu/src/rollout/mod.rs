@@ -27,7 +27,7 @@ use zdu_conductor::requests::Requests;
 use zdu_conductor::storage::{Claim, Lease, LeaseError};
 use zdu_conductor::turn::{Conductor, OpenError, Opened};
 use zdu_conductor::{Rollout, STILLNESS, readings_before_drains};
-use zdu_drivers::{Access, Drivers, Pulse, Setup};
+use zdu_drivers::{Access, Drivers, Pulse, Setup, clocks};
 use zdu_model::event::{Event, Request};
 use zdu_model::ids::{FleetName, RolloutId};
 use zdu_model::plan::Plan;
@@ -192,7 +192,7 @@ impl Session<'_> {
         let (answers_in, answers) = mpsc::channel(ANSWERS_MAX);
         let (progress_in, progress) = mpsc::channel(PROGRESS_MAX);
         let sockets = ShortDir::new()?;
-        let pulse = Pulse::start(STILLNESS, move || clock.now()).map_err(|error| {
+        let pulse = Pulse::start(STILLNESS, clocks).map_err(|error| {
             Failure::of(exit::FATAL_ERROR, &error)
                 .hint("no thread can be started that notices when zdu is stopped; see `ulimit -u`")
         })?;
