@@ -209,7 +209,7 @@ impl Rollout {
             }
             return;
         }
-        let step = match self.guard_first(planned).or_else(|| self.certify_first(planned)) {
+        let step = match self.asked_before(planned) {
             None => step,
             Some(before) if self.may_ask_again(before) => before,
             // It is being asked for again already.
@@ -236,6 +236,19 @@ impl Rollout {
             && !self.state(planned.no).begun
             && !self.plan.policy.cross_point_of_no_return
             && !self.approvals.contains(&planned.no)
+    }
+
+    /// What has to be known now and is known from another time only.
+    fn asked_before(&self, planned: &PlannedStep) -> Option<StepNo> {
+        let first = self.guard_first(planned).or_else(|| self.prove_first(planned));
+        first.or_else(|| self.certify_first(planned))
+    }
+
+    /// Law 3: readiness nobody watched since it was proved is proved again before the way back.
+    fn prove_first(&self, planned: &PlannedStep) -> Option<StepNo> {
+        let node = planned.subject.node().filter(|_| matches!(planned.work, Work::Undrain))?;
+        let (proof, stands) = self.proved.get(node)?;
+        (!stands).then_some(*proof)
     }
 
     /// Law 1: capacity that was read by an earlier controller is read again before the drain.
@@ -278,7 +291,8 @@ impl Rollout {
             assert!(certified, "step {} needs node {node} drained and certified", planned.no);
         }
         if matches!(planned.work, Work::Undrain) {
-            let proved = self.proved.contains(node) || !self.proves_readiness(planned);
+            let proved =
+                matches!(self.proved.get(node), Some((_, true))) || !self.proves_readiness(planned);
             assert!(proved, "step {} returns node {node} before it proved ready", planned.no);
         }
     }

@@ -274,7 +274,11 @@ impl Rollout {
         {
             report = capacity::judge(&self.plan.fleet, group, node, report);
         }
-        let class = planned.contract.classify(&report.end, &report.matched);
+        let mut class = planned.contract.classify(&report.end, &report.matched);
+        if self.overtaken(step, class) {
+            class = Class::Again;
+            report.end = End::Waiting("a balancer changed while it was read".into());
+        }
         Decision::events(vec![Event::StepEnded { step, attempt, class, report }])
     }
 
@@ -373,6 +377,8 @@ fn asked_first(planned: &PlannedStep) -> Option<ScheduleCause> {
     let again = planned.work.is_level_triggered() && planned.needs_drain;
     if matches!(planned.work, Work::Drain) {
         Some(ScheduleCause::Reguard)
+    } else if matches!(planned.work, Work::Undrain) {
+        Some(ScheduleCause::Reprove)
     } else {
         again.then_some(ScheduleCause::Recertify)
     }

@@ -62,8 +62,8 @@ impl Rollout {
             Event::UnwindStarted { scope, steps, cause: _ } => self.unwind_started(scope, steps)?,
             Event::UnwindEnded { scope } => self.unwind_ended(scope)?,
             Event::NodeStuck { node, step, reason: _ } => self.node_stuck(node.as_ref(), *step)?,
-            Event::Drifted { node, .. } => self.lose_certificate(node),
-            Event::InstanceChanged { .. } => self.lose_certificates(),
+            Event::Drifted { node, .. } => self.drifted(node),
+            Event::InstanceChanged { .. } => self.instance_changed(),
             Event::ControllerStoodStill { span: _ } => self.nothing_stands(),
             Event::Requested { request, .. } => self.requested(at, request),
             Event::HoldStarted { cause } => {
@@ -111,7 +111,8 @@ impl Rollout {
         self.in_order(step)?;
         let state = self.state_mut(step);
         state.attempt = attempt;
-        state.begun = true;
+        (state.begun_before, state.begun) = (state.begun, true);
+        state.overtaken = false;
         (state.inquiries, state.lost, state.observed) = (0, false, false);
         state.status = StepStatus::Running { since: at };
         self.active.insert(step);
@@ -150,12 +151,13 @@ impl Rollout {
     }
 
     /// Whether a step may be asked for again right before another of its node: a certificate before
-    /// any, a guard before a drain.
+    /// any, a guard before a drain, a proof of readiness before the way back.
     fn is_asked_aside(&self, step: StepNo, before: StepNo) -> bool {
         let (planned, next) = (self.plan.step(step), self.plan.step(before));
         let same = planned.subject.node().is_some() && planned.subject == next.subject;
         let guards = matches!((&planned.work, &next.work), (Work::Guard { .. }, Work::Drain));
-        same && (guards || matches!(planned.work, Work::Certify))
+        let proves = matches!((&planned.work, &next.work), (Work::Ready(_), Work::Undrain));
+        same && (guards || proves || matches!(planned.work, Work::Certify))
     }
 
     /// The lane or unwind of a step is busy with it from its begin until it passes or is given up.
@@ -207,6 +209,7 @@ impl Rollout {
             self.out.insert(node.clone());
             self.drained.remove(node);
             self.certified.insert(node.clone(), false);
+            self.proved.remove(node);
         } else if matches!(planned.work, Work::Undrain) {
             self.out.remove(node);
             self.drained.remove(node);
@@ -234,7 +237,11 @@ impl Rollout {
             self.passed(step);
             return Ok(());
         }
-        self.half_returned(step);
+        if class == Class::NotRun {
+            self.never_began(step);
+        } else {
+            self.half_returned(step);
+        }
         let state = self.state_mut(step);
         state.lost = matches!(report.end, End::Lost(_));
         state.exit = if let End::Exited(code) = report.end { Some(code) } else { None };
@@ -249,7 +256,27 @@ impl Rollout {
         Ok(())
     }
 
-    /// An undrain that did not pass may have returned the node on some instances only.
+    /// What never began changed nothing: where no attempt before it did, all is as if it had not
+    /// been asked for.
+    fn never_began(&mut self, step: StepNo) {
+        let plan = self.plan.clone();
+        let planned = plan.step(step);
+        let state = self.state_mut(step);
+        state.begun = state.begun_before;
+        let Some(node) = planned.subject.node().filter(|_| !self.state(step).begun) else {
+            self.half_returned(step);
+            return;
+        };
+        if matches!(planned.work, Work::Drain) {
+            self.out.remove(node);
+            self.certified.remove(node);
+        } else if matches!(planned.work, Work::Undrain) {
+            self.half_returned(step);
+            self.drained.insert(node.clone());
+        }
+    }
+
+    /// An undrain without an end that passes may have returned the node on some instances only.
     fn half_returned(&mut self, step: StepNo) {
         let plan = self.plan.clone();
         let planned = plan.step(step);
@@ -283,7 +310,7 @@ impl Rollout {
                 self.certified.insert(node.clone(), true);
                 self.certify_step.insert(node.clone(), step);
             } else if matches!(planned.work, Work::Ready(_)) {
-                self.proved.insert(node.clone());
+                self.proved.insert(node.clone(), (step, true));
             } else if matches!(planned.work, Work::Guard { .. }) {
                 self.guarded.insert(node.clone(), (step, true));
             } else if matches!(planned.work, Work::Drain) {
@@ -391,6 +418,9 @@ impl Rollout {
             state.freshen();
         }
         state.status = StepStatus::Scheduled { at, cause };
+        if cause == ScheduleCause::Reprove {
+            self.half_returned(step);
+        }
         Ok(())
     }
 

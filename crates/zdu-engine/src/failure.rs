@@ -20,7 +20,8 @@ const INQUIRIES_MAX: u32 = 3;
 const REPEATS_MAX: u32 = 3;
 
 /// How often a step may be begun anew that never began: each time a balancer or a stillness came
-/// before its node was asked, and one that does so again and again is for a rule.
+/// before its node was asked, and one that does so again and again is for a rule. And how often a
+/// reading is had again that a balancer overtook.
 const NEVERS_MAX: u32 = 10;
 
 impl Rollout {
@@ -44,6 +45,14 @@ impl Rollout {
             _ if quieting => Decision::nothing(),
             Class::NotRun if state.tries <= repeats && state.nevers <= NEVERS_MAX => {
                 schedule(now, ScheduleCause::NeverBegan)
+            }
+            Class::Again if state.overtaken && state.agains <= again.max.max(NEVERS_MAX) => {
+                let guards = matches!(planned.work, Work::Guard { .. });
+                let cause = match guards {
+                    true => ScheduleCause::Reguard,
+                    false => ScheduleCause::Recertify,
+                };
+                schedule(now, cause)
             }
             Class::Again if state.agains <= again.max => {
                 schedule(now.after(again.pause), ScheduleCause::Again)
@@ -138,7 +147,13 @@ impl Rollout {
     fn is_put_back(&self, planned: &PlannedStep) -> bool {
         self.home(planned.no) != Home::Undo
             && self.is_compensating(planned.no)
-            && !matches!(planned.work, Work::Certify)
+            && !self.is_asked_before_an_undo(planned)
+    }
+
+    /// A certificate or a proof of readiness is had again before the compensation that needs it.
+    fn is_asked_before_an_undo(&self, planned: &PlannedStep) -> bool {
+        let proof = |node| self.proved.get(node).is_some_and(|(step, _)| *step == planned.no);
+        matches!(planned.work, Work::Certify) || planned.subject.node().is_some_and(proof)
     }
 
     pub(crate) fn is_compensating(&self, step: StepNo) -> bool {

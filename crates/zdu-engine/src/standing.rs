@@ -5,6 +5,8 @@ use crate::decide::Decision;
 use crate::state::{Rollout, StepStatus};
 use alloc::string::String;
 use alloc::vec;
+use alloc::vec::Vec;
+use zdu_model::contract::Class;
 use zdu_model::effect::Effect;
 use zdu_model::event::{Event, Inquiry, ScheduleCause};
 use zdu_model::ids::{Epoch, NodeName, StepNo};
@@ -26,24 +28,50 @@ impl Rollout {
         Ok(())
     }
 
-    /// Nobody watched: neither the nodes that are out, nor the groups that were read.
+    /// Nobody watched: neither the nodes that are out or about to return, nor the groups that were
+    /// read.
     pub(crate) fn nothing_stands(&mut self) {
         self.lose_certificates();
+        for (_, stands) in self.proved.values_mut() {
+            *stands = false;
+        }
         for (_, stands) in self.guarded.values_mut() {
             *stands = false;
         }
     }
 
-    pub(crate) fn lose_certificate(&mut self, node: &NodeName) {
+    /// A node was seen in traffic while it was out.
+    pub(crate) fn drifted(&mut self, node: &NodeName) {
         if let Some(held) = self.certified.get_mut(node) {
+            *held = false;
+        }
+        self.overtake(|planned| {
+            matches!(planned.work, Work::Certify) && planned.subject.node() == Some(node)
+        });
+    }
+
+    /// An instance came or went, with whatever it held.
+    pub(crate) fn instance_changed(&mut self) {
+        self.lose_certificates();
+        self.overtake(|planned| matches!(planned.work, Work::Certify | Work::Guard { .. }));
+    }
+
+    fn lose_certificates(&mut self) {
+        for held in self.certified.values_mut() {
             *held = false;
         }
     }
 
-    pub(crate) fn lose_certificates(&mut self) {
-        for held in self.certified.values_mut() {
-            *held = false;
+    fn overtake(&mut self, reads: impl Fn(&PlannedStep) -> bool) {
+        let under_way = self.active.iter().filter(|step| reads(self.plan.step(**step)));
+        for step in under_way.copied().collect::<Vec<_>>() {
+            self.state_mut(step).overtaken = true;
         }
+    }
+
+    /// The end of a reading that was overtaken is no reading; it is had again.
+    pub(crate) fn overtaken(&self, step: StepNo, class: Class) -> bool {
+        self.state(step).overtaken && class.passes()
     }
 
     /// The controller stood still. A reading that is under way may be from before, its answer even
@@ -72,10 +100,16 @@ impl Rollout {
         };
         self.active.iter().filter(open).filter_map(|step| {
             let planned = self.plan.step(*step);
-            if matches!(planned.work, Work::Guard { .. }) {
-                return Some((planned, ScheduleCause::Reguard));
-            }
-            matches!(planned.work, Work::Certify).then_some((planned, ScheduleCause::Recertify))
+            let again = if matches!(planned.work, Work::Guard { .. }) {
+                ScheduleCause::Reguard
+            } else if matches!(planned.work, Work::Certify) {
+                ScheduleCause::Recertify
+            } else if matches!(planned.work, Work::Ready(_)) {
+                ScheduleCause::Reprove
+            } else {
+                return None;
+            };
+            Some((planned, again))
         })
     }
 }

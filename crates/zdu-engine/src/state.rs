@@ -51,8 +51,9 @@ pub struct Rollout {
     /// Nodes that hold a drain certificate, and the step that gave it last.
     pub(crate) certified: BTreeMap<NodeName, bool>,
     pub(crate) certify_step: BTreeMap<NodeName, StepNo>,
-    /// Nodes whose readiness was proved since anything disruptive last began on them.
-    pub(crate) proved: BTreeSet<NodeName>,
+    /// Nodes whose readiness was proved since anything disruptive last began on them: by which
+    /// step, and whether the proof still stands for now.
+    pub(crate) proved: BTreeMap<NodeName, (StepNo, bool)>,
     /// The node of each group that stands between its guard and the end of its drain.
     pub(crate) entering: BTreeMap<GroupName, NodeName>,
     pub(crate) failed_nodes: BTreeSet<NodeName>,
@@ -115,6 +116,11 @@ pub(crate) struct StepState {
     pub(crate) tail: Option<String>,
     /// Whether it was begun and not undone since.
     pub(crate) begun: bool,
+    /// Whether an attempt before the last was begun and not undone since.
+    pub(crate) begun_before: bool,
+    /// It reads balancers, and one of them changed since its attempt began: whatever it answers
+    /// may be from before that.
+    pub(crate) overtaken: bool,
 }
 
 impl StepState {
@@ -218,6 +224,8 @@ impl Rollout {
             exit: None,
             tail: None,
             begun: false,
+            begun_before: false,
+            overtaken: false,
         };
         let mut rollout = Self {
             steps: vec![fresh; plan.steps.len()],
@@ -242,7 +250,7 @@ impl Rollout {
             guarded: BTreeMap::new(),
             certified: BTreeMap::new(),
             certify_step: BTreeMap::new(),
-            proved: BTreeSet::new(),
+            proved: BTreeMap::new(),
             entering: BTreeMap::new(),
             failed_nodes: BTreeSet::new(),
             rolled_back: BTreeSet::new(),

@@ -5,7 +5,7 @@
 mod script;
 mod world;
 
-use script::{begun_after, count, plan_of, set_aside, until_begun};
+use script::{begun_after, count, drift, plan_of, set_aside, until_begun};
 use world::{World, node};
 use zdu_engine::Input;
 use zdu_model::effect::Effect;
@@ -131,4 +131,73 @@ fn a_rollout_that_has_ended_does_not_note_that_its_controller_stood_still() {
     let before = world.records.len();
     world.input(&STILL);
     assert_eq!(world.records.len(), before);
+}
+
+/// The rounds of one turn.
+fn go_on(world: &mut World) {
+    for _ in 0..4 {
+        world.input(&Input::Advance);
+    }
+}
+
+#[test]
+fn a_certificate_that_a_drift_overtook_begins_nothing() {
+    let mut world = World::new(plan_of(&["a"], &[&["a"]], 1, 0).plan);
+    let certify = set_aside(&mut world, "certify", "a");
+    let before = world.records.len();
+    drift(&mut world, "a");
+    // Its last sample was taken before the balancer was seen to send traffic again.
+    world.play(&certify);
+    go_on(&mut world);
+    assert_eq!(begun_after(&world, before), ["certify@a"]);
+    assert_eq!(world.run(), Verdict::Succeeded);
+    assert_eq!(count(&world, "apply@a"), 1);
+}
+
+#[test]
+fn a_certificate_that_is_overtaken_again_and_again_is_for_a_rule() {
+    let mut world = World::new(plan_of(&["a"], &[&["a"]], 1, 0).plan);
+    let mut asked = set_aside(&mut world, "certify", "a");
+    let mut times = 0;
+    loop {
+        times += 1;
+        assert!(times < 100, "it has no bound");
+        drift(&mut world, "a");
+        world.play(&asked);
+        go_on(&mut world);
+        match world.queue.pop_front() {
+            Some(next) => asked = next,
+            None => break,
+        }
+    }
+    assert!(times > 1, "it is had again");
+    assert_eq!(count(&world, "apply@a"), 0);
+}
+
+#[test]
+fn readiness_proved_before_the_controller_stood_still_returns_no_node() {
+    let mut world = World::new(plan_of(&["a"], &[&["a"]], 1, 0).plan);
+    let undrain = set_aside(&mut world, "undrain", "a");
+    let Effect::Run { step, attempt } = undrain else { panic!("{undrain:?} runs nothing") };
+    let before = world.records.len();
+    world.input(&STILL);
+    // Its driver has withdrawn it.
+    let report = Report::bare(End::Never);
+    world.input(&Input::Report { step, attempt, report });
+    go_on(&mut world);
+    assert_eq!(begun_after(&world, before), ["ready@a"]);
+    assert_eq!(world.run(), Verdict::Succeeded);
+    assert_eq!(count(&world, "undrain@a"), 1);
+}
+
+#[test]
+fn a_node_whose_drain_was_withdrawn_is_not_said_to_be_out() {
+    let mut world = World::new(plan_of(&["a"], &[&["a"]], 1, 0).plan);
+    let drain = set_aside(&mut world, "drain", "a");
+    let Effect::Run { step, attempt } = drain else { panic!("{drain:?} runs nothing") };
+    assert!(world.rollout.nodes_out().contains(&node("a")));
+    world.input(&STILL);
+    world.input(&Input::Report { step, attempt, report: Report::bare(End::Never) });
+    assert!(world.rollout.nodes_out().is_empty());
+    assert_eq!(world.run(), Verdict::Succeeded);
 }

@@ -4,9 +4,10 @@
 mod script;
 mod world;
 
-use script::{count, plan_of};
+use script::{count, plan_of, set_aside};
 use world::{Builder, World, node, rule};
-use zdu_engine::Refusal;
+use zdu_engine::{Input, Refusal};
+use zdu_model::effect::Effect;
 use zdu_model::event::Request;
 use zdu_model::ids::StepNo;
 use zdu_model::plan::Subject;
@@ -88,7 +89,7 @@ fn an_abort_leaves_what_a_point_of_no_return_keeps_and_puts_the_others_back() {
     let apply = b.find("apply", "a").no;
     point(&mut b, apply);
     let mut world = World::new(b.plan);
-    let aside = script::set_aside(&mut world, "apply", "a");
+    let aside = set_aside(&mut world, "apply", "a");
     script::until_begun(&mut world, "apply", "b", 1);
     world.queue.push_front(aside);
     world.request(Request::Abort);
@@ -97,4 +98,17 @@ fn an_abort_leaves_what_a_point_of_no_return_keeps_and_puts_the_others_back() {
     // A person goes on: what could not go back goes forward.
     world.request(Request::Resume);
     assert_eq!(world.run(), Verdict::Succeeded);
+}
+
+#[test]
+fn a_point_of_no_return_that_never_began_is_not_crossed() {
+    let mut b = plan_of(&["a"], &[&["a"]], 1, 0);
+    let apply = b.find("apply", "a").no;
+    point(&mut b, apply);
+    let mut world = World::new(b.plan);
+    let effect = set_aside(&mut world, "apply", "a");
+    let Effect::Run { step, attempt } = effect else { panic!("{effect:?} runs nothing") };
+    assert!(world.rollout.refuses(&Request::Rollback).is_some(), "it may have begun");
+    world.input(&Input::Report { step, attempt, report: Report::bare(End::Never) });
+    assert_eq!(world.rollout.refuses(&Request::Rollback), None);
 }

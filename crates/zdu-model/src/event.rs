@@ -201,6 +201,8 @@ pub enum ScheduleCause {
     Recertify,
     /// A drain's reading of the group is from another time and is had again before it.
     Reguard,
+    /// A proof of readiness is from another time and is had again before the way back.
+    Reprove,
 }
 
 /// What is put back.

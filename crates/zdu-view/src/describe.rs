@@ -151,6 +151,7 @@ pub fn schedule(cause: ScheduleCause) -> &'static str {
         ScheduleCause::Resumed => "a person resumed",
         ScheduleCause::Recertify => "the drain certificate was lost and must be had again",
         ScheduleCause::Reguard => "capacity is read again before it",
+        ScheduleCause::Reprove => "readiness is proved again before it",
     }
 }
 
