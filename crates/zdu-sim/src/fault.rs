@@ -1,6 +1,7 @@
 //! What can go wrong, as data: a fault names when it comes and what it is, so that a run that broke
 //! a law can be written down, shrunk and read.
 
+use zdu_conductor::STILLNESS;
 use zdu_model::event::Request;
 use zdu_model::ids::{InstanceName, NodeName, StepNo};
 use zdu_model::report::Held;
@@ -46,6 +47,13 @@ pub enum What {
     Disk(DiskTrouble),
     /// A person asks for something; a request is no fault, but comes like one.
     Person(Ask),
+}
+
+impl What {
+    /// Whether the controller stands still for so long that nothing it read stands any longer.
+    pub(crate) fn stills(&self) -> bool {
+        matches!(self, Self::Controller(ControllerTrouble::Paused(span)) if *span >= STILLNESS)
+    }
 }
 
 /// How the work of a step goes wrong; only with [`When::Step`].

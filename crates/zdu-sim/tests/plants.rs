@@ -2,7 +2,7 @@
 //! it, the checker for that law says so, and the same rollout without that is clean.
 
 use zdu_model::event::Request;
-use zdu_model::plan::Plan;
+use zdu_model::plan::{Plan, Work as Act};
 use zdu_model::time::Millis;
 use zdu_sim::fault::{
     Ask, BalancerTrouble, ControllerTrouble, Fault, NodeTrouble, What, When, Work,
@@ -68,6 +68,20 @@ fn sleeps_over_reloads(from: u64, plan: &Plan) -> Vec<Fault> {
     let paused = What::Controller(ControllerTrouble::Paused(Millis(15_000)));
     let sleep = |step| Fault { when: When::Step { step, nth: 1 }, what: paused.clone() };
     times.flat_map(|from| reloads(from, plan)).chain(drained.map(|step| sleep(step.no))).collect()
+}
+
+/// The controller sleeps from the begin of whatever is done to the balancers, and the nodes are
+/// found sick again and again, for a while.
+fn sleeps_as_nodes_fall_sick(from: u64, plan: &Plan) -> Vec<Fault> {
+    let acts = plan.steps.iter().filter(|step| matches!(step.work, Act::Drain | Act::Undrain));
+    let paused = What::Controller(ControllerTrouble::Paused(Millis(15_000)));
+    let sleep = |step| Fault { when: When::Step { step, nth: 1 }, what: paused.clone() };
+    let times = (from..from + 300_000).step_by(10_000);
+    let sick = |from| {
+        let nodes = plan.fleet.nodes().map(|node| node.name.clone());
+        nodes.map(move |node| at(from, What::Node(node, NodeTrouble::KnownSick, Millis(4_000))))
+    };
+    times.flat_map(sick).chain(acts.map(|step| sleep(step.no))).collect()
 }
 
 /// Every instance is reloaded and keeps nothing of what was set by command.
@@ -191,6 +205,16 @@ fn a_drain_that_nobody_holds_lets_users_reach_a_node_taken_apart() {
 #[test]
 fn a_controller_that_is_not_told_that_it_slept_goes_by_old_certificates() {
     println!("{}", caught_with(Plant::StillnessIsNotTold, "certificate", sleeps_over_reloads));
+}
+
+#[test]
+fn a_controller_that_is_not_told_that_it_slept_drains_by_what_it_read_before() {
+    println!("{}", caught_with(Plant::StillnessIsNotTold, "capacity", sleeps_as_nodes_fall_sick));
+}
+
+#[test]
+fn a_controller_that_is_not_told_that_it_slept_returns_nodes_by_old_proofs() {
+    println!("{}", caught_with(Plant::StillnessIsNotTold, "readiness", sleeps_as_nodes_fall_sick));
 }
 
 #[test]

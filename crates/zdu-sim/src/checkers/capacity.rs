@@ -11,8 +11,8 @@ use zdu_model::ids::Epoch;
 #[derive(Default)]
 pub(super) struct Capacity {
     /// For each node, by which controller the balancers were read last before a drain, and whether
-    /// there was room then.
-    read: BTreeMap<Place, (Epoch, bool)>,
+    /// there was room then. None for a controller that stood still since.
+    read: BTreeMap<Place, (Option<Epoch>, bool)>,
     epoch: Epoch,
     /// Entries that are out by our hand.
     out: BTreeSet<usize>,
@@ -27,7 +27,10 @@ impl Checker for Capacity {
         match seen {
             Seen::Started { epoch, .. } => self.epoch = *epoch,
             Seen::Read { node } => {
-                self.read.insert(*node, (self.epoch, room_for(scene, *node)));
+                self.read.insert(*node, (Some(self.epoch), room_for(scene, *node)));
+            }
+            Seen::Trouble(trouble) if trouble.stills() => {
+                self.read.values_mut().for_each(|(by, _)| *by = None);
             }
             Seen::Landed { slot, hand: Hand::Drain, epoch } => {
                 let node = scene.layout.slots[*slot].node;
@@ -65,9 +68,9 @@ impl Capacity {
             Some((_, false)) => {
                 return Some(format!("{name} is drained although the last reading had no room"));
             }
-            // What an earlier controller read says nothing about now.
-            Some((by, true)) if *by != epoch && !room_for(scene, node) => {
-                return Some(format!("{name} is drained by a reading of an earlier controller"));
+            // What an earlier controller read, or one that stood still since, says nothing of now.
+            Some((by, true)) if *by != Some(epoch) && !room_for(scene, node) => {
+                return Some(format!("{name} is drained by a reading from another time"));
             }
             Some((_, true)) => {}
         }

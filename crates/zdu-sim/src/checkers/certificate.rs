@@ -71,16 +71,21 @@ impl Certificate {
         let planned = scene.layout.plan.step(step);
         let node = scene.layout.step(step).node.filter(|_| planned.needs_drain)?;
         let what = format!("{} begins on {}", planned.key, scene.layout.name(node));
+        let mut troubled = false;
         for slot in &scene.layout.slots_of_node[node] {
             let place = &scene.layout.slots[*slot];
             let instance = &scene.layout.instances[place.instance];
             let since = self.troubled.get(instance).copied().unwrap_or_default();
             if scene.now < since.after(UNSEEN) {
-                return None;
+                troubled = true;
+                continue;
             }
             if scene.world.in_traffic(*slot, scene.now) {
                 return Some(format!("{what} while {} is in traffic on {instance}", place.member));
             }
+        }
+        if troubled {
+            return None;
         }
         let sessions = self.visible_sessions(scene, node);
         let left = self.left.get(&node).copied().unwrap_or(0);

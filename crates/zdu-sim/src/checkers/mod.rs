@@ -33,7 +33,7 @@ pub(crate) fn all() -> Vec<Box<dyn Checker>> {
     vec![
         Box::new(capacity::Capacity::default()),
         Box::new(certificate::Certificate::default()),
-        Box::new(readiness::Readiness),
+        Box::new(readiness::Readiness::default()),
         Box::new(restored::Restored::default()),
         Box::new(lost::Lost::default()),
         Box::new(write_ahead::WriteAhead::default()),

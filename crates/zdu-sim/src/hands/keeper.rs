@@ -15,7 +15,7 @@ impl Run {
     pub(super) fn keep_out(&mut self, process: usize, node: Place) {
         let hands = &mut self.processes[process].hands;
         hands.held.insert(node);
-        hands.kept.insert(node);
+        hands.kept.extend(&self.layout.slots_of_node[node]);
         for instance in 0..self.layout.instances.len() {
             self.plan_keep(process, instance);
         }
@@ -36,16 +36,13 @@ impl Run {
         if self.plant == Some(Plant::KeeperSleeps) || !self.may_act(process) {
             return;
         }
-        let kept: Vec<Place> = self.processes[process].hands.kept.iter().copied().collect();
-        if kept.is_empty() {
-            self.processes[process].hands.silent.clear();
+        let hands = &mut self.processes[process].hands;
+        if hands.kept.is_empty() {
+            hands.silent.clear();
             return;
         }
-        let slots: Vec<usize> = kept
-            .iter()
-            .flat_map(|node| self.layout.slots_of_node[*node].iter().copied())
-            .filter(|slot| self.layout.slots[*slot].instance == instance)
-            .collect();
+        let here = |slot: &usize| self.layout.slots[*slot].instance == instance;
+        let slots: Vec<usize> = hands.kept.iter().copied().filter(here).collect();
         if slots.is_empty() {
             return;
         }
@@ -98,6 +95,7 @@ impl Run {
 
     fn hear_soon(&mut self, process: usize, input: Input) {
         let at = self.agenda.now().after(Millis(1));
+        self.processes[process].news.told(&input);
         self.processes[process].answers_due += 1;
         self.agenda.at(at, Happening::Heard { process, input: Box::new(input) });
     }

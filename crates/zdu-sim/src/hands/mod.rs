@@ -73,8 +73,11 @@ pub(crate) struct Task {
     /// When it gives up.
     pub(crate) until: Timestamp,
     pub(crate) phase: Phase,
-    /// How often the drains of its process had been unsettled when it was released.
-    pub(crate) unsettled: u64,
+    /// What its process had heard of what unsettles the node's drain, and of its own stillness,
+    /// when it was released.
+    pub(crate) known: (u64, u64),
+    /// Whether a hand of it landed on some entry.
+    pub(crate) landed: bool,
     /// Only the newest planned look counts.
     pub(crate) look: u64,
 }
@@ -101,8 +104,8 @@ pub(crate) struct Hands {
     pub(crate) befores: BTreeMap<Place, Vec<Before>>,
     /// Nodes taken out and not yet taken back by every instance.
     pub(crate) held: BTreeSet<Place>,
-    /// Nodes the keeper holds out.
-    pub(crate) kept: BTreeSet<Place>,
+    /// Entries the keeper holds out.
+    pub(crate) kept: BTreeSet<usize>,
     /// Instances the keeper knows to be silent.
     pub(crate) silent: BTreeSet<usize>,
     pub(crate) dice: Dice,
@@ -146,17 +149,20 @@ impl Run {
     }
 
     fn begin_task(&mut self, process: usize, key: Key, mode: Mode) {
-        let (now, unsettled) = (self.agenda.now(), self.unsettled(process));
+        let now = self.agenda.now();
         let plan = self.layout.plan.clone();
+        let news = &self.processes[process].news;
+        let known = (news.known(plan.step(key.0).subject.node()), news.gaps);
         let until = now.after(limit(&plan, plan.step(key.0), mode));
-        let task = Task { mode, begun: now, until, phase: Phase::Fresh, unsettled, look: 0 };
+        let task =
+            Task { mode, begun: now, until, phase: Phase::Fresh, known, landed: false, look: 0 };
         // A command takes its time on its node; everything else is looked at when it is over.
-        let known = self.times(key.0).filter(|_| mode == Mode::Run);
-        let known = known.filter(|_| !matches!(plan.step(key.0).work, Work::Run(_)));
+        let takes = self.times(key.0).filter(|_| mode == Mode::Run);
+        let takes = takes.filter(|_| !matches!(plan.step(key.0).work, Work::Run(_)));
         let hands = &mut self.processes[process].hands;
         hands.tasks.insert(key, task);
         let latency = hands.dice.span(1, 8);
-        let latency = Millis(known.map_or(0, |known| known.0).max(latency.0));
+        let latency = Millis(takes.map_or(0, |takes| takes.0).max(latency.0));
         self.look_again(process, key, now.after(latency));
     }
 
@@ -221,10 +227,16 @@ impl Run {
     }
 
     /// Whether a task may still begin: what needs a drained node begins under the certificate it
-    /// was released under, or not at all.
+    /// was released under, a drain behind its reading of the group, the way back behind the proof
+    /// of readiness; or not at all.
     pub(super) fn may_begin(&self, process: usize, key: Key, task: &Task) -> bool {
-        let drained = self.layout.plan.step(key.0).needs_drain;
-        !drained || task.unsettled == self.unsettled(process)
+        let planned = self.layout.plan.step(key.0);
+        let watched = self.watched(process, task.known.1);
+        if matches!(planned.work, Work::Drain | Work::Undrain) {
+            return watched;
+        }
+        let news = &self.processes[process].news;
+        !planned.needs_drain || watched && news.hold(planned.subject.node(), task.known.0)
     }
 
     /// Sends an answer to the controller's loop.

@@ -74,15 +74,27 @@ impl Run {
     /// Takes the node out everywhere; an instance that does not take it is asked again.
     pub(super) fn drain(&mut self, process: usize, key: Key, task: &Task, node: Place) -> Next {
         if task.phase == Phase::Fresh {
+            if !self.may_begin(process, key, task) {
+                return Next::end(End::Never);
+            }
+            self.processes[process].hands.held.insert(node);
+        }
+        let next = self.touch_all(process, key, task, node);
+        if matches!(next, Next::Answer(_)) {
+            // A drain that did not pass may still land.
             self.keep_out(process, node);
         }
-        self.touch_all(process, key, task, node)
+        next
     }
 
     /// Puts the node's entries back to what the guard saw.
     pub(super) fn undrain(&mut self, process: usize, key: Key, task: &Task, node: Place) -> Next {
         if task.phase == Phase::Fresh {
-            self.processes[process].hands.kept.remove(&node);
+            if !self.may_begin(process, key, task) {
+                return Next::end(End::Never);
+            }
+            let own = &self.layout.slots_of_node[node];
+            self.processes[process].hands.kept.retain(|slot| !own.contains(slot));
         }
         let next = self.touch_all(process, key, task, node);
         if matches!(&next, Next::Answer(report) if report.end == End::Done) {
@@ -122,15 +134,32 @@ impl Run {
     /// A hand reaches one entry.
     pub(crate) fn touch(&mut self, process: usize, key: Key, before: Before) {
         let Some(task) = self.processes[process].hands.tasks.get(&key).cloned() else { return };
-        let Phase::Touching(left, mut refused) = task.phase else { return };
+        let Phase::Touching(left, mut refused) = task.phase.clone() else { return };
+        if !task.landed && !self.may_begin(process, key, &task) {
+            self.processes[process].hands.tasks.remove(&key);
+            self.answer(process, key, Report::bare(End::Never));
+            return;
+        }
         let drains = matches!(self.layout.plan.step(key.0).work, Work::Drain);
-        if let Err(why) = self.set_entry(process, before, drains) {
-            refused.push(why);
+        match self.set_entry(process, before, drains) {
+            Err(why) => refused.push(why),
+            Ok(()) => self.landed(process, key, before.slot, drains),
         }
         self.set_phase(process, key, Phase::Touching(left - 1, refused));
         if left == 1 {
             let now = self.agenda.now();
             self.look_again(process, key, now);
+        }
+    }
+
+    /// What took a drain is held from then on.
+    fn landed(&mut self, process: usize, key: Key, slot: usize, drains: bool) {
+        if let Some(task) = self.processes[process].hands.tasks.get_mut(&key) {
+            task.landed = true;
+        }
+        if drains {
+            self.processes[process].hands.kept.insert(slot);
+            self.plan_keep(process, self.layout.slots[slot].instance);
         }
     }
 
