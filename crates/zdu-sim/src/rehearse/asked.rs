@@ -6,6 +6,7 @@ use super::play::{Ground, Play};
 use super::trouble::Trouble;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::RangeInclusive;
 use zdu_model::ids::StepNo;
 use zdu_model::plan::{Plan, PlannedStep, Work};
 use zdu_model::time::Millis;
@@ -34,6 +35,11 @@ pub enum Misasked {
         /// As given.
         given: String,
     },
+    /// No process that fails ends with that code.
+    Code {
+        /// As given.
+        given: String,
+    },
     /// There is no such trouble, or not at that step.
     Trouble {
         /// As given.
@@ -50,6 +56,7 @@ impl fmt::Display for Misasked {
             Self::Node { given, .. } => write!(f, "there is no node {given:?} with steps"),
             Self::Step { given, .. } => write!(f, "there is no phase or step {given:?} there"),
             Self::Never { given } => write!(f, "{given:?} is not begun in this rollout"),
+            Self::Code { given } => write!(f, "no process fails with exit code {given}"),
             Self::Trouble { given, .. } => write!(f, "{given:?} cannot happen there"),
         }
     }
@@ -70,10 +77,18 @@ impl Misasked {
                                    `--fault` before it"
                     .into()
             }
+            Self::Code { .. } => format!(
+                "exit codes of a failure: {} to {}, such as fail(3)",
+                FAILING.start(),
+                FAILING.end()
+            ),
             Self::Trouble { known, .. } => format!("faults: {}", known.join(", ")),
         }
     }
 }
+
+/// What a process can end with when it fails: the status is a byte, and 0 is no failure.
+const FAILING: RangeInclusive<i32> = 1..=255;
 
 /// The name of what belongs to no node.
 const FLEET: &str = "fleet";
@@ -174,7 +189,14 @@ fn name(step: &PlannedStep) -> &str {
 
 fn word_and_code(what: &str) -> Result<(&str, Option<i32>), Misasked> {
     let Some((word, rest)) = what.split_once('(') else { return Ok((what, None)) };
-    let code = rest.strip_suffix(')').and_then(|code| code.parse().ok()).ok_or(Misasked::Form)?;
+    let given = rest.strip_suffix(')').ok_or(Misasked::Form)?;
+    // A number too long for any integer is still a number.
+    let digits = given.strip_prefix('-').unwrap_or(given);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Misasked::Form);
+    }
+    let code = given.parse().ok().filter(|code| FAILING.contains(code));
+    let code = code.ok_or_else(|| Misasked::Code { given: given.into() })?;
     Ok((word, Some(code)))
 }
 
@@ -245,6 +267,18 @@ mod tests {
         assert_eq!(again, both);
         let undrain = told("g0-n0:change=fail g0-n0:ROLLBACK/undrain=lbstop").expect("known");
         assert_eq!(undrain[1], "g0-n0:ROLLBACK/undrain=lbstop");
+    }
+
+    #[test]
+    fn an_exit_code_that_no_failing_process_has_is_refused_with_the_range() {
+        for code in ["256", "999", "-1", "0", "99999999999"] {
+            let why = told(&format!("g0-n0:change=fail({code})")).expect_err(code);
+            let said = format!("no process fails with exit code {code}; exit codes of a failure");
+            assert!(why.starts_with(&said) && why.contains("1 to 255"), "{why}");
+        }
+        for code in ["1", "255"] {
+            told(&format!("g0-n0:change=fail({code})")).expect(code);
+        }
     }
 
     #[test]
