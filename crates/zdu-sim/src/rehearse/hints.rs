@@ -103,12 +103,18 @@ fn sick_neighbour(plan: &Plan, found: &Rehearsal) -> Vec<String> {
     all
 }
 
+/// A group that is out as a whole. Only where it has one node does another help; of more than one
+/// `min_available` keeps one in.
 fn nobody_serves(found: &Rehearsal) -> Vec<String> {
     let empty = found.rooms.iter().filter(|room| room.nodes > 0 && room.least_serving == 0);
     let said = empty.map(|room| {
+        let remedy = match room.nodes {
+            1 => "a second node would serve meanwhile",
+            _ => "`min_available: 1` would keep one node serving",
+        };
         format!(
             "group {}: nobody serves for a while, since min_available is {} of {}: its users see \
-             an outage; a second node would serve meanwhile",
+             an outage; {remedy}",
             room.group, room.min_available, room.nodes
         )
     });
@@ -297,6 +303,18 @@ mod tests {
     fn a_group_nobody_of_which_serves_is_named() {
         let shape = Shape { groups: vec![1], least: 0, ..Shape::default() };
         names(&hints(shape), "group g0: nobody serves for a while");
+    }
+
+    #[test]
+    fn a_group_whose_nodes_go_out_together_is_told_to_keep_one_in() {
+        let shape = Shape { groups: vec![2], least: 0, wave: 2, ..Shape::default() };
+        let told = hints(shape.clone());
+        names(&told, "since min_available is 0 of 2");
+        names(&told, "`min_available: 1` would keep one node serving");
+        assert!(!told.iter().any(|hint| hint.contains("a second node")), "{told:#?}");
+        let mended = rehearsed(&plan_of(&Shape { least: 1, ..shape }), 0);
+        assert_eq!(mended.rooms[0].least_serving, 1);
+        assert_eq!(mended.quiet.verdict, Some(Verdict::Succeeded));
     }
 
     #[test]

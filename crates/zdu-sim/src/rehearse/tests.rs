@@ -24,11 +24,12 @@ pub(super) struct Shape {
     pub(super) undo: bool,
     pub(super) rerun: bool,
     pub(super) kill: bool,
+    pub(super) wave: u32,
 }
 
 impl Default for Shape {
     fn default() -> Self {
-        Self { groups: vec![3], least: 1, undo: true, rerun: false, kill: false }
+        Self { groups: vec![3], least: 1, undo: true, rerun: false, kill: false, wave: 1 }
     }
 }
 
@@ -185,8 +186,8 @@ fn step(id: &str, shown: &str) -> Step {
 
 fn policy(shape: &Shape) -> Policy {
     Policy {
-        wave: vec![WaveSize::Count(1)],
-        concurrency: 1,
+        wave: vec![WaveSize::Count(shape.wave)],
+        concurrency: shape.wave,
         soak: Millis::from_secs(5),
         drain_deadline: Millis::from_secs(60),
         on_drain_deadline: if shape.kill { DrainExpiry::Kill } else { DrainExpiry::Fail },
