@@ -5,6 +5,8 @@ use super::found::Room;
 use super::play::Ground;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use zdu_model::contract::Class;
 use zdu_model::ids::{StepKey, StepNo};
 use zdu_model::plan::{Plan, PlannedStep, Work};
 use zdu_model::time::Millis;
@@ -22,7 +24,8 @@ pub struct Forecast {
     /// When every step whose time is unknown takes no time. Some seconds are in it for each drain
     /// and each start of a service, as the simulated fleet takes them.
     pub at_least: Millis,
-    /// When every step whose time is unknown takes as long as it may.
+    /// When every step whose time is unknown takes as long as it may, and every step is run as often
+    /// as it may be.
     pub at_most: Millis,
     /// The steps that take time, in the order of the plan.
     pub steps: Vec<StepTime>,
@@ -33,8 +36,10 @@ pub struct Forecast {
 pub struct StepTime {
     /// The step.
     pub key: StepKey,
-    /// The time, or the deadline when nothing is known.
+    /// The time of one run, or the deadline when nothing is known.
     pub time: Millis,
+    /// How often it may run at most until it passes.
+    pub runs: u32,
     /// From where.
     pub known: Known,
 }
@@ -103,12 +108,28 @@ fn below(step: &PlannedStep, time: Millis) -> Millis {
     Millis(time.0.min(most))
 }
 
+/// How often a step may run until it passes: it may ask for more as often as its contract allows,
+/// and fail in every attempt but the last.
+fn most_runs(step: &PlannedStep) -> u32 {
+    let asks = step.contract.rules.iter().any(|rule| rule.class == Class::Again);
+    let agains = if asks { step.contract.again.max } else { 0 };
+    agains.saturating_add(step.attempts.max(1))
+}
+
+/// The time of all runs and of the pauses between them.
+fn with_pauses(step: &PlannedStep, time: Millis, runs: u32) -> Millis {
+    let (runs, pause) = (u64::from(runs), step.contract.again.pause.0);
+    Millis(time.0.saturating_mul(runs).saturating_add(pause.saturating_mul(runs - 1)))
+}
+
 /// Plays the undisturbed rollout at its fastest and at its slowest; of the slowest it also tells
 /// how much of each group served.
 pub(super) fn forecast(ground: &Ground, measured: &Measured) -> (Forecast, Vec<Room>) {
     let plan = &ground.plan;
     let undo = plan.undo_steps();
     let (mut fast, mut slow) = (ground.times.clone(), ground.times.clone());
+    // Runs that follow each other are played as one long one, so that what goes on meanwhile does.
+    let mut patient = (**plan).clone();
     let (mut steps, mut told) = (Vec::new(), BTreeSet::new());
     let forward = plan.stages.iter().flat_map(super::choose::forward);
     for step in forward.map(|no| plan.step(no)) {
@@ -118,14 +139,18 @@ pub(super) fn forecast(ground: &Ground, measured: &Measured) -> (Forecast, Vec<R
         let (time, known) = known(step, measured);
         if known == Known::No {
             fast.insert(step.no, Millis(1));
-            slow.insert(step.no, below(step, step.deadline));
         }
+        let runs = most_runs(step);
+        slow.insert(step.no, with_pauses(step, below(step, time), runs));
+        let patient = patient.steps.get_mut(usize::try_from(step.no.0).unwrap_or(usize::MAX));
+        let deadline = with_pauses(step, step.deadline, runs);
+        patient.expect("a copy has the same steps").deadline = deadline;
         if told.insert(step.key.clone()) {
-            steps.push(StepTime { key: step.key.clone(), time, known });
+            steps.push(StepTime { key: step.key.clone(), time, runs, known });
         }
     }
-    let (at_least, _) = ground.quiet_taking(fast);
-    let (at_most, rooms) = ground.quiet_taking(slow);
+    let (at_least, _) = ground.quiet_taking(plan.clone(), fast);
+    let (at_most, rooms) = ground.quiet_taking(Arc::new(patient), slow);
     (Forecast { at_least, at_most, steps }, rooms)
 }
 
@@ -133,7 +158,7 @@ pub(super) fn forecast(ground: &Ground, measured: &Measured) -> (Forecast, Vec<R
 mod tests {
     use super::super::tests::{fleet_of, ground_with};
     use super::*;
-    use std::sync::Arc;
+    use zdu_model::contract::Rule;
 
     fn forecast_of(plan: Plan, measured: &Measured) -> Forecast {
         let ground = ground_with(&Arc::new(plan), measured.clone());
@@ -152,6 +177,38 @@ mod tests {
         // Two nodes one after the other, each change with a deadline of a minute.
         assert!(forecast.at_most >= Millis::from_secs(118), "{}", forecast.at_most);
         assert!(forecast.at_least < Millis::from_secs(60), "{}", forecast.at_least);
+    }
+
+    #[test]
+    fn a_step_that_may_run_more_than_once_counts_with_all_its_runs_and_pauses_as_the_most() {
+        let mut plan = (*fleet_of(&[1])).clone();
+        let once = forecast_of(plan.clone(), &Measured::new());
+        let most = |plan: &Plan| forecast_of(plan.clone(), &Measured::new()).at_most;
+        let change = |plan: &mut Plan, edit: fn(&mut PlannedStep)| {
+            plan.steps.iter_mut().filter(|step| step.key.as_str() == "change").for_each(edit);
+        };
+        // Every further run may take the minute of its deadline, less a second, and a pause.
+        change(&mut plan, |step| {
+            step.attempts = 3;
+            step.contract.again.pause = Millis::from_secs(7);
+        });
+        let tried = most(&plan);
+        assert!(tried >= Millis(once.at_most.0 + 2 * 66_000), "{tried} after {}", once.at_most);
+        change(&mut plan, |step| {
+            step.contract.again.max = 4;
+            let (exit, class) = (vec![1], Class::Again);
+            step.contract.rules.push(Rule {
+                exit,
+                status: Vec::new(),
+                output: None,
+                json: None,
+                class,
+            });
+        });
+        let asked = forecast_of(plan, &Measured::new());
+        assert_eq!(of(&asked, "change").runs, 7);
+        assert!(asked.at_most >= Millis(tried.0 + 4 * 66_000), "{} after {tried}", asked.at_most);
+        assert_eq!(asked.at_least, once.at_least, "it may also pass at once");
     }
 
     #[test]

@@ -126,16 +126,26 @@ impl Ground {
     }
 
     fn run(&self, play: &Play) -> (Outcome, Sight) {
-        self.run_taking(play, self.times.clone())
+        self.run_taking(play, self.plan.clone(), self.times.clone())
     }
 
-    /// Plays the undisturbed rollout with other times; answers how long it took and what served.
-    pub(super) fn quiet_taking(&self, times: BTreeMap<StepNo, Millis>) -> (Millis, Vec<Room>) {
-        let (outcome, sight) = self.run_taking(&Play::Quiet, times);
+    /// Plays the undisturbed rollout of the plan, or of one that has other deadlines, with other
+    /// times; answers how long it took and what served.
+    pub(super) fn quiet_taking(
+        &self,
+        plan: Arc<Plan>,
+        times: BTreeMap<StepNo, Millis>,
+    ) -> (Millis, Vec<Room>) {
+        let (outcome, sight) = self.run_taking(&Play::Quiet, plan, times);
         (outcome.took, sight.rooms)
     }
 
-    fn run_taking(&self, play: &Play, times: BTreeMap<StepNo, Millis>) -> (Outcome, Sight) {
+    fn run_taking(
+        &self,
+        play: &Play,
+        plan: Arc<Plan>,
+        times: BTreeMap<StepNo, Millis>,
+    ) -> (Outcome, Sight) {
         let faults = match play {
             Play::Quiet => Vec::new(),
             Play::Mishaps(mishaps) => mishaps.iter().flat_map(|one| self.faults(one)).collect(),
@@ -145,7 +155,7 @@ impl Ground {
             }
         };
         let standing_by = (!play.is_unattended()).then_some(PERSON);
-        let quiet = Setup::quiet(self.plan.clone(), self.seed);
+        let quiet = Setup::quiet(plan, self.seed);
         let setup = Setup { faults, standing_by, reboots_halve: true, times, ..quiet };
         let sight = Rc::new(RefCell::new(Sight::default()));
         let outcome = run_watched(&setup, Box::new(Watch::new(sight.clone())));

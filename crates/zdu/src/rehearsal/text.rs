@@ -105,20 +105,17 @@ fn takes(forecast: &Forecast) -> String {
     let Forecast { at_least, at_most, steps } = forecast;
     let of = |which: fn(&Known) -> bool| {
         let those = steps.iter().filter(move |step| which(&step.known));
-        let said: Vec<String> =
-            those.map(|StepTime { key, time, .. }| format!("{key} {time}")).collect();
+        let said: Vec<String> = those.map(|step| format!("{} {}", step.key, runs(step))).collect();
         said.join(", ")
     };
     let declared = of(|known| *known == Known::Declared);
     let measured = of(|known| matches!(known, Known::Measured { .. }));
     let unknown = of(|known| *known == Known::No);
+    let (least, most) = (span(*at_least), span(*at_most));
     let time = match unknown.is_empty() {
-        true => format!("about {}", span(*at_most)),
-        false => format!(
-            "about {} if what is not known took no time, {} at most",
-            span(*at_least),
-            span(*at_most)
-        ),
+        true if at_least == at_most => format!("about {least}"),
+        true => format!("about {least}, {most} at most"),
+        false => format!("about {least} if what is not known took no time, {most} at most"),
     };
     let mut said = wrapped("  takes    ", &time);
     for (from, list) in [
@@ -131,6 +128,12 @@ fn takes(forecast: &Forecast) -> String {
         }
     }
     said
+}
+
+/// The time of a step, and how often it may come.
+fn runs(step: &StepTime) -> String {
+    let StepTime { time, runs, .. } = step;
+    if *runs > 1 { format!("{time} up to {runs} times") } else { time.to_string() }
 }
 
 fn serving(room: &Room) -> String {
