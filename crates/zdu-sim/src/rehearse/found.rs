@@ -91,7 +91,7 @@ pub struct Rest {
     pub new: usize,
     /// Nodes between the two.
     pub between: Vec<NodeName>,
-    /// Nodes that are held out of traffic.
+    /// Nodes that are held out of traffic, or that zdu has not seen back in it.
     pub out: Vec<NodeName>,
 }
 

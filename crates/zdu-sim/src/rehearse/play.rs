@@ -21,6 +21,7 @@ use zdu_model::verdict::{Verdict, exit};
 use zdu_view::describe;
 use zdu_view::fold::RolloutView;
 use zdu_view::next::next_commands;
+use zdu_view::node::Traffic;
 
 /// What lasts for good: longer than any deadline of a plan.
 const FOR_GOOD: Millis = Millis::from_secs(30 * 24 * 3_600);
@@ -248,13 +249,15 @@ impl Ground {
         let name = format!(" {}", view.id_text());
         let next = next_commands(&view).into_iter();
         let broken = outcome.violations.iter();
+        let mut rest = sight.rest.clone();
+        rest.out = self.out(&view, &rest.out);
         Ending {
             verdict: outcome.verdict.clone(),
             exit: outcome.verdict.as_ref().map_or(exit::FATAL_ERROR, Verdict::exit_code),
             took: outcome.took,
             waits_for: waits.filter(|_| held),
             next: next.map(|line| line.replace(&name, " ID")).collect(),
-            rest: sight.rest.clone(),
+            rest,
             undid: begins_of(&outcome.journal)
                 .into_keys()
                 .filter(|no| self.undo.contains(no))
@@ -264,6 +267,19 @@ impl Ground {
                 .map(|broken| Defect { law: broken.checker.into(), what: broken.what.clone() })
                 .collect(),
         }
+    }
+
+    /// The nodes that are out: those that are held out, and those that zdu has not seen back. An
+    /// instance that is down may come up again with the node in traffic, but nobody knows that
+    /// before it was read, and zdu names the node until then.
+    fn out(&self, view: &RolloutView, held_out: &[NodeName]) -> Vec<NodeName> {
+        let unseen = view
+            .nodes()
+            .filter(|node| !node.members.is_empty() && node.traffic != Traffic::Serving);
+        let mut out: BTreeSet<&NodeName> = unseen.map(|node| &node.name).collect();
+        out.extend(held_out);
+        let nodes = self.plan.fleet.nodes().map(|node| &node.name);
+        nodes.filter(|name| out.contains(name)).cloned().collect()
     }
 }
 

@@ -265,3 +265,19 @@ fn every_trouble_does_something_to_the_rollout() {
         assert_ne!(story.records, ground.story(&Play::Quiet).records, "{play:?} changes nothing");
     }
 }
+
+#[test]
+fn a_node_that_zdu_names_as_out_is_never_told_to_be_in_traffic() {
+    let ground = ground(&fleet_of(&[3]));
+    let (plays, _) = choose::singles(&ground, true);
+    let mut named = 0;
+    for play in plays {
+        let ending = ground.play(&play);
+        for line in ending.next.iter().filter(|line| line.contains("it is out of ")) {
+            named += 1;
+            let is_out = ending.rest.out.iter().any(|node| line.contains(node.as_str()));
+            assert!(is_out, "{play:?}: {line}, yet out are {:?}", ending.rest.out);
+        }
+    }
+    assert!(named > 0, "no play ends with a node out of traffic");
+}
