@@ -4,9 +4,14 @@
 use super::Trouble;
 use super::forecast::Known;
 use super::found::{Mark, Mishap, Played, Point, Rehearsal, Unmade};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use zdu_model::ids::StepKey;
 use zdu_model::plan::{Plan, PlannedStep, Unknown, Work};
+use zdu_model::time::Millis;
+
+/// How long before zdu gives up something has to be mended, and in which steps that is told.
+const LAST_LOOK: Millis = Millis::from_secs(5);
+const STEP: Millis = Millis::from_secs(10);
 
 /// Forward steps that change something and have no undo, once each.
 pub(super) fn no_undo(plan: &Plan) -> Vec<Unmade> {
@@ -53,6 +58,7 @@ fn changes(work: &Work) -> bool {
 pub(super) fn hints(plan: &Plan, found: &Rehearsal) -> Vec<String> {
     let mut all = Vec::new();
     all.extend(undo_missing(found));
+    all.extend(stuck(plan, found));
     all.extend(sick_neighbour(plan, found));
     all.extend(nobody_serves(found));
     all.extend(holds(plan, found));
@@ -74,6 +80,63 @@ fn undo_missing(found: &Rehearsal) -> Vec<String> {
         )
     });
     said.collect()
+}
+
+/// Single failures that leave something stuck. No plan puts a node back that is not mended, so what
+/// is said is how long somebody has for that, and what to do when it was longer.
+fn stuck(plan: &Plan, found: &Rehearsal) -> Vec<String> {
+    let mut all = Vec::new();
+    if let Some((by, time)) = stuck_by(found, Trouble::Stopped) {
+        all.push(format!(
+            "a balancer instance that is down at {by} leaves the node stuck, since nobody can tell \
+             what that instance sends to it; have each instance watched and started again by \
+             itself: one that is back within {time} leaves no node stuck; after a \
+             longer time start it, then `zdu resume ID` puts the node back"
+        ));
+    }
+    if let Some((by, time)) = stuck_by(found, Trouble::Sick) {
+        all.push(format!(
+            "a node that is sick at {by} and stays so is put back and still not ready: it is stuck, \
+             out of traffic; have somebody repair it within {time}, or raise ready_deadline ({}) \
+             to give them longer; after that repair it, then `zdu resume ID`",
+            plan.policy.ready_deadline
+        ));
+    }
+    let known = [Trouble::Stopped, Trouble::Sick];
+    let others = found.failures.iter().filter_map(|played| {
+        let mishap = played.mishaps.first()?;
+        let other = !known.contains(&mishap.trouble) && played.ending.mark() == Mark::Stuck;
+        other.then(|| format!("{} {}", mishap.key, mishap.trouble.word()))
+    });
+    let others: BTreeSet<String> = others.collect();
+    if !others.is_empty() {
+        let others: Vec<String> = others.into_iter().collect();
+        all.push(format!(
+            "{} leaves something stuck: have somebody at hand who repairs what `next` names, then \
+             `zdu resume ID` undoes what is left; `--fault` tells how it comes to that",
+            others.join(", ")
+        ));
+    }
+    all
+}
+
+/// The steps at which a trouble leaves something stuck, and how long it may last without: the
+/// shortest time until zdu gives up, in whole steps that leave room for its last look.
+fn stuck_by(found: &Rehearsal, trouble: Trouble) -> Option<(String, Millis)> {
+    let (mut keys, mut shortest): (Vec<&StepKey>, Option<Millis>) = (Vec::new(), None);
+    for Played { mishaps, ending } in &found.failures {
+        let Some(mishap) = mishaps.first() else { continue };
+        if mishap.trouble != trouble || ending.mark() != Mark::Stuck {
+            continue;
+        }
+        let lasted = Millis(ending.took.0.saturating_sub(mishap.at.0));
+        shortest = Some(shortest.map_or(lasted, |known| known.min(lasted)));
+        if !keys.contains(&&mishap.key) {
+            keys.push(&mishap.key);
+        }
+    }
+    let room = shortest?.0.saturating_sub(LAST_LOOK.0) / STEP.0 * STEP.0;
+    Some((joined(&keys), Millis(room)))
 }
 
 /// A budget that leaves no room when one node is sick.
@@ -258,7 +321,12 @@ fn singles(found: &Rehearsal, trouble: Trouble) -> impl Iterator<Item = (&Mishap
 #[cfg(test)]
 mod tests {
     use super::super::tests::{Shape, plan_of, rehearsed};
-    use crate::rehearse::Trouble;
+    use super::*;
+    use crate::fault::{Ask, BalancerTrouble, Fault, NodeTrouble, What, When};
+    use crate::run::{Setup, run};
+    use std::sync::Arc;
+    use zdu_model::event::Request;
+    use zdu_model::ids::InstanceName;
     use zdu_model::verdict::Verdict;
 
     fn hints(shape: Shape) -> Vec<String> {
@@ -274,6 +342,78 @@ mod tests {
     fn an_undo_that_is_missing_is_named() {
         let shape = Shape { undo: false, ..Shape::default() };
         names(&hints(shape), "change disturbs its node and has no undo");
+    }
+
+    /// The end of a single failure that lasts so long, and of the rollout resumed after it.
+    fn lasting(plan: &Arc<Plan>, fault: What, at: Millis, asks: Vec<Ask>) -> Option<Verdict> {
+        let faults = vec![Fault { when: When::At(Millis(at.0 + 2)), what: fault }];
+        let quiet = Setup::quiet(plan.clone(), 1);
+        let times = super::super::forecast::times(plan, &BTreeMap::new());
+        run(&Setup { faults, times, reboots_halve: true, afterwards: asks, ..quiet }).verdict
+    }
+
+    fn is_stuck(verdict: Option<&Verdict>) -> bool {
+        matches!(verdict, Some(Verdict::Stuck { .. }) | None)
+    }
+
+    /// The failure for which there is the least time.
+    fn urgent(found: &Rehearsal, trouble: Trouble) -> Mishap {
+        let stuck = found.failures.iter().filter(|one| one.ending.mark() == Mark::Stuck);
+        let stuck = stuck.filter(|one| one.mishaps[0].trouble == trouble);
+        let least = stuck.min_by_key(|one| one.ending.took.0 - one.mishaps[0].at.0);
+        least.expect("one leaves a node stuck").mishaps[0].clone()
+    }
+
+    #[test]
+    fn a_stopped_instance_that_leaves_a_node_stuck_is_named_with_the_time_to_start_it() {
+        let plan = plan_of(&Shape::default());
+        let found = rehearsed(&plan, 0);
+        let (by, time) = stuck_by(&found, Trouble::Stopped).expect("it leaves a node stuck");
+        names(&found.hints, &format!("is down at {by} leaves the node stuck"));
+        names(&found.hints, &format!("back within {time} leaves no node stuck"));
+        let at = urgent(&found, Trouble::Stopped).at;
+        let stopped = |span| {
+            let edge = InstanceName::new("edge-1").expect("a name");
+            What::Balancer(edge, BalancerTrouble::Stopped(span))
+        };
+        assert!(!is_stuck(lasting(&plan, stopped(time), at, Vec::new()).as_ref()));
+        let longer = Millis(time.0 + 20_000);
+        assert!(is_stuck(lasting(&plan, stopped(longer), at, Vec::new()).as_ref()));
+        let resume = vec![Ask::For(Request::Resume)];
+        assert!(!is_stuck(lasting(&plan, stopped(longer), at, resume).as_ref()));
+    }
+
+    #[test]
+    fn a_node_that_stays_sick_and_is_stuck_is_named_with_the_time_to_repair_it() {
+        let plan = plan_of(&Shape::default());
+        let found = rehearsed(&plan, 0);
+        let (by, time) = stuck_by(&found, Trouble::Sick).expect("it leaves a node stuck");
+        names(&found.hints, &format!("a node that is sick at {by}"));
+        names(&found.hints, &format!("repair it within {time}, or raise ready_deadline (2m)"));
+        let Mishap { at, node, key, .. } = urgent(&found, Trouble::Sick);
+        assert_eq!(key.as_str(), "serving");
+        let sick = |span| What::Node(node.clone().expect("a node"), NodeTrouble::Sick, span);
+        assert!(!is_stuck(lasting(&plan, sick(time), at, Vec::new()).as_ref()));
+        let longer = Millis(time.0 + 20_000);
+        assert!(is_stuck(lasting(&plan, sick(longer), at, Vec::new()).as_ref()));
+        let resume = vec![Ask::For(Request::Resume)];
+        assert!(!is_stuck(lasting(&plan, sick(longer), at, resume).as_ref()));
+        let mut patient = (*plan).clone();
+        let ready = patient.steps.iter_mut().filter(|step| matches!(step.work, Work::Ready(_)));
+        ready.for_each(|step| step.deadline = Millis::from_secs(300));
+        assert!(!is_stuck(lasting(&Arc::new(patient), sick(longer), at, Vec::new()).as_ref()));
+    }
+
+    #[test]
+    fn another_single_failure_that_gets_stuck_is_named() {
+        let plan = plan_of(&Shape::default());
+        let mut found = rehearsed(&plan, 0);
+        let verdict = found.failures.iter().find(|one| one.ending.mark() == Mark::Stuck);
+        let verdict = verdict.expect("one is stuck").ending.verdict.clone();
+        let halves = found.failures.iter_mut();
+        let mut halves = halves.filter(|one| one.mishaps[0].trouble == Trouble::Half);
+        halves.next().expect("it is played").ending.verdict = verdict;
+        names(&super::hints(&plan, &found), "change half leaves something stuck");
     }
 
     #[test]
