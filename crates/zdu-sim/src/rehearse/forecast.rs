@@ -24,8 +24,8 @@ pub struct Forecast {
     /// When every step whose time is unknown takes no time. Some seconds are in it for each drain
     /// and each start of a service, as the simulated fleet takes them.
     pub at_least: Millis,
-    /// When every step whose time is unknown takes as long as it may, and every step is run as often
-    /// as it may be.
+    /// When every step whose time is unknown takes as long as it may, and every step is run as
+    /// often as it may be.
     pub at_most: Millis,
     /// The steps that take time, in the order of the plan.
     pub steps: Vec<StepTime>,
