@@ -97,8 +97,8 @@ fn stuck(plan: &Plan, found: &Rehearsal) -> Vec<String> {
     if let Some((by, time)) = stuck_by(found, Trouble::Sick) {
         all.push(format!(
             "a node that is sick at {by} and stays so is put back and still not ready: it is \
-             stuck, out of traffic; have somebody repair it within {time}, or raise ready_deadline ({}) \
-             to give them longer; after that repair it, then `zdu resume ID`",
+             stuck, out of traffic; have somebody repair it within {time}, or raise \
+             ready_deadline ({}) to give them longer; after that repair it, then `zdu resume ID`",
             plan.policy.ready_deadline
         ));
     }
