@@ -250,7 +250,7 @@ impl RolloutView {
         let plan = self.plan.clone();
         let steps = || plan.steps.iter().zip(0..);
         let crossed = steps()
-            .filter(|(step, at)| step.point_of_no_return && !self.steps[*at].attempts.is_empty());
+            .filter(|(step, at)| step.point_of_no_return && self.steps[*at].may_have_begun());
         let kept = crossed.map(|(step, _)| step.no).max();
         for (step, at) in steps() {
             let mine = step.subject.node() == Some(name) && step.no != begun;

@@ -113,6 +113,13 @@ impl StepView {
         self.attempts.last().map_or(0, |attempt| attempt.attempt)
     }
 
+    /// Whether an attempt at it was begun and not withdrawn before it did anything.
+    #[must_use]
+    pub fn may_have_begun(&self) -> bool {
+        let never = |end: &AttemptEnd| end.class == Class::NotRun;
+        self.attempts.iter().any(|attempt| !attempt.end.as_ref().is_some_and(never))
+    }
+
     /// When the first attempt was begun.
     #[must_use]
     pub fn first_started(&self) -> Option<Timestamp> {
@@ -139,5 +146,27 @@ impl StepView {
             // it was told and leaves it to the engine to refuse such a journal.
             None => self.attempts.push(AttemptView { attempt, started: end.at, end: Some(end) }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zdu_model::report::End;
+
+    fn ended(class: Option<Class>) -> AttemptView {
+        let report = Report::bare(End::Never);
+        let end = class.map(|class| AttemptEnd { at: Timestamp(2), class, report });
+        AttemptView { attempt: 1, started: Timestamp(1), end }
+    }
+
+    #[test]
+    fn a_step_that_was_only_withdrawn_has_not_begun() {
+        let mut step = StepView::default();
+        assert!(!step.may_have_begun());
+        step.attempts.push(ended(Some(Class::NotRun)));
+        assert!(!step.may_have_begun());
+        step.attempts.push(ended(None));
+        assert!(step.may_have_begun(), "nobody knows yet");
     }
 }

@@ -6,6 +6,7 @@
 use super::Checker;
 use crate::seen::{Scene, Seen};
 use std::collections::{BTreeMap, BTreeSet};
+use zdu_model::contract::Class;
 use zdu_model::event::{Event, HoldCause, Record, Request};
 use zdu_model::ids::StepNo;
 use zdu_model::plan::{Subject, Wave};
@@ -16,6 +17,8 @@ use zdu_model::plan::{Subject, Wave};
 pub(super) struct Order {
     /// The record of each step's newest begin.
     begun: BTreeMap<StepNo, u64>,
+    /// The record of the begin before that.
+    before: BTreeMap<StepNo, Option<u64>>,
     /// Where each forward step stands in the plan; filled once.
     ranks: BTreeMap<StepNo, Rank>,
     /// Points of no return a person is asked about.
@@ -47,9 +50,11 @@ impl Order {
     fn durable(&mut self, scene: &Scene<'_>, record: &Record) -> Option<String> {
         match &record.event {
             Event::StepStarted { step, .. } => {
-                self.begun.insert(*step, record.seq.0);
+                let before = self.begun.insert(*step, record.seq.0);
+                self.before.insert(*step, before);
                 return self.crosses(scene, *step);
             }
+            Event::StepEnded { step, class: Class::NotRun, .. } => self.never_began(*step),
             Event::HoldStarted { cause: HoldCause::PointOfNoReturn(step) } => {
                 self.asked.insert(*step);
             }
@@ -75,6 +80,16 @@ impl Order {
             | Event::RolloutEnded { .. } => {}
         }
         None
+    }
+
+    /// The last begin is as if it had not been.
+    fn never_began(&mut self, step: StepNo) {
+        if let Some(before) = self.before.get(&step).copied().flatten() {
+            self.begun.insert(step, before);
+        } else {
+            self.begun.remove(&step);
+            self.crossed.remove(&step);
+        }
     }
 
     fn crosses(&mut self, scene: &Scene<'_>, step: StepNo) -> Option<String> {

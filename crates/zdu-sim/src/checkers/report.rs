@@ -179,7 +179,7 @@ fn kept_stages(scene: &Scene<'_>) -> Option<usize> {
     let crossed = scene
         .view
         .steps()
-        .filter(|(planned, step)| planned.point_of_no_return && step.attempt() > 0);
+        .filter(|(planned, step)| planned.point_of_no_return && step.may_have_begun());
     crossed.map(|(planned, _)| scene.layout.step(planned.no).stage).max()
 }
 
