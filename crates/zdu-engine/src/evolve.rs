@@ -212,7 +212,8 @@ impl Rollout {
             self.proved.remove(node);
         } else if matches!(planned.work, Work::Undrain) {
             self.out.remove(node);
-            self.drained.remove(node);
+            self.returning.remove(node);
+            self.returning.extend(self.drained.take(node));
             self.certified.remove(node);
         }
     }
@@ -272,7 +273,7 @@ impl Rollout {
             self.certified.remove(node);
         } else if matches!(planned.work, Work::Undrain) {
             self.half_returned(step);
-            self.drained.insert(node.clone());
+            self.drained.extend(self.returning.take(node));
         }
     }
 

@@ -46,6 +46,8 @@ pub struct Rollout {
     pub(crate) out: BTreeSet<NodeName>,
     /// Those of them whose drain passed: only they are held out without another look.
     pub(crate) drained: BTreeSet<NodeName>,
+    /// Those whose undrain has begun, as long as it may turn out that it never did.
+    pub(crate) returning: BTreeSet<NodeName>,
     /// The guard that let each node out last, and whether what it read still stands for now.
     pub(crate) guarded: BTreeMap<NodeName, (StepNo, bool)>,
     /// Nodes that hold a drain certificate, and the step that gave it last.
@@ -247,6 +249,7 @@ impl Rollout {
             approvals: BTreeSet::new(),
             out: BTreeSet::new(),
             drained: BTreeSet::new(),
+            returning: BTreeSet::new(),
             guarded: BTreeMap::new(),
             certified: BTreeMap::new(),
             certify_step: BTreeMap::new(),

@@ -201,3 +201,16 @@ fn a_node_whose_drain_was_withdrawn_is_not_said_to_be_out() {
     assert!(world.rollout.nodes_out().is_empty());
     assert_eq!(world.run(), Verdict::Succeeded);
 }
+
+#[test]
+fn a_node_whose_return_was_withdrawn_is_held_out_by_the_next_controller() {
+    let mut world = World::new(plan_of(&["a"], &[&["a"]], 1, 0).plan);
+    let undrain = set_aside(&mut world, "undrain", "a");
+    let Effect::Run { step, attempt } = undrain else { panic!("{undrain:?} runs nothing") };
+    world.input(&STILL);
+    world.input(&Input::Report { step, attempt, report: Report::bare(End::Never) });
+    world.crash();
+    let held = Effect::KeepOut { node: node("a") };
+    assert!(world.queue.contains(&held), "queue {:?}", world.queue);
+    assert_eq!(world.run(), Verdict::Succeeded);
+}
