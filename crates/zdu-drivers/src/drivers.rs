@@ -254,14 +254,9 @@ pub(crate) struct Released {
 }
 
 impl Released {
-    /// Whether the step may still begin: what needs a drained node begins under the certificate it
-    /// was released under, a drain behind its reading of the group, the way back behind the proof
-    /// of readiness; or not at all.
+    /// Whether the step may still begin.
     pub(crate) fn may_begin(&self, step: &PlannedStep) -> bool {
-        if matches!(step.work, Work::Drain | Work::Undrain) {
-            return self.since.watched();
-        }
-        !step.needs_drain || self.since.holds()
+        step.may_begin(self.since.watched(), self.since.holds())
     }
 }
 

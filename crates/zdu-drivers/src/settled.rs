@@ -10,76 +10,47 @@
 use crate::answer::Answer;
 use crate::mandate::Mandate;
 use crate::pulse::Pulse;
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use zdu_model::ids::NodeName;
+use zdu_model::news::{About, Known, News};
 use zdu_model::time::Millis;
 
 /// Counts what unsettles; clones count together.
 #[derive(Clone)]
 pub(crate) struct Settled {
     pulse: Pulse,
-    counts: Arc<Mutex<Counts>>,
-}
-
-#[derive(Default)]
-struct Counts {
-    /// What was told to the loop.
-    told: News,
-    /// What the loop has heard of it, and so the engine.
-    heard: News,
-    /// Times of stillness the loop has heard of.
-    gaps: u64,
-}
-
-/// News about drains.
-#[derive(Default)]
-struct News {
-    /// About instances, and so about every node.
-    instances: u64,
-    /// About one node.
-    nodes: BTreeMap<NodeName, u64>,
-}
-
-impl News {
-    fn count(&mut self, answer: &Answer) {
-        match answer {
-            Answer::Drift { node, .. } => *self.nodes.entry(node.clone()).or_default() += 1,
-            Answer::InstanceChanged { .. } => self.instances += 1,
-            Answer::Report { .. } => {}
-        }
-    }
-
-    fn about(&self, node: Option<&NodeName>) -> u64 {
-        self.instances + node.and_then(|node| self.nodes.get(node)).copied().unwrap_or_default()
-    }
+    news: Arc<Mutex<News>>,
 }
 
 impl Settled {
     pub(crate) fn new(pulse: Pulse) -> Self {
-        Self { pulse, counts: Arc::default() }
+        Self { pulse, news: Arc::default() }
     }
 
-    fn counts(&self) -> MutexGuard<'_, Counts> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    fn news(&self) -> MutexGuard<'_, News> {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The loop was told; counted after the telling, so that whoever withdraws for it is heard
     /// later than it.
     pub(crate) fn was_told(&self, answer: &Answer) {
-        self.counts().told.count(answer);
+        if let Some(about) = about(answer) {
+            self.news().told(about);
+        }
     }
 
     /// The loop has heard it, and decides with it.
     pub(crate) fn was_heard(&self, answer: &Answer) {
-        self.counts().heard.count(answer);
+        if let Some(about) = about(answer) {
+            self.news().heard(about);
+        }
     }
 
     /// How long the process stood still since this was last asked, if it did. Who asks has heard.
     pub(crate) fn stood_still(&self) -> Option<Millis> {
         let (span, gaps) = self.pulse.stood_still();
-        self.counts().gaps = gaps;
+        self.news().heard_gaps(gaps);
         span
     }
 
@@ -93,10 +64,16 @@ impl Settled {
 
     /// From what the loop has heard on.
     pub(crate) fn since_heard(&self, node: Option<&NodeName>) -> Since {
-        let counts = self.counts();
-        let (news, gaps) = (counts.heard.about(node), counts.gaps);
-        drop(counts);
-        Since { node: node.cloned(), news, gaps, settled: self.clone() }
+        let known = self.news().known(node);
+        Since { node: node.cloned(), known, settled: self.clone() }
+    }
+}
+
+fn about(answer: &Answer) -> Option<About<'_>> {
+    match answer {
+        Answer::Drift { node, .. } => Some(About::Node(node)),
+        Answer::InstanceChanged { .. } => Some(About::Instances),
+        Answer::Report { .. } => None,
     }
 }
 
@@ -104,22 +81,19 @@ impl Settled {
 #[derive(Clone)]
 pub(crate) struct Since {
     node: Option<NodeName>,
-    news: u64,
-    gaps: u64,
+    known: Known,
     settled: Settled,
 }
 
 impl Since {
     /// Whether the process did not stand still since.
     pub(crate) fn watched(&self) -> bool {
-        self.settled.pulse.gaps() == self.gaps
+        self.known.watched(self.settled.pulse.gaps())
     }
 
     /// Whether nothing unsettled the node's drain since.
     pub(crate) fn holds(&self) -> bool {
-        // News can be heard before it is counted as told.
-        let told = self.settled.counts().told.about(self.node.as_ref());
-        self.watched() && told <= self.news
+        self.watched() && self.settled.news().holds(self.node.as_ref(), self.known)
     }
 }
 

@@ -11,13 +11,13 @@ use crate::balancer::certify::{
     proceed_and_count,
 };
 use crate::balancer::keeper::{Keeper, KeeperEvent};
-use crate::balancer::member::{BalancerInstance, hold_all, read_group, undrain_all};
+use crate::balancer::member::{BalancerInstance, read_group};
 use crate::balancer::serve::{ServeRule, Serving, wait_serving};
 use crate::balancer::{Before, BoxFuture, MemberName};
 use crate::exec::{Supervisor, established};
 use crate::instance::connect;
 use crate::mandate::Mandate;
-use attempts::{Words, refusals, until_none};
+use attempts::{Way, Words, until_none};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
@@ -194,38 +194,14 @@ impl Traffic {
         &self,
         node: &NodeName,
         deadline: Duration,
-        (may_begin, waiting): Words<'_>,
+        words: Words<'_>,
     ) -> Report {
         self.stands_out(node);
         let befores = self.befores(node);
         if befores.is_empty() {
             return Report::bare(End::Refused("no guard has read this node's members".into()));
         }
-        let landed = AtomicBool::new(false);
-        let attempt = || async {
-            if !landed.load(Ordering::Relaxed) && !may_begin() {
-                return Err(End::Never);
-            }
-            if !self.mandate.holds() {
-                return Ok(vec![NO_MANDATE.to_owned()]);
-            }
-            let mut failures = Vec::new();
-            for (balancer, befores) in &befores {
-                let Some(instances) = self.balancers.get(balancer) else { continue };
-                let asked = hold_all(instances, befores).await;
-                landed.fetch_or(asked.iter().any(|one| one.result.is_ok()), Ordering::Relaxed);
-                if let Some(keeper) = self.keepers.get(balancer) {
-                    // Both are in the order of the readings.
-                    for (before, _) in befores.iter().zip(&asked).filter(|(_, a)| a.result.is_ok())
-                    {
-                        let _watched = keeper.hold(before).await;
-                    }
-                }
-                failures.extend(refusals(asked));
-            }
-            Ok(failures)
-        };
-        let report = until_none(deadline, waiting, attempt).await;
+        let report = self.set(Way::Out, &befores, deadline, words).await;
         if matches!(report.end, End::Never) {
             return report;
         }
@@ -239,8 +215,9 @@ impl Traffic {
         &self,
         node: &NodeName,
         deadline: Duration,
-        (may_begin, waiting): Words<'_>,
+        words: Words<'_>,
     ) -> Report {
+        let (may_begin, _) = words;
         if !may_begin() {
             return Report::bare(End::Never);
         }
@@ -255,6 +232,21 @@ impl Traffic {
                 }
             }
         }
+        let report = self.set(Way::Back, &befores, deadline, words).await;
+        if matches!(report.end, End::Done) {
+            self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(node);
+        }
+        report
+    }
+
+    /// Asks every instance until all have taken it; withdrawn as long as none has.
+    async fn set(
+        &self,
+        way: Way,
+        befores: &BTreeMap<BalancerName, Vec<Before>>,
+        deadline: Duration,
+        (may_begin, waiting): Words<'_>,
+    ) -> Report {
         let landed = AtomicBool::new(false);
         let attempt = || async {
             if !landed.load(Ordering::Relaxed) && !may_begin() {
@@ -264,19 +256,20 @@ impl Traffic {
                 return Ok(vec![NO_MANDATE.to_owned()]);
             }
             let mut failures = Vec::new();
-            for (balancer, befores) in &befores {
+            for (balancer, befores) in befores {
                 let Some(instances) = self.balancers.get(balancer) else { continue };
-                let asked = undrain_all(instances, befores).await;
-                landed.fetch_or(asked.iter().any(|one| one.result.is_ok()), Ordering::Relaxed);
-                failures.extend(refusals(asked));
+                let answers = way.ask(instances, befores).await;
+                landed.fetch_or(answers.iter().any(Result::is_ok), Ordering::Relaxed);
+                if let (Way::Out, Some(keeper)) = (way, self.keepers.get(balancer)) {
+                    for (before, _) in befores.iter().zip(&answers).filter(|(_, a)| a.is_ok()) {
+                        let _watched = keeper.hold(before).await;
+                    }
+                }
+                failures.extend(answers.into_iter().filter_map(Result::err));
             }
             Ok(failures)
         };
-        let report = until_none(deadline, waiting, attempt).await;
-        if matches!(report.end, End::Done) {
-            self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(node);
-        }
-        report
+        until_none(deadline, waiting, attempt).await
     }
 
     /// Waits until every instance shows the node as it was before.

@@ -240,22 +240,21 @@ impl Rollout {
 
     /// What has to be known now and is known from another time only.
     fn asked_before(&self, planned: &PlannedStep) -> Option<StepNo> {
-        let first = self.guard_first(planned).or_else(|| self.prove_first(planned));
-        first.or_else(|| self.certify_first(planned))
+        self.read_first(planned).or_else(|| self.certify_first(planned))
     }
 
-    /// Law 3: readiness nobody watched since it was proved is proved again before the way back.
-    fn prove_first(&self, planned: &PlannedStep) -> Option<StepNo> {
-        let node = planned.subject.node().filter(|_| matches!(planned.work, Work::Undrain))?;
-        let (proof, stands) = self.proved.get(node)?;
-        (!stands).then_some(*proof)
-    }
-
-    /// Law 1: capacity that was read by an earlier controller is read again before the drain.
-    fn guard_first(&self, planned: &PlannedStep) -> Option<StepNo> {
-        let node = planned.subject.node().filter(|_| matches!(planned.work, Work::Drain))?;
-        let (guard, stands) = self.guarded.get(node)?;
-        (!stands).then_some(*guard)
+    /// Laws 1 and 3: capacity before a drain and readiness before the way back are read again when
+    /// nobody watched since.
+    fn read_first(&self, planned: &PlannedStep) -> Option<StepNo> {
+        let readings = if matches!(planned.work, Work::Drain) {
+            &self.guarded
+        } else if matches!(planned.work, Work::Undrain) {
+            &self.proved
+        } else {
+            return None;
+        };
+        let (reading, stands) = readings.get(planned.subject.node()?)?;
+        (!stands).then_some(*reading)
     }
 
     /// Law 2: a lost certificate is had again before the step that needs it.

@@ -238,10 +238,9 @@ impl Rollout {
             self.passed(step);
             return Ok(());
         }
+        self.half_returned(step);
         if class == Class::NotRun {
             self.never_began(step);
-        } else {
-            self.half_returned(step);
         }
         let state = self.state_mut(step);
         state.lost = matches!(report.end, End::Lost(_));
@@ -265,14 +264,12 @@ impl Rollout {
         let state = self.state_mut(step);
         state.begun = state.begun_before;
         let Some(node) = planned.subject.node().filter(|_| !self.state(step).begun) else {
-            self.half_returned(step);
             return;
         };
         if matches!(planned.work, Work::Drain) {
             self.out.remove(node);
             self.certified.remove(node);
         } else if matches!(planned.work, Work::Undrain) {
-            self.half_returned(step);
             self.drained.extend(self.returning.take(node));
         }
     }

@@ -1,6 +1,7 @@
 //! What is done about an ending that does not pass: run again, find out, compensate, or ask.
 
 use crate::decide::Decision;
+use crate::standing::had_again;
 use crate::state::{Course, Home, LaneCourse, Rollout, StepStatus};
 use alloc::string::String;
 use alloc::vec;
@@ -47,12 +48,7 @@ impl Rollout {
                 schedule(now, ScheduleCause::NeverBegan)
             }
             Class::Again if state.overtaken && state.agains <= again.max.max(NEVERS_MAX) => {
-                let guards = matches!(planned.work, Work::Guard { .. });
-                let cause = match guards {
-                    true => ScheduleCause::Reguard,
-                    false => ScheduleCause::Recertify,
-                };
-                schedule(now, cause)
+                schedule(now, had_again(&planned.work).unwrap_or(ScheduleCause::Again))
             }
             Class::Again if state.agains <= again.max => {
                 schedule(now.after(again.pause), ScheduleCause::Again)

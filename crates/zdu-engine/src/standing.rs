@@ -32,10 +32,7 @@ impl Rollout {
     /// read.
     pub(crate) fn nothing_stands(&mut self) {
         self.lose_certificates();
-        for (_, stands) in self.proved.values_mut() {
-            *stands = false;
-        }
-        for (_, stands) in self.guarded.values_mut() {
+        for (_, stands) in self.proved.values_mut().chain(self.guarded.values_mut()) {
             *stands = false;
         }
     }
@@ -100,16 +97,18 @@ impl Rollout {
         };
         self.active.iter().filter(open).filter_map(|step| {
             let planned = self.plan.step(*step);
-            let again = if matches!(planned.work, Work::Guard { .. }) {
-                ScheduleCause::Reguard
-            } else if matches!(planned.work, Work::Certify) {
-                ScheduleCause::Recertify
-            } else if matches!(planned.work, Work::Ready(_)) {
-                ScheduleCause::Reprove
-            } else {
-                return None;
-            };
-            Some((planned, again))
+            Some((planned, had_again(&planned.work)?))
         })
+    }
+}
+
+/// Why a reading is had again that somebody has to have watched since.
+pub(crate) fn had_again(work: &Work) -> Option<ScheduleCause> {
+    if matches!(work, Work::Guard { .. }) {
+        Some(ScheduleCause::Reguard)
+    } else if matches!(work, Work::Certify) {
+        Some(ScheduleCause::Recertify)
+    } else {
+        matches!(work, Work::Ready(_)).then_some(ScheduleCause::Reprove)
     }
 }

@@ -140,6 +140,13 @@ fn go_on(world: &mut World) {
     }
 }
 
+/// The controller stood still before it reached anything, and its driver has withdrawn it.
+fn withdraw(world: &mut World, effect: &Effect) {
+    let Effect::Run { step, attempt } = *effect else { panic!("{effect:?} runs nothing") };
+    world.input(&STILL);
+    world.input(&Input::Report { step, attempt, report: Report::bare(End::Never) });
+}
+
 #[test]
 fn a_certificate_that_a_drift_overtook_begins_nothing() {
     let mut world = World::new(plan_of(&["a"], &[&["a"]], 1, 0).plan);
@@ -178,12 +185,8 @@ fn a_certificate_that_is_overtaken_again_and_again_is_for_a_rule() {
 fn readiness_proved_before_the_controller_stood_still_returns_no_node() {
     let mut world = World::new(plan_of(&["a"], &[&["a"]], 1, 0).plan);
     let undrain = set_aside(&mut world, "undrain", "a");
-    let Effect::Run { step, attempt } = undrain else { panic!("{undrain:?} runs nothing") };
     let before = world.records.len();
-    world.input(&STILL);
-    // Its driver has withdrawn it.
-    let report = Report::bare(End::Never);
-    world.input(&Input::Report { step, attempt, report });
+    withdraw(&mut world, &undrain);
     go_on(&mut world);
     assert_eq!(begun_after(&world, before), ["ready@a"]);
     assert_eq!(world.run(), Verdict::Succeeded);
@@ -194,10 +197,8 @@ fn readiness_proved_before_the_controller_stood_still_returns_no_node() {
 fn a_node_whose_drain_was_withdrawn_is_not_said_to_be_out() {
     let mut world = World::new(plan_of(&["a"], &[&["a"]], 1, 0).plan);
     let drain = set_aside(&mut world, "drain", "a");
-    let Effect::Run { step, attempt } = drain else { panic!("{drain:?} runs nothing") };
     assert!(world.rollout.nodes_out().contains(&node("a")));
-    world.input(&STILL);
-    world.input(&Input::Report { step, attempt, report: Report::bare(End::Never) });
+    withdraw(&mut world, &drain);
     assert!(world.rollout.nodes_out().is_empty());
     assert_eq!(world.run(), Verdict::Succeeded);
 }
@@ -206,9 +207,7 @@ fn a_node_whose_drain_was_withdrawn_is_not_said_to_be_out() {
 fn a_node_whose_return_was_withdrawn_is_held_out_by_the_next_controller() {
     let mut world = World::new(plan_of(&["a"], &[&["a"]], 1, 0).plan);
     let undrain = set_aside(&mut world, "undrain", "a");
-    let Effect::Run { step, attempt } = undrain else { panic!("{undrain:?} runs nothing") };
-    world.input(&STILL);
-    world.input(&Input::Report { step, attempt, report: Report::bare(End::Never) });
+    withdraw(&mut world, &undrain);
     world.crash();
     let held = Effect::KeepOut { node: node("a") };
     assert!(world.queue.contains(&held), "queue {:?}", world.queue);

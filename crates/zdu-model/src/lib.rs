@@ -14,6 +14,7 @@ pub mod effect;
 pub mod event;
 pub mod fleet;
 pub mod ids;
+pub mod news;
 pub mod plan;
 pub mod policy;
 pub mod procedure;

@@ -331,6 +331,19 @@ pub enum Unknown {
     },
 }
 
+impl PlannedStep {
+    /// Whether it may still begin on what it was decided by: what needs a drained node as long as
+    /// that drain is `settled`, a drain behind its reading of the group and the way back behind the
+    /// proof of readiness as long as the controller `watched`; or not at all (laws 1 to 3).
+    #[must_use]
+    pub fn may_begin(&self, watched: bool, settled: bool) -> bool {
+        if matches!(self.work, Work::Drain | Work::Undrain) {
+            return watched;
+        }
+        !self.needs_drain || settled
+    }
+}
+
 impl Plan {
     /// The step with that number.
     ///

@@ -8,7 +8,6 @@ use crate::plant::{Plant, Watched};
 use crate::run::{Happening, Run};
 use crate::seen::Seen;
 use crate::store::Store;
-use std::collections::BTreeMap;
 use zdu_conductor::chain::sha256;
 use zdu_conductor::storage::{AppendError, Claim, LeaseError, Owner, ReadError};
 use zdu_conductor::turn::{Conductor, OpenError, Opened, Turn, TurnError};
@@ -16,7 +15,8 @@ use zdu_conductor::{
     Heard, Illegal, Input, Rollout, STILLNESS, WakeReason, readings_before_drains,
 };
 use zdu_model::event::{Event, HoldCause, Request};
-use zdu_model::ids::{Digest, Epoch, NodeName, RolloutId, StepNo};
+use zdu_model::ids::{Digest, Epoch, RolloutId, StepNo};
+use zdu_model::news::{About, News};
 use zdu_model::time::{Millis, Timestamp};
 use zdu_model::verdict::Verdict;
 
@@ -30,7 +30,7 @@ const PERSON: u64 = 120_000;
 pub(crate) struct Process {
     pub(crate) alive: bool,
     pub(crate) paused_until: Timestamp,
-    /// News that unsettle drains: what its loop was told, and what it has heard of that.
+    /// Counted as its drivers count it.
     pub(crate) news: News,
     /// Since when it stands still, or stood still and has not noticed it yet.
     pub(crate) still_since: Option<Timestamp>,
@@ -45,53 +45,15 @@ pub(crate) struct Process {
     wake_due: bool,
 }
 
-/// What unsettles the drains of a process, counted as its drivers count it.
-#[derive(Default)]
-pub(crate) struct News {
-    told: Counts,
-    heard: Counts,
-    /// Times of stillness its loop has heard of.
-    pub(crate) gaps: u64,
-}
-
-#[derive(Default)]
-struct Counts {
-    instances: u64,
-    nodes: BTreeMap<NodeName, u64>,
-}
-
-impl Counts {
-    fn count(&mut self, input: &Input) {
-        if let Input::Drift { node, .. } = input {
-            *self.nodes.entry(node.clone()).or_default() += 1;
-        }
-        self.instances += u64::from(matches!(input, Input::InstanceChanged { .. }));
-    }
-
-    fn about(&self, node: Option<&NodeName>) -> u64 {
-        self.instances + node.and_then(|node| self.nodes.get(node)).copied().unwrap_or_default()
-    }
-}
-
-impl News {
-    /// Its loop is told, and will hear of it.
-    pub(crate) fn told(&mut self, input: &Input) {
-        self.told.count(input);
-    }
-
-    fn heard(&mut self, input: &Input) {
-        self.heard.count(input);
-        self.gaps += u64::from(matches!(input, Input::StoodStill { .. }));
-    }
-
-    /// What its loop had heard about a node's drain when something was released.
-    pub(crate) fn known(&self, node: Option<&NodeName>) -> u64 {
-        self.heard.about(node)
-    }
-
-    /// Whether nothing was told about the node's drain beyond what was known.
-    pub(crate) fn hold(&self, node: Option<&NodeName>, known: u64) -> bool {
-        self.told.about(node) <= known
+fn about(input: &Input) -> Option<About<'_>> {
+    match input {
+        Input::Drift { node, .. } => Some(About::Node(node)),
+        Input::InstanceChanged { .. } => Some(About::Instances),
+        Input::Recovered
+        | Input::Advance
+        | Input::Report { .. }
+        | Input::Request { .. }
+        | Input::StoodStill { .. } => None,
     }
 }
 
@@ -255,13 +217,30 @@ impl Run {
         (told && span >= STILLNESS).then_some(span)
     }
 
-    /// Whether a process did not stand still since its loop had heard of so many times of it.
-    pub(crate) fn watched(&self, process: usize, gaps: u64) -> bool {
-        self.processes[process].news.gaps == gaps && self.unnoticed(process).is_none()
+    /// How often a process stood still, whether or not its loop has noticed.
+    pub(crate) fn gaps(&self, process: usize) -> u64 {
+        self.processes[process].news.gaps() + u64::from(self.unnoticed(process).is_some())
+    }
+
+    /// The loop of a process is told, and will hear of it.
+    pub(crate) fn news_told(&mut self, process: usize, input: &Input) {
+        if let Some(about) = about(input) {
+            self.processes[process].news.told(about);
+        }
+    }
+
+    fn news_heard(&mut self, process: usize, input: &Input) {
+        let news = &mut self.processes[process].news;
+        if let Some(about) = about(input) {
+            news.heard(about);
+        }
+        if matches!(input, Input::StoodStill { .. }) {
+            news.heard_gaps(news.gaps() + 1);
+        }
     }
 
     fn hear_now(&mut self, process: usize, input: Input) {
-        self.processes[process].news.heard(&input);
+        self.news_heard(process, &input);
         let now = self.agenda.now();
         let Some(conductor) = self.processes[process].conductor.as_mut() else { return };
         let heard = conductor.hear(now, input);

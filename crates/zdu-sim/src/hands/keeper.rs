@@ -95,7 +95,7 @@ impl Run {
 
     fn hear_soon(&mut self, process: usize, input: Input) {
         let at = self.agenda.now().after(Millis(1));
-        self.processes[process].news.told(&input);
+        self.news_told(process, &input);
         self.processes[process].answers_due += 1;
         self.agenda.at(at, Happening::Heard { process, input: Box::new(input) });
     }

@@ -15,6 +15,7 @@ use crate::run::{Happening, Run};
 use std::collections::{BTreeMap, BTreeSet};
 use zdu_model::effect::Effect;
 use zdu_model::ids::{Attempt, StepNo};
+use zdu_model::news::Known;
 use zdu_model::plan::{Plan, PlannedStep, Work};
 use zdu_model::report::{End, Held, Report};
 use zdu_model::time::{Millis, Timestamp};
@@ -75,7 +76,7 @@ pub(crate) struct Task {
     pub(crate) phase: Phase,
     /// What its process had heard of what unsettles the node's drain, and of its own stillness,
     /// when it was released.
-    pub(crate) known: (u64, u64),
+    pub(crate) known: Known,
     /// Whether a hand of it landed on some entry.
     pub(crate) landed: bool,
     /// Only the newest planned look counts.
@@ -151,8 +152,7 @@ impl Run {
     fn begin_task(&mut self, process: usize, key: Key, mode: Mode) {
         let now = self.agenda.now();
         let plan = self.layout.plan.clone();
-        let news = &self.processes[process].news;
-        let known = (news.known(plan.step(key.0).subject.node()), news.gaps);
+        let known = self.processes[process].news.known(plan.step(key.0).subject.node());
         let until = now.after(limit(&plan, plan.step(key.0), mode));
         let task =
             Task { mode, begun: now, until, phase: Phase::Fresh, known, landed: false, look: 0 };
@@ -226,17 +226,12 @@ impl Run {
         }
     }
 
-    /// Whether a task may still begin: what needs a drained node begins under the certificate it
-    /// was released under, a drain behind its reading of the group, the way back behind the proof
-    /// of readiness; or not at all.
+    /// Whether a task may still begin.
     pub(super) fn may_begin(&self, process: usize, key: Key, task: &Task) -> bool {
         let planned = self.layout.plan.step(key.0);
-        let watched = self.watched(process, task.known.1);
-        if matches!(planned.work, Work::Drain | Work::Undrain) {
-            return watched;
-        }
+        let watched = task.known.watched(self.gaps(process));
         let news = &self.processes[process].news;
-        !planned.needs_drain || watched && news.hold(planned.subject.node(), task.known.0)
+        planned.may_begin(watched, watched && news.holds(planned.subject.node(), task.known))
     }
 
     /// Sends an answer to the controller's loop.
