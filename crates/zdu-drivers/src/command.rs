@@ -78,7 +78,12 @@ pub(crate) async fn run(
     match ended {
         Err(error) => {
             let why = inner.access.redactor().mask(&chain(&error));
-            Report { tail, ..Report::bare(End::NotMet(why)) }
+            // A node that cannot answer about a record it has says nothing of its end (law 6).
+            let end = match released.mode {
+                Mode::Run => End::NotMet(why),
+                Mode::Recover => End::Unreachable(why),
+            };
+            Report { tail, ..Report::bare(end) }
         }
         Ok(ended) => {
             let end = end_of(inner, ended.fate);

@@ -107,8 +107,8 @@ pub enum StepFate {
     Unreachable {
         /// Whether the step began, as far as known.
         begun: Begun,
-        /// The last error.
-        error: ChannelError,
+        /// The last error: the way to the node, or what the node said in place of an answer.
+        error: Box<SupervisorError>,
     },
     /// It may no longer begin, and it has not and will not.
     Withdrawn,
@@ -164,14 +164,22 @@ pub async fn run_step(
     // Requests end before the deadline by themselves; the slack spares a healthy connection from
     // being torn down in the middle of the last one.
     let fate = match timeout_at(until + SLACK, run.follow(until)).await {
-        Ok(fate) => fate?,
+        Ok(Ok(fate)) => fate,
+        Ok(Err(error)) => Some(run.unanswered(error)?),
         Err(_) => None,
     };
     let fate = match fate {
         Some(fate) => fate,
-        None => run.time_out(limits.grace).await?,
+        None => match run.time_out(limits.grace).await {
+            Ok(fate) => fate,
+            Err(error) => run.unanswered(error)?,
+        },
     };
     Ok(run.end(fate))
+}
+
+fn boxed(error: ChannelError) -> Box<SupervisorError> {
+    Box::new(SupervisorError::Channel(error))
 }
 
 struct Run<'run> {
@@ -208,6 +216,17 @@ impl<'run> Run<'run> {
             begun,
             failures,
             last_error,
+        }
+    }
+
+    /// A node that cannot answer about a step that has begun, or may have, says nothing about how
+    /// it ended (law 6). One that could not begin it is for the caller.
+    fn unanswered(&self, error: SupervisorError) -> Result<StepFate, SupervisorError> {
+        match self.begun {
+            Begun::No => Err(error),
+            begun @ (Begun::Unknown | Begun::Yes) => {
+                Ok(StepFate::Unreachable { begun, error: Box::new(error) })
+            }
         }
     }
 
@@ -271,7 +290,9 @@ impl<'run> Run<'run> {
                 (self.on_news)(StepNews::Attached);
             }
             Err(SupervisorError::Channel(error)) if error.was_not_run() => self.begun = before,
-            Err(_) => {}
+            // What refused this request says nothing about one that was sent before.
+            Err(SupervisorError::Node { .. } | SupervisorError::Spec(_)) => self.begun = before,
+            Err(SupervisorError::Channel(_)) => {}
         }
         started.map(Some)
     }
@@ -341,7 +362,7 @@ impl<'run> Run<'run> {
         if let ChannelError::Connect { failure, .. } = &error
             && !failure.may_pass()
         {
-            return Some(StepFate::Unreachable { begun: self.begun, error });
+            return Some(StepFate::Unreachable { begun: self.begun, error: boxed(error) });
         }
         // The first loss of a connection that worked is mended at once.
         let pause = match self.failures {
@@ -357,7 +378,7 @@ impl<'run> Run<'run> {
     async fn time_out(&mut self, grace: Duration) -> Result<StepFate, SupervisorError> {
         if self.begun == Begun::No {
             let error = self.last_error.take().unwrap_or(ChannelError::Abandoned);
-            return Ok(StepFate::Unreachable { begun: Begun::No, error });
+            return Ok(StepFate::Unreachable { begun: Begun::No, error: boxed(error) });
         }
         let until = Instant::now() + grace + Duration::from_secs(10);
         // A connection lost just now must not leave the step running: killing twice does no harm.
@@ -378,7 +399,7 @@ impl<'run> Run<'run> {
         }
         let deadline = grace + Duration::from_secs(10);
         let error = self.last_error.take().unwrap_or(ChannelError::Deadline { deadline });
-        Ok(StepFate::Unreachable { begun: self.begun, error })
+        Ok(StepFate::Unreachable { begun: self.begun, error: boxed(error) })
     }
 
     async fn kill_and_collect(&mut self, grace: Duration) -> Result<StepFate, SupervisorError> {

@@ -96,9 +96,18 @@ zdu_unclaimed() {
     fi
     # The starter is gone. If a waiter comes up in this very moment, the one who makes the file
     # decides: it runs the step, or we have made sure that nobody ever will.
-    (umask 077; set -C; echo 'void 0 0 .' >"$1/waiter") 2>/dev/null
+    zdu_void "$1" void
     return 1
 }
+
+# void RECORD WORD: makes sure that nobody ever starts it; false when somebody has come before. A
+# file without a word would be taken for one that is just being written.
+zdu_void() (
+    umask 077
+    set -C
+    : >"$1/waiter" || exit 1
+    echo "$2 0 0 ." >>"$1/waiter" || { rm -f "$1/waiter"; exit 1; }
+) 2>/dev/null
 
 # state RECORD: sets zdu_state.
 zdu_state() {
@@ -119,6 +128,8 @@ zdu_state() {
         IFS=' ' read -r zdu_spid zdu_sbegun zdu_wboot zdu_end <"$1/starter"
         zdu_state=running
         [ "$zdu_boot" = "$zdu_wboot" ] || zdu_state="lost rebooted gone"
+    elif [ "$zdu_wpid" = withdrawn ]; then
+        zdu_state=never
     elif [ "$zdu_wpid" = void ]; then
         zdu_state="lost unstarted $zdu_rest"
     elif [ "$zdu_boot" != "$zdu_wboot" ]; then
@@ -267,13 +278,17 @@ zdu_begin() {
     zdu_answer "$zdu_rec" 0 0 "$9" "$9" "${10}"
 }
 
-# withdraw NAME: claims the record so that nobody ever starts the step, unless somebody has.
+# withdraw NAME: claims the record so that nobody ever starts the step, unless somebody has. Asked
+# again it says the same.
 zdu_withdraw() {
     umask 077
-    zdu_state=begun
-    if zdu_record "$zdu_base/r.$1"; then
-        echo 'void 0 0 .' >"$zdu_base/r.$1/waiter" || zdu_fail 'cannot withdraw the step'
+    zdu_rec=$zdu_base/r.$1 zdu_state=begun zdu_wpid=
+    if zdu_record "$zdu_rec"; then
+        zdu_void "$zdu_rec" withdrawn || zdu_fail 'cannot withdraw the step'
         zdu_state=withdrawn
+    elif [ -s "$zdu_rec/waiter" ]; then
+        IFS=' ' read -r zdu_wpid zdu_end <"$zdu_rec/waiter"
+        [ "$zdu_wpid" != withdrawn ] || zdu_state=withdrawn
     fi
     printf 'zdu1 %s\n' "$zdu_state"
 }

@@ -280,12 +280,40 @@ async fn a_step_that_was_withdrawn_is_begun_by_no_late_request() {
     assert!(supervisor.withdraw(&mut channel, &step.key()).await.expect("withdraws"));
     // As a request that was sent before and comes only now.
     let late = finish(&supervisor, &mut channel, &step).await;
-    let lost = StepState::Lost { reason: LostReason::Unstarted, alive: false };
-    assert_eq!(late.state, lost);
+    assert_eq!(late.state, StepState::Never);
     assert!(!ran.exists());
+    // Whoever withdraws it again, or takes over before that was written down, is told the same.
+    assert!(supervisor.withdraw(&mut channel, &step.key()).await.expect("withdraws"));
+    let nothing = Range { offset: 0, maximum: 0 };
+    let told = supervisor.poll(&mut channel, &step.key(), nothing, nothing, Duration::ZERO).await;
+    assert_eq!(told.expect("answers").state, StepState::Never);
     let other = shell("begun", ":");
     finish(&supervisor, &mut channel, &other).await;
     assert!(!supervisor.withdraw(&mut channel, &other.key()).await.expect("answers"));
+}
+
+#[tokio::test]
+async fn a_step_whose_node_cannot_even_kill_it_is_not_said_to_have_failed() {
+    let (directory, supervisor) = base();
+    let ready = directory.path().join("ready");
+    let step = shell("held", &format!(": >{}; sleep 120", ready.display()));
+    let node = local();
+    let epoch = directory.path().join("base dir/epoch").join(&step.fleet);
+    let mut whole = Vec::new();
+    let mut spoil = |news: StepNews<'_>| {
+        if matches!(news, StepNews::Attached) {
+            whole = std::fs::read(&epoch).expect("reads");
+            std::fs::write(&epoch, "spoilt").expect("writes");
+        }
+    };
+    let limits = within(Duration::from_millis(400));
+    let end = run_step(&|| true, &node, &supervisor, &step, limits, &mut spoil).await;
+    std::fs::write(&epoch, &whole).expect("writes");
+    let mut channel = node.channel().await.expect("opens");
+    let killed = supervisor.kill(&mut channel, &step, Duration::ZERO).await.expect("kills");
+    assert!(matches!(killed, StepState::Ended(_)), "{killed:?}");
+    let fate = end.expect("has a fate").fate;
+    assert!(matches!(fate, StepFate::Unreachable { begun: Begun::Yes, .. }), "{fate:?}");
 }
 
 #[tokio::test]
