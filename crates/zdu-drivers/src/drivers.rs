@@ -351,10 +351,12 @@ async fn observe(inner: &Arc<Inner>, no: StepNo) -> Report {
 async fn tell_kept(inner: Arc<Inner>, mut events: mpsc::Receiver<Kept>) {
     while let Some((balancer, event)) = events.recv().await {
         let Some(answer) = translate(&inner, &balancer, event) else { continue };
-        if inner.answers.send(answer.clone()).await.is_err() {
+        // Counted before it is queued: a loop that is busy with its disk takes nothing in for a
+        // while, and nothing may begin meanwhile by what it does not know.
+        inner.settled.was_told(&answer);
+        if inner.answers.send(answer).await.is_err() {
             return;
         }
-        inner.settled.was_told(&answer);
     }
 }
 

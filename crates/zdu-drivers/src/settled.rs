@@ -32,8 +32,8 @@ impl Settled {
         self.news.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The loop was told; counted after the telling, so that whoever withdraws for it is heard
-    /// later than it.
+    /// The loop is being told. Whoever withdraws for it before the loop has it is asked again, a
+    /// bounded number of times.
     pub(crate) fn was_told(&self, answer: &Answer) {
         if let Some(about) = about(answer) {
             self.news().told(about);

@@ -17,11 +17,10 @@ use crate::balancer::{Before, BoxFuture, MemberName};
 use crate::exec::{Supervisor, established};
 use crate::instance::connect;
 use crate::mandate::Mandate;
-use attempts::{Way, Words, until_none};
+use attempts::{Everywhere, Way, Words};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -41,9 +40,6 @@ const SERVING_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long the certificate may take once sessions were cut.
 const AFTER_CUT: Duration = Duration::from_secs(5);
-
-/// Why nothing was changed.
-const NO_MANDATE: &str = "the lease ran out while this controller stood still";
 
 type Instances = Vec<Arc<dyn BalancerInstance>>;
 
@@ -166,8 +162,14 @@ impl Traffic {
     }
 
     /// The node was taken out and not returned: what is read of it from now on is our own drain.
-    pub(crate) fn stands_out(&self, node: &NodeName) {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(node.clone());
+    /// Whether that is news.
+    pub(crate) fn stands_out(&self, node: &NodeName) -> bool {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(node.clone())
+    }
+
+    /// The node is out no longer, or never was.
+    fn stands_in(&self, node: &NodeName) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(node);
     }
 
     fn befores(&self, node: &NodeName) -> BTreeMap<BalancerName, Vec<Before>> {
@@ -196,13 +198,16 @@ impl Traffic {
         deadline: Duration,
         words: Words<'_>,
     ) -> Report {
-        self.stands_out(node);
         let befores = self.befores(node);
         if befores.is_empty() {
             return Report::bare(End::Refused("no guard has read this node's members".into()));
         }
-        let report = self.set(Way::Out, &befores, deadline, words).await;
+        let newly = self.stands_out(node);
+        let report = self.everywhere().set(Way::Out, &befores, deadline, words).await;
         if matches!(report.end, End::Never) {
+            if newly {
+                self.stands_in(node);
+            }
             return report;
         }
         // A drain that did not pass may still land: what did not take it is drained when it can be.
@@ -225,51 +230,16 @@ impl Traffic {
         if befores.is_empty() {
             return Report::bare(End::Refused("no guard has read this node's members".into()));
         }
-        for (balancer, befores) in &befores {
-            if let Some(keeper) = self.keepers.get(balancer) {
-                for before in befores {
-                    keeper.release(&before.member).await;
-                }
-            }
-        }
-        let report = self.set(Way::Back, &befores, deadline, words).await;
+        let report = self.everywhere().set(Way::Back, &befores, deadline, words).await;
         if matches!(report.end, End::Done) {
-            self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(node);
+            self.stands_in(node);
         }
         report
     }
 
-    /// Asks every instance until all have taken it; withdrawn as long as none has.
-    async fn set(
-        &self,
-        way: Way,
-        befores: &BTreeMap<BalancerName, Vec<Before>>,
-        deadline: Duration,
-        (may_begin, waiting): Words<'_>,
-    ) -> Report {
-        let landed = AtomicBool::new(false);
-        let attempt = || async {
-            if !landed.load(Ordering::Relaxed) && !may_begin() {
-                return Err(End::Never);
-            }
-            if !self.mandate.holds() {
-                return Ok(vec![NO_MANDATE.to_owned()]);
-            }
-            let mut failures = Vec::new();
-            for (balancer, befores) in befores {
-                let Some(instances) = self.balancers.get(balancer) else { continue };
-                let answers = way.ask(instances, befores).await;
-                landed.fetch_or(answers.iter().any(Result::is_ok), Ordering::Relaxed);
-                if let (Way::Out, Some(keeper)) = (way, self.keepers.get(balancer)) {
-                    for (before, _) in befores.iter().zip(&answers).filter(|(_, a)| a.is_ok()) {
-                        let _watched = keeper.hold(before).await;
-                    }
-                }
-                failures.extend(answers.into_iter().filter_map(Result::err));
-            }
-            Ok(failures)
-        };
-        until_none(deadline, waiting, attempt).await
+    fn everywhere(&self) -> Everywhere<'_> {
+        let Self { balancers, keepers, mandate, .. } = self;
+        Everywhere { balancers, keepers, mandate }
     }
 
     /// Waits until every instance shows the node as it was before.
@@ -360,7 +330,7 @@ impl Traffic {
             DrainExpiry::Fail => self.refused(node, &missed, began),
             DrainExpiry::Proceed => self.proceeded(node, missed, began),
             DrainExpiry::Kill if !self.mandate.holds() => {
-                Report::bare(End::NotMet(NO_MANDATE.into()))
+                Report::bare(End::NotMet(attempts::NO_MANDATE.into()))
             }
             DrainExpiry::Kill => match kill_sessions(sides, rule(AFTER_CUT), &mut tell).await {
                 AfterDeadline::Cut { cuts, after } => self.cut(node, cuts, after, began),

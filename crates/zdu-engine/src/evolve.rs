@@ -64,7 +64,7 @@ impl Rollout {
             Event::NodeStuck { node, step, reason: _ } => self.node_stuck(node.as_ref(), *step)?,
             Event::Drifted { node, .. } => self.drifted(node),
             Event::InstanceChanged { .. } => self.instance_changed(),
-            Event::ControllerStoodStill { span: _ } => self.nothing_stands(),
+            Event::ControllerStoodStill { span: _ } => self.controller_stood_still(),
             Event::Requested { request, .. } => self.requested(at, request),
             Event::HoldStarted { cause } => {
                 self.holds.retain(|(held, _)| held != cause);
@@ -232,6 +232,7 @@ impl Rollout {
             return Err(alloc::format!("step {step}: attempt {attempt} does not run"));
         }
         state.status = StepStatus::Ended(class);
+        state.interrupted = 0;
         self.active.remove(&step);
         self.leave_entrance(step);
         if class.passes() {
@@ -257,7 +258,7 @@ impl Rollout {
     }
 
     /// What never began changed nothing: where no attempt before it did, all is as if it had not
-    /// been asked for.
+    /// been asked for. `not_done` of a procedure is its word that nothing was changed.
     fn never_began(&mut self, step: StepNo) {
         let plan = self.plan.clone();
         let planned = plan.step(step);

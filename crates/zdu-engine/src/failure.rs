@@ -22,8 +22,8 @@ const REPEATS_MAX: u32 = 3;
 
 /// How often a step may be begun anew that never began: each time a balancer or a stillness came
 /// before its node was asked, and one that does so again and again is for a rule. And how often a
-/// reading is had again that a balancer overtook.
-const NEVERS_MAX: u32 = 10;
+/// reading is had again that a balancer overtook or a stillness interrupted.
+pub(crate) const NEVERS_MAX: u32 = 10;
 
 impl Rollout {
     /// The decision about one step whose ending did not pass.

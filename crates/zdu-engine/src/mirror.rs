@@ -2,8 +2,9 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
+use zdu_model::contract::Class;
 use zdu_model::event::{Event, Record};
-use zdu_model::ids::NodeName;
+use zdu_model::ids::{NodeName, StepNo};
 use zdu_model::plan::{Plan, Work};
 use zdu_model::report::{Evidence, InstanceReading};
 
@@ -26,16 +27,25 @@ pub struct Mirror {
 pub fn readings_before_drains(plan: &Plan, records: &[Record]) -> BTreeMap<NodeName, Mirror> {
     // From the begin of a drain to the end of its undrain a guard reads our own drain.
     let mut out: BTreeSet<&NodeName> = BTreeSet::new();
+    // Drains that may turn out never to have begun, of nodes that were not out before.
+    let mut first: BTreeSet<StepNo> = BTreeSet::new();
     let mut seen = BTreeMap::new();
     for record in records {
         if let Event::StepStarted { step, .. } = &record.event {
             let planned = plan.step(*step);
             if let (Work::Drain, Some(node)) = (&planned.work, planned.subject.node()) {
-                out.insert(node);
+                if out.insert(node) {
+                    first.insert(*step);
+                } else {
+                    first.remove(step);
+                }
             }
         }
         let Event::StepEnded { step, class, report, .. } = &record.event else { continue };
         let planned = plan.step(*step);
+        if *class == Class::NotRun && first.remove(step) {
+            out.retain(|out| planned.subject.node() != Some(*out));
+        }
         let (true, Some(node)) = (class.passes(), planned.subject.node()) else { continue };
         if matches!(planned.work, Work::Undrain) {
             out.remove(node);

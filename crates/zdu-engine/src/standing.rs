@@ -2,6 +2,7 @@
 //! the readings of groups that drains go by (laws 1 and 2).
 
 use crate::decide::Decision;
+use crate::failure::NEVERS_MAX;
 use crate::state::{Rollout, StepStatus};
 use alloc::string::String;
 use alloc::vec;
@@ -11,6 +12,7 @@ use zdu_model::effect::Effect;
 use zdu_model::event::{Event, Inquiry, ScheduleCause};
 use zdu_model::ids::{Epoch, NodeName, StepNo};
 use zdu_model::plan::{PlannedStep, Work};
+use zdu_model::report::{End, Report};
 use zdu_model::time::{Millis, Timestamp};
 
 /// How long a controller may stand still before nothing stands any longer. Drivers look at what is
@@ -71,8 +73,19 @@ impl Rollout {
         self.state(step).overtaken && class.passes()
     }
 
+    /// The controller stood still. What a reading that is under way was interrupted for is counted:
+    /// each time it is had again it has its whole deadline before it.
+    pub(crate) fn controller_stood_still(&mut self) {
+        self.nothing_stands();
+        let interrupted: Vec<StepNo> =
+            self.readings_under_way().map(|(planned, _)| planned.no).collect();
+        for step in interrupted {
+            self.state_mut(step).interrupted += 1;
+        }
+    }
+
     /// The controller stood still. A reading that is under way may be from before, its answer even
-    /// on its way to us: it is given up and had again.
+    /// on its way to us: it is given up and had again, unless that was done too often.
     pub(crate) fn stood_still(&self, now: Timestamp, span: Millis) -> Decision {
         if self.ended.is_some() {
             return Decision::nothing();
@@ -81,11 +94,17 @@ impl Rollout {
         let mut effects = vec![];
         for (planned, again) in self.readings_under_way() {
             let (step, attempt) = (planned.no, self.state(planned.no).attempt);
+            effects.push(Effect::Cancel { step, attempt });
+            if self.state(step).interrupted >= NEVERS_MAX {
+                let why = "the controller stood still again and again while it was read";
+                let (class, report) = (Class::Failed, Report::bare(End::NotMet(why.into())));
+                events.push(Event::StepEnded { step, attempt, class, report });
+                continue;
+            }
             let cause = "the controller stood still while it was read".into();
             let how = Inquiry::Recover;
             events.push(Event::StepUnknown { step, attempt, cause, how });
             events.push(Event::StepScheduled { step, at: now, cause: again });
-            effects.push(Effect::Cancel { step, attempt });
         }
         Decision { events, effects, wake: None }
     }

@@ -108,6 +108,8 @@ pub(crate) struct StepState {
     pub(crate) agains: u32,
     /// Attempts that never began since the step was last fresh.
     pub(crate) nevers: u32,
+    /// How often the controller stood still while it was read, since it last passed or was fresh.
+    pub(crate) interrupted: u32,
     pub(crate) inquiries: u32,
     /// Whether the node's record was asked and did not know.
     pub(crate) lost: bool,
@@ -128,7 +130,7 @@ pub(crate) struct StepState {
 impl StepState {
     /// Nothing that was tried before counts any longer.
     pub(crate) fn freshen(&mut self) {
-        (self.tries, self.agains, self.nevers) = (0, 0, 0);
+        (self.tries, self.agains, self.nevers, self.interrupted) = (0, 0, 0, 0);
     }
 }
 
@@ -220,6 +222,7 @@ impl Rollout {
             tries: 0,
             agains: 0,
             nevers: 0,
+            interrupted: 0,
             inquiries: 0,
             lost: false,
             observed: false,

@@ -1,5 +1,6 @@
 //! Putting things back: which compensations, in which order.
 
+use crate::standing::had_again;
 use crate::state::{Course, Home, LaneCourse, Rollout, StepStatus, UnwindState, index};
 use alloc::collections::BTreeSet;
 use alloc::string::String;
@@ -21,12 +22,25 @@ impl Rollout {
             let lane = self.lane(at.0, at.1, at.2);
             for step in lane.steps.iter().rev() {
                 if self.state(*step).begun && !self.is_behind_point_of_no_return(*step) {
-                    let undo = &self.plan.step(*step).undo;
-                    list.extend(undo.iter().copied().filter(|undo| !self.is_undone(at, *undo)));
+                    list.extend(self.left_to_undo(at, &self.plan.step(*step).undo));
                 }
             }
         }
         list
+    }
+
+    /// What is left of a step's compensations. A reading is of the moment it was made for: it is
+    /// had again as long as what goes by it is left.
+    fn left_to_undo(&self, at: At, undo: &[StepNo]) -> Vec<StepNo> {
+        let mut left = Vec::new();
+        for (index, step) in undo.iter().enumerate() {
+            let goes_by_it = undo.get(index + 1).filter(|next| !self.is_undone(at, **next));
+            let reads = had_again(&self.plan.step(*step).work).is_some();
+            if !self.is_undone(at, *step) || (reads && goes_by_it.is_some()) {
+                left.push(*step);
+            }
+        }
+        left
     }
 
     /// A compensation that already passed in an unwind that a wider one replaces.
@@ -344,6 +358,14 @@ impl Rollout {
         };
         unwind.busy = None;
         unwind.stuck = true;
+        // What waited for this step waits for a person now, and not for its schedule.
+        let next = unwind.steps.get(unwind.next).copied();
+        for waits in next.into_iter().chain([step]) {
+            if matches!(self.state(waits).status, StepStatus::Scheduled { .. }) {
+                self.state_mut(waits).status = StepStatus::Pending;
+                self.active.remove(&waits);
+            }
+        }
         if matches!(self.course, Course::Forward) {
             self.course = Course::Finishing;
         }

@@ -101,6 +101,8 @@ pub enum BalancerTrouble {
     Stopped(Millis),
     /// Its runtime interface refuses commands for so long; traffic flows.
     Refuses(Millis),
+    /// It carries the next change out and its reply is lost.
+    LosesReply,
     /// Another hand sets a node's members.
     OtherHand(NodeName, Held),
 }

@@ -4,10 +4,10 @@
 use zdu_conductor::turn::{Decision, Machine};
 use zdu_conductor::{Illegal, Input, Rollout, WakeReason};
 use zdu_model::contract::Class;
-use zdu_model::event::{Event, Record};
+use zdu_model::event::{Event, Record, ScheduleCause};
 use zdu_model::plan::Work;
 use zdu_model::report::{End, Evidence, MemberState};
-use zdu_model::time::Timestamp;
+use zdu_model::time::{Millis, Timestamp};
 
 /// What is broken on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,6 +54,8 @@ pub enum Plant {
     NodeFallsBack,
     /// A controller that stood still goes on as if it had looked all the time.
     StillnessIsNotTold,
+    /// What is stuck is tried again by itself.
+    StuckIsTriedAgain,
     /// Nobody remembers which releases were rolled back.
     RefusalsAreForgotten,
 }
@@ -86,6 +88,10 @@ impl Machine for Watched {
         }
         if plant == Plant::CrossesWithoutAsking {
             decision.events = crossed(decision.events);
+        }
+        if plant == Plant::StuckIsTriedAgain {
+            let again = tried_again(now, &decision.events);
+            decision.events.extend(again);
         }
         if plant == Plant::NobodyWakes {
             decision.wake = None;
@@ -150,6 +156,15 @@ fn bend_event(plant: Plant, event: &mut Event) {
     {
         steps.reverse();
     }
+}
+
+/// A step that is stuck, scheduled for another time.
+fn tried_again(now: Timestamp, events: &[Event]) -> Option<Event> {
+    events.iter().find_map(|event| {
+        let Event::NodeStuck { step, .. } = event else { return None };
+        let (at, cause) = (now.after(Millis::from_secs(60)), ScheduleCause::Retry);
+        Some(Event::StepScheduled { step: *step, at, cause })
+    })
 }
 
 /// A hold at a point of no return becomes the word of a person nobody asked.

@@ -81,6 +81,8 @@ pub(crate) enum Seen<'a> {
         /// The epoch of the controller.
         epoch: Epoch,
     },
+    /// A health check is about to take a node that had traffic out of it.
+    Fails,
     /// A fault came.
     Trouble(&'a What),
     /// A controller has nothing more to do at this moment.

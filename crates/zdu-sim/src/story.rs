@@ -47,6 +47,7 @@ impl Story {
             | Seen::Began { .. }
             | Seen::Ended { .. }
             | Seen::Landed { .. }
+            | Seen::Fails
             | Seen::Rests { .. }
             // Asked only so that a checker hears the answer.
             | Seen::Asked { .. }

@@ -33,7 +33,7 @@ impl Trace {
     }
 
     pub(crate) fn take(&mut self, layout: &Layout, now: Timestamp, seen: &Seen<'_>) {
-        if matches!(seen, Seen::Rests { .. }) {
+        if matches!(seen, Seen::Rests { .. } | Seen::Fails) {
             return;
         }
         let mut text = std::mem::take(&mut self.text);
@@ -99,7 +99,7 @@ fn line(text: &mut String, layout: &Layout, seen: &Seen<'_>) {
         Seen::Asked { admitted, reason } => {
             write!(text, "may it begin, for {reason:?}: {admitted}")
         }
-        Seen::Rests { .. } => Ok(()),
+        Seen::Rests { .. } | Seen::Fails => Ok(()),
         Seen::Verdict(verdict) => {
             write!(text, "= {}", zdu_view::describe::verdict(verdict))
         }

@@ -141,6 +141,7 @@ impl Run {
                 self.world.instances[instance].refuses_until = now.after(*span);
                 self.agenda.at(now.after(*span), Happening::Back { instance });
             }
+            BalancerTrouble::LosesReply => self.world.instances[instance].loses_reply = true,
             BalancerTrouble::OtherHand(node, held) => {
                 for slot in self.slots_of(instance) {
                     if self.layout.nodes[self.layout.slots[slot].node] == *node {

@@ -198,6 +198,11 @@ fn a_view_that_does_not_say_on_what_it_waits_is_seen() {
 }
 
 #[test]
+fn a_stuck_step_that_is_tried_again_without_a_person_is_seen() {
+    println!("{}", caught_with(Plant::StuckIsTriedAgain, "bounds", nothing_goes_back));
+}
+
+#[test]
 fn a_drain_that_nobody_holds_lets_users_reach_a_node_taken_apart() {
     println!("{}", caught_with(Plant::KeeperSleeps, "lost", reloads));
 }

@@ -135,13 +135,16 @@ impl Keeper {
         false
     }
 
-    /// Takes the member's intent away on all instances. When this returns, no re-assertion is under
-    /// way and none will begin: the intents are locked for as long as one runs. It can so take as
-    /// long as one instance's commands (a reading and a change) may.
-    pub async fn release(&self, member: &MemberName) {
+    /// Takes the member's intent on that instance away; whether there was one. When this returns,
+    /// no re-assertion is under way and none will begin: the intents are locked for as long as one
+    /// runs. It can so take as long as the instance's commands (a reading and a change) may.
+    pub async fn release(&self, before: &Before) -> bool {
         for watched in &self.watched {
-            watched.intents.lock().await.remove(member);
+            if watched.instance.name() == before.instance {
+                return watched.intents.lock().await.remove(&before.member).is_some();
+            }
         }
+        false
     }
 
     /// Stops all tasks and waits for their end; an intent held until then is no longer held.

@@ -1,4 +1,4 @@
-use super::super::scripted::{Scripted, member};
+use super::super::scripted::{Scripted, before as in_traffic};
 use super::*;
 
 /// Lets the paused clock run until something is so; a day of it is a failure.
@@ -15,17 +15,6 @@ fn granted() -> Mandate {
     let mandate = Mandate::default();
     mandate.grant(Duration::from_secs(3_600));
     mandate
-}
-
-fn in_traffic() -> Before {
-    Before {
-        instance: "scripted".to_owned(),
-        member: member(),
-        hold: Hold::Ready,
-        weight: None,
-        identity: None,
-        findings: Vec::new(),
-    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -53,10 +42,10 @@ async fn release_waits_for_the_assertion_under_way_and_none_begins_after_it() {
     assert!(keeper.hold(&in_traffic()).await);
     until(|| scripted.changes.lock().unwrap().0 > 0).await;
     // The balancer has begun to drain again and does not answer: release has to wait.
-    let held = tokio::time::timeout(POLL * 10, keeper.release(&member())).await;
+    let held = tokio::time::timeout(POLL * 10, keeper.release(&in_traffic())).await;
     assert!(held.is_err());
     scripted.gate.add_permits(1);
-    keeper.release(&member()).await;
+    assert!(keeper.release(&in_traffic()).await);
     assert_eq!(*scripted.changes.lock().unwrap(), (1, 1));
     scripted.gate.add_permits(10);
     tokio::time::sleep(POLL * 10).await;

@@ -63,7 +63,7 @@ pub mod hook;
 pub mod keeper;
 pub mod member;
 #[cfg(test)]
-mod scripted;
+pub(crate) mod scripted;
 pub mod serve;
 
 /// A boxed future: what lets drivers of different kinds stand in one list.

@@ -8,17 +8,19 @@ use super::member::{BalancerInstance, MemberReading, MemberState, Observation};
 use super::{Before, BoxFuture, Cut, Hold, Identity, InstanceError, MemberName, Undone};
 
 /// Answers what it is told to; a change waits for a permit of `gate`.
-pub(super) struct Scripted {
+pub(crate) struct Scripted {
     pub(super) reading: Mutex<MemberReading>,
     pub(super) pid: Mutex<u32>,
-    pub(super) gate: Semaphore,
+    pub(crate) gate: Semaphore,
     /// Changes begun and ended.
-    pub(super) changes: Mutex<(u32, u32)>,
+    pub(crate) changes: Mutex<(u32, u32)>,
+    /// How a drain is answered, when not with success.
+    pub(crate) refusal: Mutex<Option<InstanceError>>,
 }
 
 impl Scripted {
     /// Drained, no sessions, no pool, pid 1, and no permit to change anything.
-    pub(super) fn drained() -> Arc<Self> {
+    pub(crate) fn drained() -> Arc<Self> {
         Arc::new(Self {
             reading: Mutex::new(MemberReading {
                 member: member(),
@@ -35,13 +37,31 @@ impl Scripted {
             pid: Mutex::new(1),
             gate: Semaphore::new(0),
             changes: Mutex::new((0, 0)),
+            refusal: Mutex::new(None),
         })
+    }
+
+    /// The drain is gone, as after a reload.
+    pub(crate) fn forgets(&self) {
+        self.reading.lock().unwrap().hold = Hold::Ready;
     }
 }
 
 /// The only member there is.
 pub(super) fn member() -> MemberName {
     MemberName::new("b", "n1")
+}
+
+/// It was in traffic, on the only instance there is.
+pub(crate) fn before() -> Before {
+    Before {
+        instance: "scripted".to_owned(),
+        member: member(),
+        hold: Hold::Ready,
+        weight: None,
+        identity: None,
+        findings: Vec::new(),
+    }
 }
 
 fn unsupported<T: Send + 'static>() -> BoxFuture<'static, Result<T, InstanceError>> {
@@ -78,7 +98,7 @@ impl BalancerInstance for Scripted {
             self.changes.lock().unwrap().0 += 1;
             self.gate.acquire().await.unwrap().forget();
             self.changes.lock().unwrap().1 += 1;
-            Ok(())
+            self.refusal.lock().unwrap().clone().map_or(Ok(()), Err)
         })
     }
 

@@ -1,12 +1,21 @@
 //! Asking every instance again until none refuses.
 
-use crate::balancer::Before;
-use crate::balancer::member::{Instances, PerMember, hold_all, undrain_all};
+use super::Instances;
+use crate::balancer::keeper::Keeper;
+use crate::balancer::member::{BalancerInstance, PerMember, hold_all, undrain_all};
+use crate::balancer::{Before, InstanceError};
+use crate::mandate::Mandate;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
+use zdu_model::ids::BalancerName;
 use zdu_model::report::{End, Report};
 
 /// How often a change that an instance did not take is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Why nothing was changed.
+pub(super) const NO_MANDATE: &str = "the lease ran out while this controller stood still";
 
 /// Where a node's members go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,12 +27,12 @@ pub(super) enum Way {
 }
 
 impl Way {
-    /// What each instance made of it, in the order of the readings; a refusal as a sentence.
-    pub(super) async fn ask(
+    /// What each instance made of it, in the order of the readings.
+    async fn ask(
         self,
-        instances: &Instances,
+        instances: &[Arc<dyn BalancerInstance>],
         befores: &[Before],
-    ) -> Vec<Result<(), String>> {
+    ) -> Vec<Result<(), Missed>> {
         match self {
             Self::Out => told(hold_all(instances, befores).await),
             Self::Back => told(undrain_all(instances, befores).await),
@@ -31,12 +40,38 @@ impl Way {
     }
 }
 
-fn told<T>(asked: Vec<PerMember<T>>) -> Vec<Result<(), String>> {
+/// A change that was not answered with success.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Missed {
+    /// What, where and why.
+    text: String,
+    /// It may have been carried out all the same.
+    perhaps: bool,
+}
+
+fn told<T>(asked: Vec<PerMember<T>>) -> Vec<Result<(), Missed>> {
     let one = |one: PerMember<T>| match one.result {
         Ok(_) => Ok(()),
-        Err(error) => Err(format!("{} on {}: {error}", one.member, one.instance)),
+        Err(error) => {
+            let perhaps = error.may_have_changed();
+            Err(Missed { text: format!("{} on {}: {error}", one.member, one.instance), perhaps })
+        }
     };
     asked.into_iter().map(one).collect()
+}
+
+impl InstanceError {
+    /// Whether a change that was answered with this may have been carried out, in whole or in part.
+    fn may_have_changed(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Name(_) => false,
+            Self::Reply(reply) => !reply.refuses_everything(),
+            Self::TimedOut { .. }
+            | Self::Connection { .. }
+            | Self::Hook(_)
+            | Self::NotTaken { .. } => true,
+        }
+    }
 }
 
 /// Whether an act that has not reached any balancer may still begin, and who is told what it waits
@@ -44,27 +79,111 @@ fn told<T>(asked: Vec<PerMember<T>>) -> Vec<Result<(), String>> {
 pub(super) type Words<'w> =
     (&'w (dyn Fn() -> bool + Send + Sync), &'w (dyn Fn(&str) + Send + Sync));
 
-/// Tries until no failure is left or the deadline passed, or it is to end at once.
-pub(super) async fn until_none<F, Fut>(
-    deadline: Duration,
-    waiting: &(dyn Fn(&str) + Send + Sync),
-    attempt: F,
-) -> Report
-where
-    F: Fn() -> Fut,
-    Fut: Future<Output = Result<Vec<String>, End>>,
-{
-    let until = tokio::time::Instant::now() + deadline;
-    loop {
-        let failures = match attempt().await {
-            Ok(failures) => failures,
-            Err(end) => return Report::bare(end),
-        };
-        let Some(first) = failures.first() else { return Report::bare(End::Done) };
-        waiting(first);
-        if tokio::time::Instant::now() + RETRY_INTERVAL > until {
-            return Report::bare(End::NotMet(failures.join("; ")));
+/// How far an act has come on the balancers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reach {
+    /// No instance has taken anything.
+    Nowhere,
+    /// An instance was asked and did not say what it made of it.
+    Perhaps,
+    /// Some instance has taken it.
+    Landed,
+}
+
+impl Reach {
+    fn of(answer: &Result<(), Missed>) -> Self {
+        match answer {
+            Ok(()) => Self::Landed,
+            Err(Missed { perhaps: true, .. }) => Self::Perhaps,
+            Err(Missed { perhaps: false, .. }) => Self::Nowhere,
         }
-        tokio::time::sleep(RETRY_INTERVAL).await;
+    }
+
+    /// What becomes of an act that may no longer begin. One that has landed is completed.
+    fn withdrawn(self) -> Option<End> {
+        match self {
+            Self::Nowhere => Some(End::Never),
+            Self::Perhaps => {
+                let why = "no balancer said that it took it, and it may no longer begin";
+                Some(End::Unreachable(why.into()))
+            }
+            Self::Landed => None,
+        }
     }
 }
+
+type Befores = BTreeMap<BalancerName, Vec<Before>>;
+
+/// Every instance, with what holds drains on it.
+pub(super) struct Everywhere<'t> {
+    pub(super) balancers: &'t BTreeMap<BalancerName, Instances>,
+    pub(super) keepers: &'t BTreeMap<BalancerName, Keeper>,
+    pub(super) mandate: &'t Mandate,
+}
+
+impl Everywhere<'_> {
+    /// Asks every instance until all have taken it; withdrawn as long as none has.
+    pub(super) async fn set(
+        &self,
+        way: Way,
+        befores: &Befores,
+        deadline: Duration,
+        (may_begin, waiting): Words<'_>,
+    ) -> Report {
+        let until = tokio::time::Instant::now() + deadline;
+        let mut reach = Reach::Nowhere;
+        loop {
+            if let Some(end) = reach.withdrawn()
+                && !may_begin()
+            {
+                return Report::bare(end);
+            }
+            let failures = match self.mandate.holds() {
+                true => self.ask_all(way, befores, &mut reach).await,
+                false => vec![NO_MANDATE.to_owned()],
+            };
+            let Some(first) = failures.first() else { return Report::bare(End::Done) };
+            waiting(first);
+            if tokio::time::Instant::now() + RETRY_INTERVAL > until {
+                return Report::bare(End::NotMet(failures.join("; ")));
+            }
+            tokio::time::sleep(RETRY_INTERVAL).await;
+        }
+    }
+
+    /// Asks every instance once; what each refused.
+    async fn ask_all(&self, way: Way, befores: &Befores, reach: &mut Reach) -> Vec<String> {
+        let mut failures = Vec::new();
+        let mut released = Vec::new();
+        for (balancer, befores) in befores {
+            let Some(instances) = self.balancers.get(balancer) else { continue };
+            let keeper = self.keepers.get(balancer);
+            if let (Way::Back, Some(keeper)) = (way, keeper) {
+                for before in befores {
+                    if keeper.release(before).await {
+                        released.push((keeper, before));
+                    }
+                }
+            }
+            let answers = way.ask(instances, befores).await;
+            *reach = answers.iter().map(Reach::of).fold(*reach, Reach::max);
+            if let (Way::Out, Some(keeper)) = (way, keeper) {
+                for (before, _) in befores.iter().zip(&answers).filter(|(_, took)| took.is_ok()) {
+                    let _watched = keeper.hold(before).await;
+                }
+            }
+            failures.extend(answers.into_iter().filter_map(Result::err).map(|missed| missed.text));
+        }
+        if *reach == Reach::Nowhere {
+            // It is as far out as it was, and nobody else holds it.
+            for (keeper, before) in released {
+                let _watched = keeper.hold(before).await;
+            }
+        }
+        failures
+    }
+}
+
+#[cfg(test)]
+#[path = "attempts_tests.rs"]
+mod tests;

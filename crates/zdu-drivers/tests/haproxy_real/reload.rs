@@ -56,7 +56,9 @@ async fn a_reload_that_forgets_the_drain_is_drained_again_within_a_second_and_re
     };
     assert_eq!(pid_before, pid_after);
 
-    keeper.release(&n1("b")).await;
+    for before in &befores {
+        assert!(keeper.release(before).await);
+    }
     all_ok(undrain_all(&instances, &befores).await);
     assert!(tokio::time::timeout(POLL * 3, reports.recv()).await.is_err());
     let serving = wait_serving(&instances, &befores, SERVE, &mut |_| {}).await;

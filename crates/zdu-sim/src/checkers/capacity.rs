@@ -54,6 +54,7 @@ impl Checker for Capacity {
             | Seen::Rests { .. }
             | Seen::Asked { .. }
             | Seen::Verdict(_)
+            | Seen::Fails
             | Seen::Over => {}
         }
         None

@@ -35,6 +35,7 @@ impl Checker for Certificate {
                     BalancerTrouble::Stopped(span) => *span,
                     BalancerTrouble::Reload { .. }
                     | BalancerTrouble::Refuses(_)
+                    | BalancerTrouble::LosesReply
                     | BalancerTrouble::OtherHand(..) => Millis(0),
                 };
                 self.troubled.insert(instance.clone(), scene.now.after(lasts));
@@ -60,6 +61,7 @@ impl Checker for Certificate {
             | Seen::Rests { .. }
             | Seen::Asked { .. }
             | Seen::Verdict(_)
+            | Seen::Fails
             | Seen::Over => {}
         }
         None

@@ -1,22 +1,30 @@
-//! No request is lost by our doing: users never reach a node that we have taken apart, for longer
-//! than the keeper needs to take it out again.
+//! No request is lost by our doing: users never reach a node that we have taken apart, or on which
+//! something runs that a node must be drained for, for longer than the keeper needs to take it out
+//! again.
 
 use super::Checker;
 use crate::fault::{ControllerTrouble, What};
 use crate::layout::Place;
 use crate::seen::{Scene, Seen};
 use std::collections::{BTreeMap, BTreeSet};
+use zdu_model::event::{Event, Request};
+use zdu_model::ids::StepNo;
+use zdu_model::plan::Work;
 use zdu_model::time::{Millis, Timestamp};
 
 /// A reload is answered within a second.
 const SECOND: Millis = Millis(1_000);
 
-/// Watches nodes between two releases.
+/// Watches nodes between two releases, and those something is done to.
 #[derive(Default)]
 pub(super) struct Lost {
     /// Nodes that were ever disrupted.
     touched: BTreeSet<Place>,
+    /// What runs on them that needs them drained.
+    running: BTreeMap<Place, BTreeSet<StepNo>>,
     exposed: BTreeMap<Place, Timestamp>,
+    /// When something came to a balancer that shows only in what is seen next.
+    came: Option<Timestamp>,
     /// Since when a controller attends, if one does.
     attended: Option<Timestamp>,
 }
@@ -27,6 +35,7 @@ impl Checker for Lost {
     }
 
     fn saw(&mut self, scene: &Scene<'_>, seen: &Seen<'_>) -> Option<String> {
+        let broken = self.exposure(scene);
         match seen {
             Seen::Started { .. } => self.attended = Some(scene.now),
             Seen::Gone { .. } => self.attended = None,
@@ -34,40 +43,71 @@ impl Checker for Lost {
                 self.attended = self.attended.map(|_| scene.now.after(*span));
             }
             Seen::Began { step, .. } => {
-                let drained = scene.layout.plan.step(*step).needs_drain;
-                self.touched.extend(scene.layout.step(*step).node.filter(|_| drained));
+                let planned = scene.layout.plan.step(*step);
+                if let Some(node) = scene.layout.step(*step).node.filter(|_| planned.needs_drain) {
+                    self.touched.insert(node);
+                    // Only commands have an end of their own on the node.
+                    if matches!(planned.work, Work::Run(_)) {
+                        self.running.entry(node).or_default().insert(*step);
+                    }
+                }
             }
+            Seen::Ended { step, .. } => self.no_longer_runs(*step),
+            Seen::Durable(records) => {
+                for record in *records {
+                    // A person's word that it happened stands for its end.
+                    if let Event::Requested { request: Request::Approve(step), .. } = &record.event
+                    {
+                        self.no_longer_runs(*step);
+                    }
+                }
+            }
+            Seen::Trouble(What::Balancer(..)) => self.came = Some(scene.now),
             Seen::Trouble(_)
-            | Seen::Durable(_)
             | Seen::Released { .. }
             | Seen::Read { .. }
-            | Seen::Ended { .. }
             | Seen::Landed { .. }
             | Seen::Rests { .. }
             | Seen::Asked { .. }
             | Seen::Verdict(_)
+            | Seen::Fails
             | Seen::Over => {}
         }
+        broken
+    }
+}
+
+impl Lost {
+    /// What users reach as things were until now.
+    fn exposure(&mut self, scene: &Scene<'_>) -> Option<String> {
+        let from = self.came.take().unwrap_or(scene.now);
         self.touched.iter().copied().find_map(|node| {
-            let reached = reaches_parts(scene, node);
+            let runs = self.running.get(&node).is_some_and(|steps| !steps.is_empty());
+            let apart = runs || scene.world.is_between(node);
+            let reached = apart && is_reached(scene, node);
             if !reached {
                 self.exposed.remove(&node);
                 return None;
             }
-            let since = *self.exposed.entry(node).or_insert(scene.now);
+            let since = *self.exposed.entry(node).or_insert(from);
             let attended = self.attended?;
             let late = scene.now > since.max(attended).after(SECOND);
             late.then(|| format!("users reach {} while it is taken apart", scene.layout.name(node)))
         })
     }
+
+    fn no_longer_runs(&mut self, step: StepNo) {
+        for running in self.running.values_mut() {
+            running.remove(&step);
+        }
+    }
 }
 
-fn reaches_parts(scene: &Scene<'_>, node: Place) -> bool {
+fn is_reached(scene: &Scene<'_>, node: Place) -> bool {
     let slots = &scene.layout.slots_of_node[node];
-    scene.world.is_between(node)
-        && slots.iter().any(|slot| {
-            let instance = &scene.world.instances[scene.layout.slots[*slot].instance];
-            // An instance that takes no commands cannot be told.
-            scene.now >= instance.refuses_until && scene.world.in_traffic(*slot, scene.now)
-        })
+    slots.iter().any(|slot| {
+        let instance = &scene.world.instances[scene.layout.slots[*slot].instance];
+        // An instance that takes no commands cannot be told.
+        scene.now >= instance.refuses_until && scene.world.in_traffic(*slot, scene.now)
+    })
 }

@@ -1,11 +1,13 @@
 //! What must hold whatever happens. Each checker watches the world and the durable journal, guards
 //! one law of the design, and is proved able to fail by a planted fault (`tests/plants.rs`).
 
+mod bounds;
 mod capacity;
 mod certificate;
 mod fencing;
 mod lost;
 mod monotonic;
+mod never;
 mod order;
 mod readiness;
 mod refused;
@@ -38,6 +40,7 @@ pub(crate) fn all() -> Vec<Box<dyn Checker>> {
         Box::new(lost::Lost::default()),
         Box::new(write_ahead::WriteAhead::default()),
         Box::new(unknown::Unknown::default()),
+        Box::new(never::Never::default()),
         Box::new(fencing::Fencing::default()),
         Box::new(order::Order::default()),
         Box::new(replay::Replay::default()),
@@ -45,6 +48,7 @@ pub(crate) fn all() -> Vec<Box<dyn Checker>> {
         Box::new(monotonic::Monotonic::default()),
         Box::new(refused::Refused::default()),
         Box::new(waits::Waits::default()),
+        Box::new(bounds::Bounds::default()),
         Box::new(report::Report::default()),
     ]
 }

@@ -48,6 +48,7 @@ impl Checker for Replay {
             | Seen::Began { .. }
             | Seen::Ended { .. }
             | Seen::Landed { .. }
+            | Seen::Fails
             | Seen::Trouble(_)
             | Seen::Asked { .. }
             | Seen::Verdict(_) => None,

@@ -5,6 +5,7 @@ use super::Checker;
 use crate::layout::Place;
 use crate::seen::{Hand, Scene, Seen};
 use std::collections::{BTreeMap, BTreeSet};
+use zdu_model::contract::Class;
 use zdu_model::event::Event;
 use zdu_model::ids::{Epoch, StepNo};
 use zdu_model::plan::Work;
@@ -22,6 +23,8 @@ pub(super) struct Restored {
     /// Nodes whose drain was begun and whose undrain did not pass since: whether it landed or not,
     /// what is read of them then is not what was there before.
     drains: BTreeSet<Place>,
+    /// The drains that added to them: one that never began took nothing out.
+    first: BTreeSet<StepNo>,
     newest: Epoch,
 }
 
@@ -84,6 +87,7 @@ impl Checker for Restored {
             | Seen::Trouble(_)
             | Seen::Rests { .. }
             | Seen::Asked { .. }
+            | Seen::Fails
             | Seen::Over => {}
         }
         None
@@ -100,7 +104,17 @@ impl Restored {
         if let Event::StepStarted { step, .. } = event
             && let Some((Work::Drain, node)) = of(*step)
         {
-            self.drains.insert(node);
+            if self.drains.insert(node) {
+                self.first.insert(*step);
+            } else {
+                self.first.remove(step);
+            }
+        }
+        if let Event::StepEnded { step, class: Class::NotRun, .. } = event
+            && let Some((Work::Drain, node)) = of(*step)
+            && self.first.remove(step)
+        {
+            self.drains.remove(&node);
         }
         if let Event::StepEnded { step, class, .. } = event
             && class.passes()

@@ -66,6 +66,17 @@ pub(crate) enum Phase {
     Holding(Timestamp),
 }
 
+/// How far the hands of a task have come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reach {
+    /// No entry has taken anything.
+    Nowhere,
+    /// Some entry took it and the reply was lost.
+    Perhaps,
+    /// Some entry has taken it.
+    Landed,
+}
+
 /// One effect under way.
 #[derive(Debug, Clone)]
 pub(crate) struct Task {
@@ -77,8 +88,10 @@ pub(crate) struct Task {
     /// What its process had heard of what unsettles the node's drain, and of its own stillness,
     /// when it was released.
     pub(crate) known: Known,
-    /// Whether a hand of it landed on some entry.
-    pub(crate) landed: bool,
+    /// How far its hands have come.
+    pub(crate) reach: Reach,
+    /// What the keeper held out before its hands were on their way.
+    pub(crate) released: Vec<usize>,
     /// Only the newest planned look counts.
     pub(crate) look: u64,
 }
@@ -105,6 +118,8 @@ pub(crate) struct Hands {
     pub(crate) befores: BTreeMap<Place, Vec<Before>>,
     /// Nodes taken out and not yet taken back by every instance.
     pub(crate) held: BTreeSet<Place>,
+    /// Those of them that a drain under way may turn out never to have taken out.
+    pub(crate) newly_held: BTreeSet<Place>,
     /// Entries the keeper holds out.
     pub(crate) kept: BTreeSet<usize>,
     /// Instances the keeper knows to be silent.
@@ -118,6 +133,7 @@ impl Hands {
             tasks: BTreeMap::new(),
             befores: BTreeMap::new(),
             held: BTreeSet::new(),
+            newly_held: BTreeSet::new(),
             kept: BTreeSet::new(),
             silent: BTreeSet::new(),
             dice,
@@ -154,8 +170,8 @@ impl Run {
         let plan = self.layout.plan.clone();
         let known = self.processes[process].news.known(plan.step(key.0).subject.node());
         let until = now.after(limit(&plan, plan.step(key.0), mode));
-        let task =
-            Task { mode, begun: now, until, phase: Phase::Fresh, known, landed: false, look: 0 };
+        let (phase, reach, released) = (Phase::Fresh, Reach::Nowhere, Vec::new());
+        let task = Task { mode, begun: now, until, phase, known, reach, released, look: 0 };
         // A command takes its time on its node; everything else is looked at when it is over.
         let takes = self.times(key.0).filter(|_| mode == Mode::Run);
         let takes = takes.filter(|_| !matches!(plan.step(key.0).work, Work::Run(_)));

@@ -1,6 +1,6 @@
 //! Reading capacity, draining, certifying, returning: over every instance the node stands in.
 
-use super::{Before, Key, Next, Phase, Task};
+use super::{Before, Key, Next, Phase, Reach, Task};
 use crate::layout::Place;
 use crate::plant::Plant;
 use crate::run::{Happening, Run};
@@ -19,6 +19,19 @@ const RETRY: Millis = Millis(500);
 const SERVING: Millis = Millis(100);
 /// How long the certificate may take once sessions were cut.
 const AFTER_CUT: Millis = Millis(5_000);
+
+/// A hand that was not answered with success.
+struct Missed {
+    why: String,
+    /// What it did was done all the same.
+    perhaps: bool,
+}
+
+impl Missed {
+    fn surely(why: impl Into<String>) -> Self {
+        Self { why: why.into(), perhaps: false }
+    }
+}
 
 impl Run {
     /// Reads every entry of the group on every instance.
@@ -77,10 +90,16 @@ impl Run {
             if !self.may_begin(process, key, task) {
                 return Next::end(End::Never);
             }
-            self.processes[process].hands.held.insert(node);
+            let hands = &mut self.processes[process].hands;
+            if hands.held.insert(node) {
+                hands.newly_held.insert(node);
+            } else {
+                hands.newly_held.remove(&node);
+            }
         }
         let next = self.touch_all(process, key, task, node);
         if matches!(next, Next::Answer(_)) {
+            self.processes[process].hands.newly_held.remove(&node);
             // A drain that did not pass may still land.
             self.keep_out(process, node);
         }
@@ -89,12 +108,8 @@ impl Run {
 
     /// Puts the node's entries back to what the guard saw.
     pub(super) fn undrain(&mut self, process: usize, key: Key, task: &Task, node: Place) -> Next {
-        if task.phase == Phase::Fresh {
-            if !self.may_begin(process, key, task) {
-                return Next::end(End::Never);
-            }
-            let own = &self.layout.slots_of_node[node];
-            self.processes[process].hands.kept.retain(|slot| !own.contains(slot));
+        if task.phase == Phase::Fresh && !self.may_begin(process, key, task) {
+            return Next::end(End::Never);
         }
         let next = self.touch_all(process, key, task, node);
         if matches!(&next, Next::Answer(report) if report.end == End::Done) {
@@ -106,6 +121,7 @@ impl Run {
     fn touch_all(&mut self, process: usize, key: Key, task: &Task, node: Place) -> Next {
         let now = self.agenda.now();
         if let Phase::Touching(0, refused) = &task.phase {
+            self.hold_again(process, key);
             if refused.is_empty() {
                 return Next::end(End::Done);
             }
@@ -123,6 +139,9 @@ impl Run {
             return Next::end(End::Refused("no guard has read this node's members".into()));
         }
         self.set_phase(process, key, Phase::Touching(befores.len(), Vec::new()));
+        if matches!(self.layout.plan.step(key.0).work, Work::Undrain) {
+            self.release(process, key, node);
+        }
         for before in befores {
             let latency = self.processes[process].hands.dice.span(1, 9);
             let touch = Happening::Touch { process, key, before };
@@ -135,15 +154,25 @@ impl Run {
     pub(crate) fn touch(&mut self, process: usize, key: Key, before: Before) {
         let Some(task) = self.processes[process].hands.tasks.get(&key).cloned() else { return };
         let Phase::Touching(left, mut refused) = task.phase.clone() else { return };
-        if !task.landed && !self.may_begin(process, key, &task) {
-            self.processes[process].hands.tasks.remove(&key);
-            self.answer(process, key, Report::bare(End::Never));
+        if task.reach < Reach::Landed && !self.may_begin(process, key, &task) {
+            self.withdraw(process, key, task.reach);
             return;
         }
         let drains = matches!(self.layout.plan.step(key.0).work, Work::Drain);
-        match self.set_entry(process, before, drains) {
-            Err(why) => refused.push(why),
-            Ok(()) => self.landed(process, key, before.slot, drains),
+        let reach = match self.set_entry(process, before, drains) {
+            Ok(()) => Reach::Landed,
+            Err(Missed { why, perhaps }) => {
+                refused.push(why);
+                if perhaps { Reach::Perhaps } else { Reach::Nowhere }
+            }
+        };
+        if let Some(task) = self.processes[process].hands.tasks.get_mut(&key) {
+            task.reach = task.reach.max(reach);
+        }
+        if drains && reach == Reach::Landed {
+            // What took a drain is held from then on.
+            self.processes[process].hands.kept.insert(before.slot);
+            self.plan_keep(process, self.layout.slots[before.slot].instance);
         }
         self.set_phase(process, key, Phase::Touching(left - 1, refused));
         if left == 1 {
@@ -152,24 +181,57 @@ impl Run {
         }
     }
 
-    /// What took a drain is held from then on.
-    fn landed(&mut self, process: usize, key: Key, slot: usize, drains: bool) {
-        if let Some(task) = self.processes[process].hands.tasks.get_mut(&key) {
-            task.landed = true;
+    /// A task that may no longer begin, as far as it has come.
+    fn withdraw(&mut self, process: usize, key: Key, reach: Reach) {
+        self.hold_again(process, key);
+        let end = match reach {
+            Reach::Nowhere => End::Never,
+            Reach::Perhaps | Reach::Landed => {
+                End::Unreachable("no balancer said that it took it".into())
+            }
+        };
+        let hands = &mut self.processes[process].hands;
+        hands.tasks.remove(&key);
+        if let Some(node) = self.layout.step(key.0).node
+            && hands.newly_held.remove(&node)
+            && end == End::Never
+        {
+            hands.held.remove(&node);
         }
-        if drains {
-            self.processes[process].hands.kept.insert(slot);
-            self.plan_keep(process, self.layout.slots[slot].instance);
+        self.answer(process, key, Report::bare(end));
+    }
+
+    /// The keeper lets go of a node that is to return.
+    fn release(&mut self, process: usize, key: Key, node: Place) {
+        let hands = &mut self.processes[process].hands;
+        let own = &self.layout.slots_of_node[node];
+        let released: Vec<usize> = hands.kept.iter().copied().filter(|s| own.contains(s)).collect();
+        hands.kept.retain(|slot| !own.contains(slot));
+        if let Some(task) = hands.tasks.get_mut(&key) {
+            task.released = released;
         }
     }
 
-    fn set_entry(&mut self, process: usize, before: Before, drains: bool) -> Result<(), String> {
+    /// What did not return at all is held out as it was.
+    fn hold_again(&mut self, process: usize, key: Key) {
+        let hands = &mut self.processes[process].hands;
+        let Some(task) = hands.tasks.get_mut(&key) else { return };
+        let released = std::mem::take(&mut task.released);
+        if task.reach == Reach::Nowhere {
+            hands.kept.extend(&released);
+            for slot in released {
+                self.plan_keep(process, self.layout.slots[slot].instance);
+            }
+        }
+    }
+
+    fn set_entry(&mut self, process: usize, before: Before, drains: bool) -> Result<(), Missed> {
         let now = self.agenda.now();
         let instance = self.layout.slots[before.slot].instance;
         if !self.may_act(process) {
-            return Err("the lease ran out while this controller stood still".into());
+            return Err(Missed::surely("the lease ran out while this controller stood still"));
         }
-        self.commandable(instance)?;
+        self.commandable(instance).map_err(Missed::surely)?;
         let slot = &self.world.slots[before.slot];
         let (held, weight, hand) = match drains {
             true => (before.while_out(), slot.weight, Hand::Drain),
@@ -188,6 +250,10 @@ impl Run {
             if hand == Hand::Undrain {
                 self.fall_back(before.slot);
                 self.other_keepers_look(process, instance);
+            }
+            if std::mem::take(&mut self.world.instances[instance].loses_reply) {
+                let why = format!("{} did not answer", self.layout.instances[instance]);
+                return Err(Missed { why, perhaps: true });
             }
         }
         Ok(())
@@ -386,6 +452,11 @@ impl Run {
             return;
         }
         let passed = self.world.answers(place.node, now);
+        let mut checked = self.world.slots[slot].clone();
+        checked.checked(passed);
+        if self.world.in_traffic(slot, now) && !checked.takes_traffic() {
+            self.tell(&Seen::Fails);
+        }
         if self.world.slots[slot].checked(passed) {
             self.plan_check(slot);
         }

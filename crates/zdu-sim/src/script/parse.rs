@@ -114,6 +114,7 @@ const HAPPENS: &str = "expected `fail CODE [halfway]`, `hang`, `slow N times`, \
                        `finish unseen|unproved`, `reboot|sicken|cut NODE for SPAN`, \
                        `keep sessions of NODE for SPAN`, `reload INSTANCE keeping|forgetting`, \
                        `stop INSTANCE for SPAN`, `refuse commands on INSTANCE for SPAN`, \
+                       `lose a reply of INSTANCE`, \
                        `set NODE on INSTANCE ready|drained|in maintenance`, \
                        `kill, again after SPAN`, `pause for SPAN`, `second controller by force`, \
                        `disk full for SPAN`, `sync fails`, `tear the line`, `hold`, `resume`, \
@@ -172,6 +173,12 @@ fn of_others(word: &str, words: &mut Words<'_>) -> Result<Happens, String> {
             words.want("commands")?;
             words.want("on")?;
             Happens::Balancer(of_instance(words)?, BalancerTrouble::Refuses(for_span(words)?))
+        }
+        "lose" => {
+            words.want("a")?;
+            words.want("reply")?;
+            words.want("of")?;
+            Happens::Balancer(of_instance(words)?, BalancerTrouble::LosesReply)
         }
         "set" => {
             let node = name(words, "a node", NodeName::new)?;

@@ -106,6 +106,7 @@ impl fmt::Display for Happens {
                 BalancerTrouble::Refuses(span) => {
                     write!(f, "refuse commands on {instance} for {}", exact(*span))
                 }
+                BalancerTrouble::LosesReply => write!(f, "lose a reply of {instance}"),
                 BalancerTrouble::OtherHand(node, held) => {
                     write!(f, "set {node} on {instance} {}", held_word(*held))
                 }

@@ -116,10 +116,11 @@ fn balancer_trouble(dice: &mut Dice, plan: &Plan) -> What {
         return node_trouble(dice, plan);
     }
     let instance = (*dice.pick(&all)).clone();
-    let trouble = match dice.below(10) {
+    let trouble = match dice.below(11) {
         0..=3 => BalancerTrouble::Reload { keeps: dice.chance(30) },
         4 | 5 => BalancerTrouble::Stopped(dice.span(200, 40_000)),
         6 | 7 => BalancerTrouble::Refuses(dice.span(200, 40_000)),
+        8 => BalancerTrouble::LosesReply,
         _ => {
             let held = *dice.pick(&[Held::Ready, Held::Drain, Held::Maint]);
             BalancerTrouble::OtherHand(some_node(dice, plan), held)

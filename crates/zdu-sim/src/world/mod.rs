@@ -22,6 +22,8 @@ pub(crate) struct Instance {
     pub(crate) stopped_until: Timestamp,
     /// Its runtime interface refuses commands until then.
     pub(crate) refuses_until: Timestamp,
+    /// The reply to the next change it carries out is lost.
+    pub(crate) loses_reply: bool,
     /// Which process of it answers: another one after each reload.
     pub(crate) process: u32,
 }

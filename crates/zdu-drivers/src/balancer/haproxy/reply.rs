@@ -90,6 +90,27 @@ pub enum ReplyError {
     },
 }
 
+impl ReplyError {
+    /// Whether a process that answers so to one change has carried out none of those it was sent
+    /// with.
+    #[must_use]
+    pub fn refuses_everything(&self) -> bool {
+        match self {
+            Self::NoSuchServer { .. }
+            | Self::NoSuchBackend { .. }
+            | Self::PermissionDenied { .. }
+            | Self::UnknownCommand { .. }
+            | Self::BadServerPath { .. }
+            | Self::NotHaproxy { .. } => true,
+            Self::BadWeight { .. }
+            | Self::BadState { .. }
+            | Self::Refused { .. }
+            | Self::Truncated { .. }
+            | Self::Column { .. } => false,
+        }
+    }
+}
+
 /// The beginning of `text`, short enough for an error.
 #[must_use]
 pub fn excerpt(text: &str) -> String {
