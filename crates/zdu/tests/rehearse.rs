@@ -110,7 +110,7 @@ fn the_reference_is_rehearsed_where_there_is_no_configuration() {
         std::fs::write(path, &out).expect("blessed");
         return;
     }
-    assert_eq!(out, REFERENCE);
+    same_lines(REFERENCE, &out);
     let wide = out.lines().find(|line| line.chars().count() > 100);
     assert_eq!((code, wide), (exit::REHEARSAL_FOUND, None));
 }
@@ -223,5 +223,66 @@ fn the_examples_of_the_manual_are_what_is_printed() {
         std::fs::write(path, &blessed).expect("blessed");
         return;
     }
-    assert_eq!(blessed, text);
+    same_lines(&text, &blessed);
+}
+
+/// The most lines of a difference: who wants more blesses and reads `git diff`.
+const DIFFERENCE_LINES_MAX: usize = 12;
+
+/// Panics with the lines that differ, not with the whole page twice.
+fn same_lines(expected: &str, printed: &str) {
+    let differences = differences(expected, printed);
+    let shown: Vec<&str> =
+        differences.iter().take(DIFFERENCE_LINES_MAX).map(String::as_str).collect();
+    let more = match differences.len() - shown.len() {
+        0 => String::new(),
+        more => format!("\nand {more} more lines"),
+    };
+    let hint = "`-` was expected, `+` was printed; BLESS=1 accepts what was printed";
+    assert!(differences.is_empty(), "{hint}\n{}{more}", shown.join("\n"));
+    // What differs in no line: how they end.
+    assert!(expected == printed, "only the ends of lines differ");
+}
+
+/// The lines that are in one text and not in the other, with their numbers: what is left beside
+/// the longest common run of lines.
+fn differences(expected: &str, printed: &str) -> Vec<String> {
+    let (old, new): (Vec<&str>, Vec<&str>) =
+        (expected.lines().collect(), printed.lines().collect());
+    // How many lines the rests from (i, j) on have in common.
+    let mut common = vec![vec![0_usize; new.len() + 1]; old.len() + 1];
+    for i in (0..old.len()).rev() {
+        for j in (0..new.len()).rev() {
+            common[i][j] = match old[i] == new[j] {
+                true => common[i + 1][j + 1] + 1,
+                false => common[i + 1][j].max(common[i][j + 1]),
+            };
+        }
+    }
+    let (mut i, mut j, mut differences) = (0, 0, Vec::new());
+    while i < old.len() || j < new.len() {
+        if i < old.len() && j < new.len() && old[i] == new[j] {
+            (i, j) = (i + 1, j + 1);
+        } else if j == new.len() || (i < old.len() && common[i + 1][j] >= common[i][j + 1]) {
+            i += 1;
+            differences.push(format!("{i:>4} -{}", old[i - 1]));
+        } else {
+            j += 1;
+            differences.push(format!("{j:>4} +{}", new[j - 1]));
+        }
+    }
+    differences
+}
+
+#[test]
+fn a_difference_from_a_golden_page_is_told_by_its_lines() {
+    let page: String = (1..=200).map(|number| format!("line {number}\n")).collect();
+    let changed = page.replace("line 7\n", "line seven\n").replace("line 90\n", "");
+    let told = ["   7 -line 7", "   7 +line seven", "  90 -line 90"];
+    assert_eq!(differences(&page, &changed), told);
+    let panic = std::panic::catch_unwind(|| same_lines(&page, &page.replace("line", "row")));
+    let said = *panic.expect_err("they differ").downcast::<String>().expect("a text");
+    assert!(said.lines().count() <= DIFFERENCE_LINES_MAX + 2, "{said}");
+    assert!(said.ends_with("and 388 more lines"), "{said}");
+    assert!(std::panic::catch_unwind(|| same_lines("a\n", "a")).is_err(), "an end is a difference");
 }
