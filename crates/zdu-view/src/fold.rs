@@ -4,6 +4,7 @@
 //! without a begin, a record kind a newer zdu wrote. It keeps what it understands and never
 //! panics, because it is what a person looks at when something is wrong.
 
+use crate::call::Call;
 use crate::history::{
     ControllerView, DecisionView, EndingView, History, HoldView, InstanceView, Opening,
     RequestView, ScheduleView, StillView, UnknownView, UnwindView,
@@ -34,6 +35,7 @@ pub struct RolloutView {
     pub(crate) history: History,
     pub(crate) last: Option<(Seq, Timestamp)>,
     pub(crate) skipped: u64,
+    pub(crate) call: Call,
 }
 
 impl RolloutView {
@@ -66,7 +68,14 @@ impl RolloutView {
             history: History::default(),
             last: None,
             skipped: 0,
+            call: Call::default(),
         }
+    }
+
+    /// The same view, whose commands are written for whoever calls zdu so.
+    #[must_use]
+    pub fn called(self, call: Call) -> Self {
+        Self { call, ..self }
     }
 
     /// Folds a record in.

@@ -9,6 +9,7 @@
 //! the small live view, [`report`] what is kept, [`log`] the two kinds of log, [`status`] the
 //! answer to `zdu status`. [`describe`] holds every sentence that more than one of them says.
 
+pub mod call;
 pub mod cell;
 pub mod describe;
 pub mod durations;

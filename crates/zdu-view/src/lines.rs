@@ -218,8 +218,8 @@ fn output(view: &RolloutView, step: StepNo, report: &Report) -> Vec<String> {
     let tail = report.tail.iter();
     let mut lines: Vec<String> = tail.map(|line| format!("    | {}", printable(line))).collect();
     if let Some(node) = view.planned(step).and_then(|planned| planned.subject.node()) {
-        let id = view.id_text();
-        lines.push(format!("    next: zdu log {id} --node {node}  # the whole output"));
+        let command = view.command("log", &format!("--node {node}"));
+        lines.push(format!("    next: {command}  # the whole output"));
     }
     lines
 }

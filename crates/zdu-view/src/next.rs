@@ -12,33 +12,41 @@ use zdu_model::verdict::Verdict;
 /// helps. Empty while nothing is asked of a person.
 #[must_use]
 pub fn next_commands(view: &RolloutView) -> Vec<String> {
-    let id = view.id_text();
     let mut list = repairs(view);
     list.extend(left_out(view));
     match view.verdict() {
         None | Some(Verdict::Held) => {
             list.extend(for_holds(view));
             list.extend(for_manual_steps(view));
-            if !has_command(&list) && view.verdict() == Some(&Verdict::Held) {
-                list.push(format!("zdu resume {id}"));
+            if !has_command(view, &list) && view.verdict() == Some(&Verdict::Held) {
+                list.push(view.command("resume", ""));
             }
         }
         Some(Verdict::Succeeded) => {}
         Some(Verdict::Failed { .. }) => {
             list.extend(failures(view));
-            list.push(format!("zdu resume {id} --reason TEXT  # after the cause is repaired"));
-            list.push(format!("zdu rollback {id} --reason TEXT  # to put everything back"));
+            let resume = view.command("resume", "--reason TEXT");
+            list.push(format!("{resume}  # after the cause is repaired"));
+            let rollback = view.command("rollback", "--reason TEXT");
+            list.push(format!("{rollback}  # to put everything back"));
         }
         Some(Verdict::RolledBack | Verdict::Aborted) => {
-            list.push(format!("zdu report {id}  # why, before a new plan is made"));
+            let report = view.command("report", "");
+            list.push(format!("{report}  # why, before a new plan is made"));
         }
         Some(Verdict::Stuck { .. }) => {}
     }
     let stuck = matches!(view.verdict(), Some(Verdict::Stuck { .. }));
-    if stuck || (!list.is_empty() && !has_command(&list)) {
-        list.push(format!(
-            "zdu resume {id} --reason TEXT  # after the repair; undoes what is left"
-        ));
+    if stuck || (!list.is_empty() && !has_command(view, &list)) {
+        let resume = view.command("resume", "--reason TEXT");
+        list.push(format!("{resume}  # after the repair; undoes what is left"));
+    }
+    if let (Some(_), Some(instead)) = (view.ended(), view.call().instead()) {
+        let all = list.len();
+        list.retain(|line| !view.call().asks(line));
+        if list.len() < all {
+            list.push(instead.to_owned());
+        }
     }
     list
 }
@@ -74,8 +82,8 @@ fn left_out(view: &RolloutView) -> Vec<String> {
     said.collect()
 }
 
-fn has_command(list: &[String]) -> bool {
-    list.iter().any(|line| line.starts_with("zdu "))
+fn has_command(view: &RolloutView, list: &[String]) -> bool {
+    list.iter().any(|line| view.call().begins(line))
 }
 
 /// Stuck nodes, with the entries in balancers they are out of: one line for those that are stuck
@@ -136,8 +144,8 @@ enum Place {
 }
 
 fn for_holds(view: &RolloutView) -> Vec<String> {
-    let id = view.id_text();
-    let approve = |no: StepNo, why: String| format!("zdu approve {id} {no}  # {why}");
+    let approve =
+        |no: StepNo, why: String| format!("{}  # {why}", view.command("approve", &no.to_string()));
     // One resume ends all of these holds.
     let by_rule: Vec<StepNo> = view
         .open_holds()
@@ -146,11 +154,12 @@ fn for_holds(view: &RolloutView) -> Vec<String> {
     let holds = view.open_holds().filter_map(|hold| {
         let why = describe::hold(view.plan(), &hold.cause);
         match &hold.cause {
-            HoldCause::Person => Some(format!("zdu resume {id}  # {why}")),
+            HoldCause::Person => Some(format!("{}  # {why}", view.command("resume", ""))),
             HoldCause::Rule(no) if by_rule.first() != Some(no) => None,
             HoldCause::Rule(_) => {
                 let steps = describe::steps(view.plan(), &by_rule);
-                Some(format!("zdu resume {id}  # a failure rule holds because of {steps}"))
+                let resume = view.command("resume", "");
+                Some(format!("{resume}  # a failure rule holds because of {steps}"))
             }
             HoldCause::Unknown(no) => {
                 Some(format!("{}: look at the node first", approve(*no, why)))
@@ -169,8 +178,8 @@ fn for_manual_steps(view: &RolloutView) -> Vec<String> {
         let Work::Manual { instruction } = &planned.work else {
             return None;
         };
-        let id = view.id_text();
-        Some(format!("zdu approve {id} {}  # after: {instruction}", planned.no))
+        let approve = view.command("approve", &planned.no.to_string());
+        Some(format!("{approve}  # after: {instruction}"))
     });
     asks.collect()
 }
@@ -186,13 +195,11 @@ fn failures(view: &RolloutView) -> Vec<String> {
         let numbers: Vec<StepNo> = planned.iter().map(|planned| planned.no).collect();
         let name = describe::steps(view.plan(), &numbers);
         let mut nodes = planned.iter().filter_map(|planned| planned.subject.node());
-        let log = nodes.next().map_or_else(String::new, |first| {
-            let others = describe::list(nodes.map(|node| node.as_str()));
-            let others =
-                if others.is_empty() { others } else { format!(", and likewise of {others}") };
-            format!("  # the whole output: zdu log {} --node {first}{others}", view.id_text())
-        });
-        format!("look at {name}: {end}{log}")
+        let Some(first) = nodes.next() else { return format!("look at {name}: {end}") };
+        let log = view.command("log", &format!("--node {first}"));
+        let others = describe::list(nodes.map(|node| node.as_str()));
+        let others = if others.is_empty() { others } else { format!("; likewise of {others}") };
+        format!("{log}  # the whole output of {name}: {end}{others}")
     });
     lines.collect()
 }
@@ -223,10 +230,10 @@ mod tests {
         assert_eq!(
             next_commands(&story.view()),
             [
-                "look at sysupgrade_export on node-a and node-c: exit code 3  # the whole output: \
-                 zdu log r1 --node node-a, and likewise of node-c",
-                "look at sysupgrade_export on node-b: exit code 9  # the whole output: \
-                 zdu log r1 --node node-b",
+                "zdu log r1 --node node-a  # the whole output of sysupgrade_export on node-a and \
+                 node-c: exit code 3; likewise of node-c",
+                "zdu log r1 --node node-b  # the whole output of sysupgrade_export on node-b: exit \
+                 code 9",
                 "zdu resume r1 --reason TEXT  # after the cause is repaired",
                 "zdu rollback r1 --reason TEXT  # to put everything back",
             ]

@@ -1,5 +1,6 @@
 //! What can be asked of a view.
 
+use crate::call::Call;
 use crate::cell::PhaseCell;
 use crate::fold::RolloutView;
 use crate::history::{EndingView, History, HoldView};
@@ -60,6 +61,19 @@ impl RolloutView {
     #[must_use]
     pub fn id_text(&self) -> &str {
         self.rollout().map_or("ID", RolloutId::as_str)
+    }
+
+    /// A command about this rollout: the verb, its id, and what stands behind it.
+    #[must_use]
+    pub fn command(&self, verb: &str, rest: &str) -> String {
+        let gap = if rest.is_empty() { "" } else { " " };
+        self.call.command(&format!("{verb} {}{gap}{rest}", self.id_text()))
+    }
+
+    /// How zdu is called where this is read.
+    #[must_use]
+    pub fn call(&self) -> &Call {
+        &self.call
     }
 
     /// The newest record's number and time.

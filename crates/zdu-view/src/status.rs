@@ -162,7 +162,7 @@ pub fn status_text(
 }
 
 fn lease_text(view: &RolloutView, lease: Option<&Lease>, driven: bool, offset: Offset) -> String {
-    let id = view.id_text();
+    let resume = view.command("resume", "");
     match lease {
         Some(lease) if driven => {
             let until = moment(lease.until, offset);
@@ -171,9 +171,9 @@ fn lease_text(view: &RolloutView, lease: Option<&Lease>, driven: bool, offset: O
         _ if view.verdict().is_some() => "by nobody: it has ended".into(),
         Some(lease) => {
             let until = moment(lease.until, offset);
-            format!("by nobody: the lease of {} ended at {until}; zdu resume {id}", lease.owner)
+            format!("by nobody: the lease of {} ended at {until}; {resume}", lease.owner)
         }
-        None => format!("by nobody; zdu resume {id}"),
+        None => format!("by nobody; {resume}"),
     }
 }
 

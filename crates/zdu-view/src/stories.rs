@@ -152,8 +152,8 @@ fn a_node_that_was_put_back_shows_what_failed_and_that_the_rollback_passed() {
     assert_eq!(
         next,
         [
-            "look at sysupgrade_apply on node-a: exit code 3  \
-             # the whole output: zdu log r1 --node node-a",
+            "zdu log r1 --node node-a  # the whole output of sysupgrade_apply on node-a: exit code \
+             3",
             "zdu resume r1 --reason TEXT  # after the cause is repaired",
             "zdu rollback r1 --reason TEXT  # to put everything back",
         ]

@@ -70,11 +70,10 @@ impl RolloutView {
 
     fn held(&self, hold: &HoldView) -> Waiting {
         let step = hold.step().and_then(|no| self.planned(no));
-        let id = self.id_text();
         let command = match &hold.cause {
-            HoldCause::Person | HoldCause::Rule(_) => format!("zdu resume {id}"),
+            HoldCause::Person | HoldCause::Rule(_) => self.command("resume", ""),
             HoldCause::Unknown(step) | HoldCause::PointOfNoReturn(step) => {
-                format!("zdu approve {id} {step}")
+                self.command("approve", &step.to_string())
             }
         };
         let deadline = self.plan().policy.hold_deadline;
@@ -114,7 +113,7 @@ impl RolloutView {
             StepState::NotBegun | StepState::Ended { .. } => return None,
         };
         let by_hand = matches!(planned.work, Work::Manual { .. });
-        let command = by_hand.then(|| format!("zdu approve {} {}", self.id_text(), planned.no));
+        let command = by_hand.then(|| self.command("approve", &planned.no.to_string()));
         Some(Waiting {
             subject: planned.subject.clone(),
             step: Some(planned.no),
@@ -137,7 +136,7 @@ impl RolloutView {
                 on: format!("a person to repair what could not be put back: {}", stuck.reason),
                 since: stuck.at,
                 until: None,
-                command: Some(format!("zdu resume {}", self.id_text())),
+                command: Some(self.command("resume", "")),
             }
         })
         .collect()

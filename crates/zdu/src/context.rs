@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 use zdu_conductor::directory::StateDir;
 use zdu_conductor::storage::Owner;
+use zdu_drivers::exec::{quote, quote_all};
 use zdu_model::time::Timestamp;
 use zdu_model::verdict::exit;
+use zdu_view::call::Call;
 
 /// What every command is given.
 #[derive(Debug, Clone)]
@@ -21,6 +23,7 @@ pub struct Context {
     /// Where rollouts are kept.
     pub state: StateDir,
     path: PathBuf,
+    call: Call,
 }
 
 impl Context {
@@ -38,7 +41,22 @@ impl Context {
         };
         // Relative paths are made absolute once: later a process may stand somewhere else.
         let path = std::path::absolute(&path).unwrap_or(path);
-        Ok(Self { printer: Printer::new(global), state: StateDir::new(path.clone()), path })
+        // What the next shell would not know by itself.
+        let given = global.state_dir.is_some().then(|| quote_all(["--state-dir", &shown(&path)]));
+        let call = Call::new(program(), given.unwrap_or_default());
+        Ok(Self { printer: Printer::new(global), state: StateDir::new(path.clone()), path, call })
+    }
+
+    /// How zdu is called from the user's shell, for every command that is printed.
+    #[must_use]
+    pub fn call(&self) -> &Call {
+        &self.call
+    }
+
+    /// The same, with commands printed for another call.
+    #[must_use]
+    pub fn called(self, call: Call) -> Self {
+        Self { call, ..self }
     }
 
     /// The state directory.
@@ -98,6 +116,29 @@ fn default_state_dir() -> Option<PathBuf> {
         Some(home.join(".local/state"))
     };
     Some(xdg.or_else(home)?.join("zdu"))
+}
+
+fn shown(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// The word a shell starts this program by: its name where the search path leads to it, else its
+/// path. `zdupgrade` answers for nothing afterwards; `zdu` beside it does.
+fn program() -> String {
+    let plain = "zdu".to_owned();
+    let Ok(mut this) = std::env::current_exe() else { return plain };
+    if this.file_name().is_some_and(|name| name == "zdupgrade") {
+        this.set_file_name(&plain);
+    }
+    let search = std::env::var_os("PATH").unwrap_or_default();
+    let Some(name) = this.file_name() else { return plain };
+    let mut candidates = std::env::split_paths(&search).map(|directory| directory.join(name));
+    let found = candidates.find(|path| path.is_file()).and_then(|path| path.canonicalize().ok());
+    match this.canonicalize() {
+        Ok(real) if found.as_ref() == Some(&real) => quote(&name.to_string_lossy()),
+        Ok(real) => quote(&shown(&real)),
+        Err(_) => plain,
+    }
 }
 
 fn user() -> String {

@@ -125,7 +125,7 @@ pub fn read(context: &Context, id: &RolloutId) -> Result<Kept, Failure> {
         false => None,
     };
     let lease = lease_of(context, id, &plan.fleet.name);
-    let mut view = RolloutView::new(Arc::new(plan));
+    let mut view = RolloutView::new(Arc::new(plan)).called(context.call().clone());
     let (records, head, torn) = match scan {
         Some(scan) => (scan.records, scan.chain.head().cloned(), scan.torn),
         None => (Vec::new(), None, None),

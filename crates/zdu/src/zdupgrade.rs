@@ -192,7 +192,8 @@ impl Logs {
         let _infallible = writeln!(last, "rollout {}\n{table}", ended.rollout);
         self.append(context, &self.main(), last.as_bytes());
         context.printer.note(&format!("logs: {}", self.main().display()));
-        context.printer.note(&format!("more: zdu report {}", ended.rollout));
+        let report = context.call().command(&format!("report {}", ended.rollout));
+        context.printer.note(&format!("more: {report}"));
         Ok(())
     }
 }

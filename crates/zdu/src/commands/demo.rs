@@ -16,7 +16,9 @@ use crate::rollout::{self, Ways};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 use zdu_doubles::axway::Launcher;
+use zdu_drivers::exec::quote_all;
 use zdu_model::verdict::exit;
 
 /// How long the balancer may take to see all gateways healthy before the demo begins.
@@ -40,7 +42,14 @@ pub(crate) fn run(args: &DemoArgs, context: &Context) -> Result<u8, Failure> {
         fleet.plant(fail).map_err(|error| Failure::of(exit::USAGE, &error))?;
     }
     let stage = Stage::set(&dir, &fleet)?;
-    let ended = stage.play(context, &dir, &fleet);
+    let inner = inner(context, &dir, args)?;
+    let ended = stage.play(&inner, &dir, &fleet);
+    if *keep && ended.is_ok() {
+        context.printer.say(
+            "gateways, balancer and traffic go on for commands from another shell; Enter ends them",
+        );
+        stage.stay();
+    }
     let traffic = stage.strike();
     let torn_down = fleet.tear_down();
     torn_down.map_err(|error| Failure::fatal("end the demo's processes", &error))?;
@@ -55,6 +64,26 @@ pub(crate) fn run(args: &DemoArgs, context: &Context) -> Result<u8, Failure> {
         return Err(Failure::new(exit::FATAL_ERROR, "demo: requests were lost"));
     }
     Ok(exit)
+}
+
+/// As the rollout sees the command line: a state directory of the demo's own. What would be asked
+/// of the rollout after its end finds no fleet any more, unless it is kept running.
+fn inner(context: &Context, dir: &Path, args: &DemoArgs) -> Result<Context, Failure> {
+    let global = Global {
+        state_dir: Some(dir.join("state")),
+        json: context.printer.wants_json(),
+        color: context.printer.colour_choice(),
+        quiet: context.printer.is_quiet(),
+    };
+    let inner = Context::new(&global)?;
+    if args.keep {
+        return Ok(inner);
+    }
+    let fail = args.fail.iter().flat_map(|fail| ["--fail", fail]);
+    let again = context.call().command(&quote_all(["demo", "--keep"].into_iter().chain(fail)));
+    let instead = format!("{again}  # the same, with a fleet that runs on for resume and rollback");
+    let call = inner.call().clone().once_ended(instead);
+    Ok(inner.called(call))
 }
 
 /// The balancer and the clients, on a runtime of their own beside the rollout's.
@@ -93,25 +122,32 @@ impl Stage {
         Ok(Self { runtime, balancer, traffic, socket })
     }
 
-    fn play(&self, context: &Context, dir: &Path, fleet: &DemoFleet) -> Result<u8, Failure> {
+    fn play(&self, inner: &Context, dir: &Path, fleet: &DemoFleet) -> Result<u8, Failure> {
         let config = dir.join("zdu.yaml");
         let text = fleet.configuration(self.balancer.front(), &self.socket);
         std::fs::write(&config, text)
             .map_err(|error| Failure::fatal("write the demo's zdu.yaml", &error))?;
-        let global = Global {
-            state_dir: Some(dir.join("state")),
-            json: context.printer.wants_json(),
-            color: context.printer.colour_choice(),
-            quiet: context.printer.is_quiet(),
-        };
-        let inner = Context::new(&global)?;
         inner.create_state_dir()?;
         let mut prepared = prepare::load(&config.display().to_string())?;
         preflight::see(&mut prepared)?;
         let plan = prepared.plan()?.plan;
         let records = dir.join("records").display().to_string();
         let ways = Ways { node_base: Some(records), ..Ways::default() };
-        Ok(rollout::start(&inner, plan, prepared.access()?, &ways)?.exit)
+        Ok(rollout::start(inner, plan, prepared.access()?, &ways)?.exit)
+    }
+
+    /// Lets everything run on until a person has seen enough.
+    fn stay(&self) {
+        // The loop of the rollout took these signals over, and nothing gives them back.
+        self.runtime.block_on(async {
+            let enter = || std::io::stdin().read_line(&mut String::new());
+            let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+            tokio::select! {
+                _ = tokio::task::spawn_blocking(enter) => {}
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+        });
     }
 
     /// Ends the clients and the balancer, in this order.

@@ -25,7 +25,8 @@ pub(crate) fn run(args: &LogArgs, context: &Context) -> Result<u8, Failure> {
         }
     } else {
         // Folded anew: a line tells what was known when it happened, not what came later.
-        let mut view = RolloutView::new(Arc::new(kept.view.plan().clone()));
+        let plan = Arc::new(kept.view.plan().clone());
+        let mut view = RolloutView::new(plan).called(context.call().clone());
         let lines = Lines { offset: offset(), palette: context.printer.out_palette() };
         for record in &kept.records {
             view.apply(record);
@@ -61,7 +62,8 @@ fn node_log(name: &str, kept: &Kept, context: &Context) -> Result<u8, Failure> {
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let what = format!("read the log of {node}: no command was run there yet");
-            let hint = format!("`zdu status {}` says where the rollout stands", kept.id);
+            let hint =
+                format!("`{}` says where the rollout stands", kept.view.command("status", ""));
             Err(Failure::new(exit::NO_INPUT, what).hint(hint))
         }
         Err(error) => Err(Failure::fatal(format!("read {}", path.display()), &error)),

@@ -36,15 +36,16 @@ pub(crate) fn send(
     let id = find(context, rollout)?;
     let directory = context.state.rollout(&id);
     let (plan, _digest) = read_plan(&directory.plan())?;
+    let status = context.call().command(&format!("status {id}"));
     if take_over.is_none() && rollout::is_driven(context, &plan, &id)? {
         let requests = Requests::new(&directory);
         requests.submit(request, &context.by(), reason, context.now())?;
-        context.printer.note(&format!("asked the controller of {id}; `zdu status {id}` tells"));
+        context.printer.note(&format!("asked the controller of {id}; `{status}` tells"));
         return Ok(exit::SUCCESS);
     }
     if request == Request::Hold {
         return Err(Failure::new(exit::USAGE, format!("hold {id}: nobody drives it"))
-            .hint(format!("`zdu status {id}` says how it stands")));
+            .hint(format!("`{status}` says how it stands")));
     }
     if request == Request::Resume {
         let how = "say what was repaired: `--reason \"build 812 has the fix\"`";

@@ -176,7 +176,8 @@ fn group(end: &Ends, nodes: usize) -> String {
         said.push_str(&wrapped("      person ", &format!("{first}{more}")));
     }
     // What to look at is another thing for each failure; the commands are the same.
-    let next = next.iter().filter(|line| !line.starts_with("look at "));
+    let next =
+        next.iter().filter(|line| !line.starts_with("look at ") && !line.starts_with("zdu log "));
     let next =
         next.map(|line| line.split_once("  #").map_or(line.as_str(), |(command, _)| command));
     let next: Vec<&str> = next.collect();

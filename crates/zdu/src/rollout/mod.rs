@@ -179,8 +179,7 @@ impl Session<'_> {
         alive::mark(&self.directory);
         let opened = self.open(&plan, &clock, &opening)?;
         let Opened { conductor, history, repaired, turn } = opened;
-        let mut screen =
-            Screen::new(plan.clone(), logs.clone(), self.context.printer, crate::context::offset());
+        let mut screen = Screen::new(self.context, plan.clone(), logs.clone());
         screen.replay(&history);
         if let Some(repaired) = &repaired {
             let text = format!(
@@ -302,7 +301,8 @@ impl Session<'_> {
         now: Timestamp,
         logs: &Path,
     ) -> Result<u8, Failure> {
-        let hint = format!("`zdu resume {}` goes on from here", self.id);
+        let resume = self.context.call().command(&format!("resume {}", self.id));
+        let hint = format!("`{resume}` goes on from here");
         match driven {
             Ok(Driven::Ended(verdict)) => {
                 // A held rollout may still have to ask a node about a step nobody knows of.

@@ -1,8 +1,8 @@
 //! What a person sees while a rollout runs: a line per event, or a small live view on a terminal.
 
+use crate::context::{Context, offset};
 use crate::printer::Printer;
 use crate::rollout::logs::Logs;
-use jiff::tz::Offset;
 use std::sync::Arc;
 use zdu_drivers::Progress;
 use zdu_model::event::Record;
@@ -32,10 +32,12 @@ const LIVE_LINES_MAX: usize = 12;
 impl Screen {
     /// A screen for one rollout.
     #[must_use]
-    pub(super) fn new(plan: Arc<Plan>, logs: Arc<Logs>, printer: Printer, offset: Offset) -> Self {
+    pub(super) fn new(context: &Context, plan: Arc<Plan>, logs: Arc<Logs>) -> Self {
+        let (printer, offset) = (context.printer, offset());
         let lines = Lines { offset, palette: printer.err_palette() };
         let room = printer.live_width().map(|width| Room { width, lines: LIVE_LINES_MAX });
-        Self { view: RolloutView::new(plan), lines, logs, printer, room, drawn: 0 }
+        let view = RolloutView::new(plan).called(context.call().clone());
+        Self { view, lines, logs, printer, room, drawn: 0 }
     }
 
     /// Folds what was journaled before this controller.

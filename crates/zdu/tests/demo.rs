@@ -1,0 +1,90 @@
+//! `zdu demo` by the built binary: what it tells to do next can be done, from the shell it was
+//! started in.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use tempfile::TempDir;
+use zdu_model::verdict::exit;
+
+/// A shell of a user: a home of its own and the usual search path, on which no zdu is.
+struct Shell(TempDir);
+
+impl Shell {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a directory"))
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env_clear()
+            .env("HOME", self.0.path())
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .current_dir(self.0.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// The exit code of a line as a person pastes it, and what it printed.
+    fn paste(&self, line: &str) -> (Option<i32>, String) {
+        let output = self.command("/bin/sh").args(["-c", line]).output().expect("a shell");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).expect("UTF-8"))
+    }
+
+    fn demo(&self, words: &[&str]) -> Child {
+        let mut command = self.command(env!("CARGO_BIN_EXE_zdu"));
+        command.arg("demo").args(words).stdin(Stdio::piped());
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary was built")
+    }
+}
+
+/// What stands behind `next:` at the end, and at the lines of events.
+fn next(said: &[String]) -> Vec<&str> {
+    said.iter().filter_map(|line| line.trim_start().strip_prefix("next: ")).collect()
+}
+
+#[test]
+fn what_a_demo_tells_to_do_next_works_from_the_shell_it_was_started_in() {
+    let shell = Shell::new();
+    let mut demo = shell.demo(&["--fail", "node-b:EXPORT", "--dir", "it's here"]);
+    let stderr = BufReader::new(demo.stderr.take().expect("piped"));
+    let said: Vec<String> = stderr.lines().map(|line| line.expect("UTF-8")).collect();
+    assert_eq!(demo.wait().expect("ended").code(), Some(i32::from(exit::EXPORT_FAILED)));
+    let next = next(&said);
+    let (again, others): (Vec<&str>, Vec<&str>) =
+        next.iter().partition(|line| line.contains("zdu demo --keep --fail node-b:EXPORT "));
+    assert!(!again.is_empty() && !others.is_empty(), "{said:#?}");
+    for line in others {
+        let (code, printed) = shell.paste(line);
+        assert_eq!(code, Some(0), "{line}\n{printed}");
+        assert!(printed.contains("This failure was planted by zdu demo"), "{line}\n{printed}");
+    }
+    // Where the search path leads to zdu its name is enough.
+    let bin = Path::new(env!("CARGO_BIN_EXE_zdu")).parent().expect("a directory");
+    let mut status = shell.command("zdu");
+    status.env("PATH", bin).args(["status", "last", "--state-dir", "it's here/state"]);
+    let told = String::from_utf8(status.output().expect("found").stdout).expect("UTF-8");
+    assert!(told.contains("next:     zdu log "), "{told}");
+}
+
+#[test]
+fn a_demo_that_is_kept_can_be_rolled_back_from_another_shell() {
+    let shell = Shell::new();
+    let mut demo = shell.demo(&["--fail", "node-b:APPLY", "--keep"]);
+    let mut stderr = BufReader::new(demo.stderr.take().expect("piped")).lines();
+    let mut said: Vec<String> = Vec::new();
+    while !said.last().is_some_and(|line| line.contains("Enter ends them")) {
+        said.push(stderr.next().expect("it goes on").expect("UTF-8"));
+    }
+    let next = next(&said);
+    let line = next.iter().rfind(|line| line.contains("zdu rollback ")).expect("it is told");
+    let (code, printed) = shell.paste(line);
+    assert_eq!(code, Some(i32::from(exit::ROLLED_BACK)), "{line}\n{printed}");
+    // The end of standard input ends what was kept.
+    drop(demo.stdin.take());
+    let rest: Vec<String> = stderr.map(|line| line.expect("UTF-8")).collect();
+    let code = demo.wait().expect("ended").code();
+    assert_eq!(code, Some(i32::from(exit::APPLY_FAILED)), "{rest:#?}");
+}
