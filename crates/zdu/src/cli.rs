@@ -354,13 +354,19 @@ pub struct ProceduresArgs {
 /// Arguments of `zdu demo`.
 #[derive(Debug, Clone, Args)]
 pub struct DemoArgs {
-    /// Let this phase fail on this node
+    /// Let this phase fail on node-a, node-b or node-c: EXPORT, UPGRADE, PRE-APPLY, APPLY or
+    /// POST-APPLY
     #[arg(long, value_name = "NODE:PHASE")]
     pub fail: Option<String>,
-    /// Where to lay the demo out [default: a temporary directory]
+    /// Where everything of the demo lies: its zdu.yaml and secrets, the state directory with
+    /// journal, report and logs, and the stand-in gateways; it must be empty or not there
+    /// [default: a new one in $XDG_STATE_HOME/zdu/demo, else ~/.local/state/zdu/demo]
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
-    /// Leave it there when it ends
+    /// When the rollout has ended, keep gateways, balancer and traffic running until Enter, the
+    /// end of standard input or Ctrl-C, so that the commands it names can be tried from another
+    /// shell; the stand-in gateways then stay in DIR. Without it all of them end with the rollout,
+    /// and what there is to read stays in DIR
     #[arg(long)]
     pub keep: bool,
 }

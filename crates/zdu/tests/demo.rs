@@ -88,3 +88,32 @@ fn a_demo_that_is_kept_can_be_rolled_back_from_another_shell() {
     let code = demo.wait().expect("ended").code();
     assert_eq!(code, Some(i32::from(exit::APPLY_FAILED)), "{rest:#?}");
 }
+
+#[test]
+fn the_help_says_where_a_demo_lies_and_what_stays_of_it() {
+    let shell = Shell::new();
+    let help = shell.command(env!("CARGO_BIN_EXE_zdu")).args(["demo", "--help"]).output();
+    let help = String::from_utf8(help.expect("the binary was built").stdout).expect("UTF-8");
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    for told in [
+        "EXPORT, UPGRADE, PRE-APPLY, APPLY or POST-APPLY",
+        "a new one in $XDG_STATE_HOME/zdu/demo, else ~/.local/state/zdu/demo",
+        "its zdu.yaml and secrets, the state directory with journal, report and logs",
+        "until Enter, the end of standard input or Ctrl-C",
+    ] {
+        assert!(help.contains(told), "{told:?} is not in: {help}");
+    }
+    // It is so: nothing fails, nothing is kept, and no directory is named.
+    let status = shell.demo(&["--quiet"]).wait().expect("ended");
+    assert!(status.success(), "{status}");
+    let made: Vec<_> = std::fs::read_dir(shell.0.path().join(".local/state/zdu/demo"))
+        .expect("it is there")
+        .map(|entry| entry.expect("one").path())
+        .collect();
+    let [demo] = made.as_slice() else { panic!("{made:?}") };
+    for (name, stays) in
+        [("zdu.yaml", true), ("secrets", true), ("state/rollouts", true), ("node-a", false)]
+    {
+        assert_eq!(demo.join(name).exists(), stays, "{name}");
+    }
+}
