@@ -28,6 +28,7 @@ mod report_lists;
 pub mod status;
 pub mod step;
 pub mod table;
+pub mod trouble;
 pub mod waiting;
 
 #[cfg(test)]

@@ -8,10 +8,12 @@ use crate::fold::RolloutView;
 use crate::lines::printable;
 use crate::moment::span;
 use crate::node::{NodeState, NodeView, Unwound};
+use crate::step::StepView;
 use crate::waiting::Waiting;
 use std::collections::{BTreeMap, BTreeSet};
 use zdu_model::ids::StepNo;
 use zdu_model::plan::Subject;
+use zdu_model::procedure::Over;
 use zdu_model::time::Timestamp;
 
 /// The room there is.
@@ -32,7 +34,9 @@ pub struct Counts {
     pub done: usize,
     /// A step of theirs runs or will be begun again, or they are out of traffic.
     pub under_way: usize,
-    /// Nothing of theirs runs and not everything passed.
+    /// They run the new release and serve with it; later stages have more for them to do.
+    pub upgraded: usize,
+    /// Nothing of theirs runs and they were not upgraded yet.
     pub to_go: usize,
     /// A step of theirs failed, or nobody knows, and they were not put back.
     pub failed: usize,
@@ -50,6 +54,7 @@ enum Place {
     UnderWay,
     RolledBack,
     ToGo,
+    Upgraded,
     Done,
 }
 
@@ -69,6 +74,7 @@ fn tally<'a>(places: impl Iterator<Item = &'a Place>) -> Counts {
             Place::UnderWay => counts.under_way += 1,
             Place::RolledBack => counts.rolled_back += 1,
             Place::ToGo => counts.to_go += 1,
+            Place::Upgraded => counts.upgraded += 1,
             Place::Done => counts.done += 1,
         }
     }
@@ -82,6 +88,7 @@ fn places(view: &RolloutView) -> BTreeMap<&str, Place> {
             *open.entry(node.as_str()).or_default() |= !step.passed();
         }
     }
+    let rolled = rolled(view);
     // One pass over what is active: a stage may have thousands of lanes under way.
     let active: BTreeSet<&Subject> = view.active().map(|(planned, _)| &planned.subject).collect();
     let place = |node: &NodeView| {
@@ -97,11 +104,26 @@ fn places(view: &RolloutView) -> BTreeMap<&str, Place> {
             NodeState::Serving if active => Place::UnderWay,
             // In traffic, and half put back.
             NodeState::Serving if node.unwound == Unwound::Running => Place::UnderWay,
-            NodeState::Serving if open.get(node.name.as_str()) == Some(&true) => Place::ToGo,
-            NodeState::Serving => Place::Done,
+            NodeState::Serving if open.get(node.name.as_str()) != Some(&true) => Place::Done,
+            NodeState::Serving if rolled.get(node.name.as_str()) == Some(&true) => Place::Upgraded,
+            NodeState::Serving => Place::ToGo,
         }
     };
     view.nodes().map(|node| (node.name.as_str(), place(node))).collect()
+}
+
+/// For each node that rolling stages change, whether everything of them passed there: their steps
+/// are what makes it another release.
+fn rolled(view: &RolloutView) -> BTreeMap<&str, bool> {
+    let mut rolled: BTreeMap<&str, bool> = BTreeMap::new();
+    let stages = view.plan().stages.iter().filter(|stage| stage.over == Over::Rolling);
+    for lane in stages.flat_map(|stage| &stage.waves).flat_map(|wave| &wave.lanes) {
+        let Subject::Node(node) = &lane.subject else { continue };
+        let mut steps = lane.steps.iter().map(|no| view.step(*no));
+        let passed = steps.all(|step| step.is_some_and(StepView::passed));
+        *rolled.entry(node.as_str()).or_insert(true) &= passed;
+    }
+    rolled
 }
 
 /// At most `room.lines` lines, none wider than `room.width` characters.
@@ -165,13 +187,14 @@ fn count_line(counts: &Counts, view: &RolloutView) -> String {
 
 /// Counts as a phrase; what is zero is left out.
 pub(crate) fn counts_text(counts: &Counts, noun: &str) -> String {
-    let Counts { nodes, done, under_way, to_go, failed, rolled_back, stuck } = *counts;
+    let Counts { nodes, done, under_way, upgraded, to_go, failed, rolled_back, stuck } = *counts;
     let parts = [
         (stuck, "stuck"),
         (failed, "failed"),
         (under_way, "under way"),
         (rolled_back, "rolled back"),
         (to_go, "to go"),
+        (upgraded, "upgraded"),
         (done, "done"),
     ];
     let said = parts.iter().filter(|(count, _)| *count > 0);
@@ -250,6 +273,7 @@ mod tests {
     use super::*;
     use crate::sample::{Story, name};
     use zdu_model::event::{Event, UnwindScope};
+    use zdu_model::plan::{Lane, PlannedStage, Wave};
     use zdu_model::time::Millis;
 
     const ROOM: Room = Room { width: 100, lines: 10 };
@@ -308,6 +332,37 @@ mod tests {
         story.tell(Event::NodeStuck { node, step: b[0], reason });
         let told = counts(&story.view());
         assert_eq!((told.done, told.rolled_back, told.stuck, told.under_way), (0, 1, 1, 1));
+    }
+
+    /// The plan with a stage behind the rolling one that looks at every node.
+    fn with_a_last_look(story: &mut Story, nodes: &[&str]) {
+        let mut plan = (*story.plan).clone();
+        let lanes = nodes.iter().map(|node| {
+            let mut step = plan.step(story.no("sysupgrade_export", node)).clone();
+            step.no = StepNo(u32::try_from(plan.steps.len()).expect("few steps"));
+            step.key = name("verify");
+            let lane = Lane { subject: step.subject.clone(), steps: vec![step.no] };
+            plan.steps.push(step);
+            lane
+        });
+        let wave = Wave { lanes: lanes.collect(), parallel: 1, gate: vec![] };
+        let stage = PlannedStage { name: name("verify"), over: Over::Nodes, waves: vec![wave] };
+        plan.stages.push(stage);
+        story.plan = plan.into();
+    }
+
+    #[test]
+    fn a_node_that_serves_the_new_release_is_not_to_go_although_a_later_stage_looks_at_it() {
+        let nodes = ["node-a", "node-b", "node-c"];
+        let mut story = Story::begin(&nodes);
+        with_a_last_look(&mut story, &nodes);
+        story.pass_until(Some(story.no("guard", "node-b")));
+        let told = counts(&story.view());
+        assert_eq!((told.upgraded, told.to_go, told.done), (1, 2, 0));
+        assert_eq!(counts_text(&told, "nodes"), "3 nodes: 2 to go, 1 upgraded");
+        story.pass_until(Some(story.no("verify", "node-b")));
+        let told = counts(&story.view());
+        assert_eq!((told.upgraded, told.to_go, told.done), (2, 0, 1));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::describe;
 use crate::fold::RolloutView;
 use crate::node::{NodeView, Traffic};
+use crate::trouble::Trouble;
 use zdu_model::event::HoldCause;
 use zdu_model::ids::StepNo;
 use zdu_model::plan::Work;
@@ -12,7 +13,11 @@ use zdu_model::verdict::Verdict;
 /// helps. Empty while nothing is asked of a person.
 #[must_use]
 pub fn next_commands(view: &RolloutView) -> Vec<String> {
-    let mut list = repairs(view);
+    let mut list = Vec::new();
+    if matches!(view.verdict(), Some(Verdict::Stuck { .. })) {
+        list.extend(outputs(view, &view.stuck_steps()));
+    }
+    list.extend(repairs(view));
     list.extend(left_out(view));
     match view.verdict() {
         None | Some(Verdict::Held) => {
@@ -24,7 +29,7 @@ pub fn next_commands(view: &RolloutView) -> Vec<String> {
         }
         Some(Verdict::Succeeded) => {}
         Some(Verdict::Failed { .. }) => {
-            list.extend(failures(view));
+            list.extend(outputs(view, &view.failed_steps()));
             let resume = view.command("resume", "--reason TEXT");
             list.push(format!("{resume}  # after the cause is repaired"));
             let rollback = view.command("rollback", "--reason TEXT");
@@ -52,7 +57,7 @@ pub fn next_commands(view: &RolloutView) -> Vec<String> {
 }
 
 /// Things in groups, in the order in which each group was first met.
-fn grouped<K: PartialEq, T>(all: impl Iterator<Item = (K, T)>) -> Vec<(K, Vec<T>)> {
+pub(crate) fn grouped<K: PartialEq, T>(all: impl Iterator<Item = (K, T)>) -> Vec<(K, Vec<T>)> {
     let mut groups: Vec<(K, Vec<T>)> = Vec::new();
     for (key, thing) in all {
         match groups.iter_mut().find(|(known, _)| *known == key) {
@@ -184,20 +189,12 @@ fn for_manual_steps(view: &RolloutView) -> Vec<String> {
     asks.collect()
 }
 
-/// The steps that failed and where their whole output is: one line for those that failed alike.
-fn failures(view: &RolloutView) -> Vec<String> {
-    let bad = view.steps().filter_map(|(planned, step)| {
-        let end = step.last_end().filter(|end| !end.class.passes())?;
-        let counts = !view.is_undo(planned.no) && !step.went_on;
-        counts.then(|| ((planned.key.as_str(), describe::end(&end.report.end)), planned))
-    });
-    let lines = grouped(bad).into_iter().map(|((_, end), planned)| {
-        let numbers: Vec<StepNo> = planned.iter().map(|planned| planned.no).collect();
-        let name = describe::steps(view.plan(), &numbers);
-        let mut nodes = planned.iter().filter_map(|planned| planned.subject.node());
-        let Some(first) = nodes.next() else { return format!("look at {name}: {end}") };
-        let log = view.command("log", &format!("--node {first}"));
-        let others = describe::list(nodes.map(|node| node.as_str()));
+/// The whole output of these steps: one line for those that ended alike.
+fn outputs(view: &RolloutView, numbers: &[StepNo]) -> Vec<String> {
+    let lines = view.told(numbers).into_iter().map(|trouble| {
+        let Trouble { step: _, nodes, name, end, attempts: _, tail: _, log } = trouble;
+        let Some(log) = log else { return format!("look at {name}: {end}") };
+        let others = describe::list(nodes.iter().skip(1).map(String::as_str));
         let others = if others.is_empty() { others } else { format!("; likewise of {others}") };
         format!("{log}  # the whole output of {name}: {end}{others}")
     });

@@ -7,6 +7,7 @@ use crate::moment::{moment, span};
 use crate::next::next_commands;
 use crate::query::Progress;
 use crate::table::{status_name, summary_table};
+use crate::trouble::{self, Trouble};
 use crate::waiting::Waiting;
 use jiff::tz::Offset;
 use serde::Serialize;
@@ -54,6 +55,8 @@ pub struct Status {
     pub took_ms: u64,
     /// On what it waits.
     pub waiting: Vec<Waiting>,
+    /// What went wrong and still stands.
+    pub why: Vec<Trouble>,
     /// The nodes.
     pub nodes: Vec<NodeStatus>,
     /// What a person must do next.
@@ -99,6 +102,7 @@ pub fn status(view: &RolloutView, lease: Option<&Lease>, now: Timestamp) -> Stat
         counts: counts(view),
         took_ms: view.duration(now).0,
         waiting: view.waiting(),
+        why: view.troubles(),
         nodes: nodes(view),
         next: next_commands(view),
     }
@@ -134,7 +138,7 @@ pub fn status_text(
     now: Timestamp,
     offset: Offset,
 ) -> String {
-    let Status { status, counts, waiting, next, driven, at, steps_passed, steps, .. } =
+    let Status { status, counts, waiting, why, next, driven, at, steps_passed, steps, .. } =
         status(view, lease, now);
     let release = &view.plan().release;
     let mut lines = vec![
@@ -154,6 +158,7 @@ pub fn status_text(
     for wait in &waiting {
         lines.push(format!("waits on: {}", wait_text(wait, now, offset)));
     }
+    lines.extend(why.iter().flat_map(|trouble| trouble::lines(trouble, &next)));
     for line in &next {
         lines.push(format!("next:     {line}"));
     }
@@ -216,7 +221,7 @@ mod tests {
         };
         let now = START.after(Millis::from_secs(70));
         let text = status_text(&held().view(), Some(&lease), now, Offset::UTC);
-        let head: Vec<&str> = text.lines().take(7).collect();
+        let head: Vec<&str> = text.lines().take(10).collect();
         let why = "a failure rule holds because of sysupgrade_export on node-a";
         let waits = format!(
             "waits on: a person: {why} [node-a, for 1m6s, until 2026-02-01T09:00:04Z (23h58m \
@@ -231,6 +236,9 @@ mod tests {
             "at:       stage 1/2 prepare  wave 1/1, 0 of 10 steps, 1m10s",
             "nodes:    1 node: 1 failed",
             &waits,
+            "why:      sysupgrade_export on node-a: exit code 7",
+            "          | ERROR: a localhost Cassandra server has been specified.",
+            "          zdu log r1 --node node-a  # the whole output",
             &next,
         ];
         assert_eq!(head, expected);

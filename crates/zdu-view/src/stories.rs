@@ -192,6 +192,7 @@ fn a_stuck_node_is_named_with_the_members_it_is_out_of() {
     assert_eq!(
         next,
         [
+            "zdu log r1 --node node-a  # the whole output of start_old on node-a: exit code 9",
             "repair node-a: start_old did not undo (exit code 9); it is out of edge/gateway/node-a",
             "zdu resume r1 --reason TEXT  # after the repair; undoes what is left",
         ]
