@@ -22,7 +22,7 @@ pub mod storage;
 pub mod turn;
 pub mod verify;
 
-pub use rollout::Heard;
+pub use rollout::{Heard, Prospect, foresee};
 pub use zdu_engine::{
     Illegal, Input, Mirror, Refusal, Rollout, STILLNESS, WakeReason, readings_before_drains,
 };

@@ -30,6 +30,13 @@ impl MemoryStorage {
         Self { rollout, shared: Arc::default() }
     }
 
+    /// A store that already holds these records; nobody has its lease.
+    #[must_use]
+    pub fn holding(rollout: RolloutId, records: Vec<Record>) -> Self {
+        let shared = Shared { records, lease: LeaseState::default() };
+        Self { rollout, shared: Arc::new(Mutex::new(shared)) }
+    }
+
     /// Everything that is durable.
     #[must_use]
     pub fn records(&self) -> Vec<Record> {

@@ -1,12 +1,17 @@
 //! The production machine: the engine's rollout, driven by the conductor's turn, and how it is told
 //! what drivers and people say.
 
-use crate::storage::Storage;
-use crate::turn::{Conductor, Decision, Machine, Turn, TurnError, Wake};
+use crate::memory::MemoryStorage;
+use crate::storage::{Claim, Storage};
+use crate::turn::{Conductor, Decision, Machine, OpenError, Turn, TurnError, Wake};
+use std::sync::Arc;
 use zdu_engine::{Illegal, Input, Refusal, Rollout, WakeReason};
-use zdu_model::event::Record;
+use zdu_model::event::{Record, Request};
+use zdu_model::ids::{Digest, RolloutId};
+use zdu_model::plan::Plan;
 use zdu_model::report::End;
 use zdu_model::time::Timestamp;
+use zdu_model::verdict::Verdict;
 
 /// What came of telling a rollout something.
 #[derive(Debug, PartialEq, Eq)]
@@ -53,6 +58,46 @@ where
         }
         self.turn(now, input).map(Heard::Turn)
     }
+}
+
+/// What a request would come to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Prospect {
+    /// It would be granted.
+    Granted,
+    /// A `resume` of a rollout that nothing holds: it goes on as soon as a controller drives it.
+    GoesOn,
+    /// The rollout has ended as it asks: nothing is left to decide.
+    Over,
+    /// It would be refused.
+    Refused(Refusal),
+}
+
+/// What a request would come to if a controller took the rollout over now. It takes that
+/// controller's first turn in memory: no lease is taken, no epoch opened, no record written, so a
+/// request that is refused leaves nothing behind. A controller that comes in between is no danger:
+/// whoever is told `Granted` must still take the lease, and is refused then.
+///
+/// # Errors
+/// [`OpenError`] where the journal is not to be believed or not of this plan.
+pub fn foresee(
+    plan: &Arc<Plan>,
+    digest: &Digest,
+    journal: Vec<Record>,
+    claim: &Claim,
+    (rollout, request): (&RolloutId, &Request),
+) -> Result<Prospect, OpenError<Illegal>> {
+    let storage = MemoryStorage::holding(rollout.clone(), journal);
+    let opened = Conductor::resume(Rollout::new(Arc::clone(plan)), storage, claim, digest)?;
+    let machine = opened.conductor.machine();
+    let Some(refusal) = machine.refuses(request) else { return Ok(Prospect::Granted) };
+    Ok(match (request, machine.verdict()) {
+        (Request::Resume, None) => Prospect::GoesOn,
+        (Request::Resume, Some(Verdict::Succeeded))
+        | (Request::Rollback, Some(Verdict::RolledBack))
+        | (Request::Abort, Some(Verdict::Aborted)) => Prospect::Over,
+        _ => Prospect::Refused(refusal),
+    })
 }
 
 impl Machine for Rollout {

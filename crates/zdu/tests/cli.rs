@@ -8,16 +8,16 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use zdu::failure::EXIT_CODES;
 use zdu::prepare;
-use zdu_conductor::Rollout;
 use zdu_conductor::directory::StateDir;
 use zdu_conductor::files::FileStorage;
 use zdu_conductor::plan_file::{plan_digest, write_plan};
 use zdu_conductor::storage::{Claim, Owner};
 use zdu_conductor::turn::{Conductor, Released};
+use zdu_conductor::{Prospect, Rollout};
 use zdu_engine::Input;
 use zdu_model::effect::Effect;
-use zdu_model::event::{Event, Request};
-use zdu_model::ids::RolloutId;
+use zdu_model::event::{Event, Record, Request};
+use zdu_model::ids::{RolloutId, StepNo};
 use zdu_model::plan::{Plan, Work};
 use zdu_model::report::{End, Report};
 use zdu_model::time::{Millis, Timestamp};
@@ -331,11 +331,18 @@ fn plan(place: &Place) -> Plan {
 /// A real rollout as a real controller leaves it behind: its commands succeed until the first
 /// balancer would be asked; then a person asks to hold it, and the controller goes.
 fn rollout(place: &Place, id: &str) -> PathBuf {
+    rollout_where(place, id, 0)
+}
+
+/// The same with commands that end with this code; one that fails ends the rollout.
+fn rollout_where(place: &Place, id: &str, code: i32) -> PathBuf {
     let id = RolloutId::new(id).expect("a name");
     let plan = plan(place);
     let state = place.state();
     let directory = state.rollout(&id);
     let digest = write_plan(&directory.plan(), &plan).expect("written");
+    let settings = directory.path().join("settings.json");
+    std::fs::write(settings, r#"{"node_base":null}"#).expect("written");
     let plan = Arc::new(plan);
     let started = Event::RolloutStarted {
         rollout: id.clone(),
@@ -360,13 +367,14 @@ fn rollout(place: &Place, id: &str) -> PathBuf {
             continue;
         }
         now = now.after(Millis(100));
-        let report = Report::bare(End::Exited(0));
+        let report = Report::bare(End::Exited(code));
         let turn = conductor.turn(now, Input::Report { step, attempt, report }).expect("a turn");
         todo.extend(turn.effects.into_iter().map(Released::into_effect));
     }
     let hold =
         Input::Request { request: Request::Hold, by: "op@desk".into(), reason: "lunch".into() };
     let _held = conductor.turn(now, hold).expect("a turn");
+    assert_eq!(conductor.machine().verdict().is_some(), code != 0);
     conductor.close().expect("given back");
     directory.journal()
 }
@@ -496,6 +504,68 @@ fn a_reader_that_went_away_is_no_failure() {
     drop(child.stdout.take());
     let output = child.wait_with_output().expect("ended");
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
+/// Every file of the state directory with its bytes.
+fn files(directory: &Path, into: &mut Vec<(PathBuf, Vec<u8>)>) {
+    for entry in std::fs::read_dir(directory).expect("it can be listed") {
+        let path = entry.expect("one").path();
+        match path.is_dir() {
+            true => files(&path, into),
+            false => into.push((path.clone(), std::fs::read(&path).expect("it can be read"))),
+        }
+    }
+    into.sort();
+}
+
+#[test]
+fn a_request_that_is_refused_opens_no_epoch_and_writes_nothing() {
+    let place = Place::new();
+    let _held = rollout_where(&place, "held", 0);
+    let _ended = rollout_where(&place, "ended", 100);
+    let snapshot = || {
+        let mut all = Vec::new();
+        files(&place.path("state"), &mut all);
+        all
+    };
+    let before = snapshot();
+    for (words, why) in [
+        (&["abort", "ended"][..], "abort ended: the rollout has ended"),
+        (&["approve", "ended", "3"], "approve ended: nobody was asked about step 3"),
+        (&["approve", "held", "3"], "approve held: nobody was asked about step 3"),
+        (&["abort", "ended", "--take-over", "it is mine"], "abort ended: the rollout has ended"),
+        (&["hold", "ended"], "hold ended: nobody drives it"),
+    ] {
+        let mut command = place.command(env!("CARGO_BIN_EXE_zdu"), words);
+        command.env("ANM_PASSWORD", "planted").env("DOMAIN_PASSPHRASE", "planted");
+        let told = answer(&mut command);
+        assert!(snapshot() == before, "{words:?} changed something: {told:?}");
+        let told = told.ends(64).gives_nothing().says(why);
+        let _told = told.says(&format!("zdu status {}", words[1]));
+    }
+}
+
+#[test]
+fn a_resume_needs_no_hold_where_the_controller_died() {
+    let place = Place::new();
+    let journal = rollout(&place, "r1");
+    let records = zdu_conductor::journal::read_only(&journal).expect("a journal").records;
+    let asked = |record: &Record| matches!(record.event, Event::Requested { .. });
+    let died = records[..records.iter().position(asked).expect("the hold")].to_vec();
+    let plan = Arc::new(plan(&place));
+    let owner = Owner { user: "op".into(), host: "desk".into(), pid: 8 };
+    let now = records.last().expect("some").at;
+    let claim = Claim { owner, now, ttl: Millis::from_secs(30), force: None };
+    let id = RolloutId::new("r1").expect("a name");
+    let foresee = |records: &[Record], request: &Request| {
+        let (digest, records) = (plan_digest(&plan), records.to_vec());
+        zdu_conductor::foresee(&plan, &digest, records, &claim, (&id, request)).expect("foreseen")
+    };
+    assert_eq!(foresee(&died, &Request::Resume), Prospect::GoesOn);
+    assert_eq!(foresee(&records, &Request::Resume), Prospect::Granted);
+    assert_eq!(foresee(&died, &Request::Abort), Prospect::Granted);
+    let approve = Request::Approve(StepNo(3));
+    assert!(matches!(foresee(&died, &approve), Prospect::Refused(_)));
 }
 
 // --- zdupgrade ---

@@ -111,6 +111,18 @@ fn the_help_says_where_a_demo_lies_and_what_stays_of_it() {
         .map(|entry| entry.expect("one").path())
         .collect();
     let [demo] = made.as_slice() else { panic!("{made:?}") };
+    // It is over: a resume, as of a script that does not know, tells so and begins nothing.
+    let state = demo.join("state");
+    let journal = std::fs::read_dir(state.join("rollouts")).expect("it is there").next();
+    let journal = journal.expect("one").expect("one").path().join("journal.jsonl");
+    let fleet = state.join("fleets/demo/lease.json");
+    let read = || [&journal, &fleet].map(|path| std::fs::read(path).expect("it is there"));
+    let before = read();
+    let zdu = env!("CARGO_BIN_EXE_zdu");
+    let (code, said) = shell.paste(&format!("{zdu} resume last --state-dir {}", state.display()));
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("Status.SUCCESS"), "{said}");
+    assert!(read() == before, "an epoch or a record came");
     for (name, stays) in
         [("zdu.yaml", true), ("secrets", true), ("state/rollouts", true), ("node-a", false)]
     {

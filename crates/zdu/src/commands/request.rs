@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::refused;
 use crate::rollout::{self, Ways};
 use crate::rollouts::find;
+use zdu_conductor::Prospect;
 use zdu_conductor::plan_file::read_plan;
 use zdu_conductor::requests::Requests;
 use zdu_model::event::Request;
@@ -43,13 +44,35 @@ pub(crate) fn send(
         context.printer.note(&format!("asked the controller of {id}; `{status}` tells"));
         return Ok(exit::SUCCESS);
     }
+    let resumes = request == Request::Resume;
     if request == Request::Hold {
         return Err(Failure::new(exit::USAGE, format!("hold {id}: nobody drives it"))
             .hint(format!("`{status}` says how it stands")));
     }
-    if request == Request::Resume {
+    let request = match rollout::foresee(context, &plan, &id, &request)? {
+        Prospect::Granted => Some(request),
+        Prospect::GoesOn => None,
+        Prospect::Over => return rollout::complete(context, &id),
+        Prospect::Refused(refusal) => {
+            let what = format!("{} {id}: {refusal}", verb(&request));
+            return Err(Failure::new(exit::USAGE, what)
+                .hint(format!("nothing was changed; `{status}` says how it stands")));
+        }
+    };
+    // Only now: a reason lifts what is refused, and a request that is refused must lift nothing.
+    if resumes {
         let how = "say what was repaired: `--reason \"build 812 has the fix\"`";
         refused::admit(context, &plan, Some(reason), how)?;
     }
     rollout::reopen(context, id, request, reason, &Ways { take_over, ..Ways::default() })
+}
+
+fn verb(request: &Request) -> &'static str {
+    match request {
+        Request::Hold => "hold",
+        Request::Resume => "resume",
+        Request::Abort => "abort",
+        Request::Rollback => "rollback",
+        Request::Approve(_) => "approve",
+    }
 }

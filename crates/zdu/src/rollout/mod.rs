@@ -8,7 +8,7 @@ mod settings;
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::{prepare, refused};
+use crate::{prepare, refused, rollouts};
 use logs::Logs;
 use screen::Screen;
 use settings::Settings;
@@ -26,7 +26,9 @@ use zdu_conductor::plan_file::{read_plan, write_plan};
 use zdu_conductor::requests::Requests;
 use zdu_conductor::storage::{Claim, Lease, LeaseError};
 use zdu_conductor::turn::{Conductor, OpenError, Opened};
-use zdu_conductor::{Rollout, STILLNESS, readings_before_drains};
+use zdu_conductor::{Prospect, Rollout, STILLNESS, readings_before_drains};
+use zdu_drivers::capture::Captures;
+use zdu_drivers::secret::Secrets;
 use zdu_drivers::{Access, Drivers, Pulse, Setup, clocks};
 use zdu_model::event::{Event, Request};
 use zdu_model::ids::{FleetName, RolloutId};
@@ -87,6 +89,53 @@ pub fn start(
     Ok(Ended { rollout: id, exit })
 }
 
+/// What a request to a rollout that nobody drives would come to. Nothing is changed.
+///
+/// # Errors
+/// When its journal cannot be read.
+pub fn foresee(
+    context: &Context,
+    plan: &Plan,
+    id: &RolloutId,
+    request: &Request,
+) -> Result<Prospect, Failure> {
+    let scan = journal::read_only(&context.state.rollout(id).journal())?;
+    let known = scan.records.last().map_or(Timestamp(0), |record| record.at);
+    let now = Clock::not_before(known).now();
+    let claim = Claim { owner: context.owner(), now, ttl: LEASE_TTL, force: None };
+    let (plan, digest) = (Arc::new(plan.clone()), zdu_conductor::plan_file::plan_digest(plan));
+    Ok(zdu_conductor::foresee(&plan, &digest, scan.records, &claim, (id, request))?)
+}
+
+/// Does again what follows the end of a rollout, and tells it: its controller may have died between
+/// the two. None of it takes the lease, at the end of a drive neither.
+///
+/// # Errors
+/// When it cannot be read, or what follows cannot be written.
+pub fn complete(context: &Context, id: &RolloutId) -> Result<u8, Failure> {
+    let kept = rollouts::read(context, id)?;
+    let Some(verdict) = kept.view.verdict().cloned() else {
+        let what = format!("complete {id}: it has not ended");
+        return Err(Failure::new(exit::USAGE, what));
+    };
+    let Settings { node_base } = Settings::read(&kept.directory)?;
+    if matches!(verdict, Verdict::Succeeded | Verdict::RolledBack) {
+        Captures::new(kept.directory.path().join("captures")).destroy();
+    }
+    let plan = kept.view.plan();
+    // To tidy up nobody has to know a secret.
+    let access = Arc::new(Access::new(&plan.fleet, Secrets::default()));
+    block_on(async {
+        finish::remove_records(plan, &access, node_base.as_deref(), id).await;
+        access.close().await;
+        Ok(())
+    })?;
+    finish::remember_refused(context, &kept.view, &verdict, context.now())?;
+    let logs = kept.directory.path().join("logs");
+    finish::tell(context, &kept.view, &kept.directory, &logs, context.now())?;
+    Ok(verdict.exit_code())
+}
+
 /// Goes on with a rollout that exists, with a request to begin with.
 ///
 /// # Errors
@@ -94,7 +143,7 @@ pub fn start(
 pub fn reopen(
     context: &Context,
     id: RolloutId,
-    request: Request,
+    request: Option<Request>,
     reason: &str,
     ways: &Ways,
 ) -> Result<u8, Failure> {
@@ -103,7 +152,7 @@ pub fn reopen(
     let Settings { node_base } = Settings::read(&directory)?;
     let ways = Ways { node_base, ..ways.clone() };
     let session = Session { context, id, directory, ways };
-    let asked = (request, context.by(), reason.to_owned());
+    let asked = request.map(|request| (request, context.by(), reason.to_owned()));
     let access = prepare::access(&plan.fleet, &plan.policy.secrets, &BTreeMap::new())?;
     block_on(session.run(Arc::new(plan), access, Opening::Existing(asked)))
 }
@@ -153,7 +202,7 @@ pub fn block_on<T>(waiting: impl Future<Output = Result<T, Failure>>) -> Result<
 
 enum Opening {
     New,
-    Existing((Request, String, String)),
+    Existing(Option<(Request, String, String)>),
 }
 
 struct Session<'c> {
@@ -222,7 +271,7 @@ impl Session<'_> {
             clock,
             opening: match opening {
                 Opening::New => None,
-                Opening::Existing(asked) => Some(asked),
+                Opening::Existing(asked) => asked,
             },
             by: self.context.by(),
         };
