@@ -3,6 +3,7 @@
 use crate::input::Input;
 use alloc::vec::Vec;
 use serde::Serialize;
+use zdu_model::fleet::Node;
 use zdu_model::ids::{NodeName, RoleName};
 use zdu_model::procedure::RoleDecl;
 
@@ -22,15 +23,12 @@ impl Input {
         let fleet = &self.fleet;
         let mut all = Vec::new();
         for (role, decl) in &self.procedure.roles {
-            let RoleDecl { help: _, lookup, among, exactly } = decl;
+            let RoleDecl { help: _, lookup, among: _, exactly } = decl;
             if lookup.is_none() || fleet.nodes().any(|node| node.roles.contains(role)) {
                 continue;
             }
             let count = usize::try_from(exactly.unwrap_or(1)).unwrap_or(usize::MAX);
-            let may = fleet
-                .nodes()
-                .filter(|node| among.as_ref().is_none_or(|among| node.roles.contains(among)));
-            let nodes: Vec<NodeName> = may.map(|node| node.name.clone()).take(count).collect();
+            let nodes: Vec<NodeName> = self.may_have(role).into_iter().take(count).collect();
             all.push(Assumed { role: role.clone(), nodes });
         }
         let observed = &mut self.observed;
@@ -41,5 +39,12 @@ impl Input {
             }
         }
         all
+    }
+
+    /// The nodes a lookup of the role would ask.
+    pub(crate) fn may_have(&self, role: &RoleName) -> Vec<NodeName> {
+        let among = self.procedure.roles.get(role).and_then(|decl| decl.among.as_ref());
+        let may = |node: &&Node| among.is_none_or(|among| node.roles.contains(among));
+        self.fleet.nodes().filter(may).map(|node| node.name.clone()).collect()
     }
 }

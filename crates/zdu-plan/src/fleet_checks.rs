@@ -97,7 +97,8 @@ pub(crate) fn roles(input: &Input, roster: &Roster<'_>, refusals: &mut Refusals)
         }
         match declared.get(*role) {
             Some(RoleDecl { lookup: Some(_), .. }) if !input.observed.consulted => {
-                refusals.push(Refusal::RoleNotLookedUp((*role).clone()));
+                let (role, among) = ((*role).clone(), input.may_have(role));
+                refusals.push(Refusal::RoleNotLookedUp { role, among });
             }
             // Nobody has it although one looked: what only prefers it goes on without.
             Some(RoleDecl { lookup: Some(_), .. }) => {}

@@ -28,6 +28,34 @@ pub struct Planned {
 /// # Errors
 /// [`Refusals`] with every reason that was found, never empty.
 pub fn plan(input: &Input, render: &dyn Render) -> Result<Planned, Refusals> {
+    let unasked = |refusal: &Refusal| matches!(refusal, Refusal::RoleNotLookedUp { .. });
+    match plan_as_known(input, render) {
+        Err(refusals) if refusals.0.iter().any(unasked) => Err(apart(input, render, refusals)),
+        planned => planned,
+    }
+}
+
+/// A role nobody looked for leaves steps without a node, captures without their step, and so on:
+/// reasons that go with the first. What is still against the plan once somebody has the role has
+/// another cause and stays.
+fn apart(input: &Input, render: &dyn Render, refusals: Refusals) -> Refusals {
+    let mut known = input.clone();
+    if known.assume_roles().iter().any(|assumed| assumed.nodes.is_empty()) {
+        return refusals;
+    }
+    let mut apart = Refusals::default();
+    for refusal in refusals.0 {
+        if let Refusal::RoleNotLookedUp { .. } = refusal {
+            apart.push(refusal);
+        }
+    }
+    if let Err(others) = plan_as_known(&known, render) {
+        others.0.into_iter().for_each(|refusal| apart.push(refusal));
+    }
+    apart
+}
+
+fn plan_as_known(input: &Input, render: &dyn Render) -> Result<Planned, Refusals> {
     let roster = Roster::new(&input.fleet, &input.observed);
     let mut builder = Builder::new(input, render, &roster);
     fleet_checks::check(input, &roster, &mut builder.refusals);

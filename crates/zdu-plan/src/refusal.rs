@@ -147,7 +147,12 @@ pub enum Refusal {
         reason: String,
     },
     /// A role that orders something is not known, because nobody looked.
-    RoleNotLookedUp(RoleName),
+    RoleNotLookedUp {
+        /// The role.
+        role: RoleName,
+        /// The nodes that may have it.
+        among: Vec<NodeName>,
+    },
     /// A role that orders something has no bearer and nothing that would find one.
     RoleWithoutBearer {
         /// The role.

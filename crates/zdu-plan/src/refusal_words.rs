@@ -63,9 +63,7 @@ impl fmt::Display for Refusal {
             Self::RefusedRelease { release, reason } => {
                 write!(f, "release {release} was rolled back and is refused: {reason}")
             }
-            Self::RoleNotLookedUp(role) => {
-                write!(f, "nobody knows yet which node has the role {role}, and it orders the plan")
-            }
+            Self::RoleNotLookedUp { role, among } => not_looked_up(f, role, among),
             Self::RoleWithoutBearer { role, at } => {
                 write!(f, "{at} needs the role {role}, which no node has")
             }
@@ -196,6 +194,14 @@ fn render(
     write!(f, ": {why} in {template:?}")
 }
 
+fn not_looked_up(f: &mut fmt::Formatter<'_>, role: &RoleName, among: &[NodeName]) -> fmt::Result {
+    let which = match among {
+        [] => "node".into(),
+        nodes => format!("of {}", crate::wording::list(nodes)),
+    };
+    write!(f, "nobody knows yet which {which} has the role {role}, and it orders the plan")
+}
+
 fn role_count(
     f: &mut fmt::Formatter<'_>,
     role: &RoleName,
@@ -298,7 +304,7 @@ impl Refusal {
             Self::RefusedRelease { release, .. } => {
                 format!("find out why, then clear {release} with a reason")
             }
-            Self::RoleNotLookedUp(_) => "run preflight, or declare the role on its node".into(),
+            Self::RoleNotLookedUp { .. } => "run preflight, or declare the role on its node".into(),
             Self::RoleWithoutBearer { .. } => "declare the role on a node".into(),
             Self::RoleCount { .. } => {
                 "declare the role on the right nodes, and run preflight".into()
@@ -353,7 +359,7 @@ impl Refusal {
             Self::MissingVariable { name, .. } => Some(format!("vars.{name}")),
             Self::OtherRelease { .. } => Some("release.from".into()),
             Self::RefusedRelease { .. } => Some("release.to".into()),
-            Self::RoleNotLookedUp(role) | Self::RoleCount { role, .. } => {
+            Self::RoleNotLookedUp { role, .. } | Self::RoleCount { role, .. } => {
                 Some(format!("procedure.roles.{role}"))
             }
             Self::StageWithoutNodes { stage, .. } => Some(format!("procedure.stages.{stage}.only")),

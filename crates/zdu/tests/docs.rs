@@ -166,6 +166,19 @@ fn every_whole_configuration_in_the_documents_can_be_planned() {
     }
 }
 
+/// Offline one thing is not known of the README's fleet, and it is said once.
+#[test]
+fn what_only_a_preflight_knows_is_one_reason_against_a_plan() {
+    let readme = blocks().into_iter().find(|block| block.info == "yaml config").expect("a config");
+    assert_eq!(readme.file, "README.md");
+    let files = BTreeMap::from([("zdu.yaml".to_owned(), readme.text.into_bytes())]);
+    let prepared = zdu::prepare::prepared(zdu_config::load("zdu.yaml", &files).expect("loads"));
+    let refused = prepared.plan().expect_err("a role has to be looked up");
+    let why =
+        "nobody knows yet which of node-a, node-c has the role first_anm, and it orders the plan";
+    assert_eq!(refused.causes, [why]);
+}
+
 #[test]
 fn every_fragment_of_a_configuration_loads_in_a_small_one() {
     for block in blocks().iter().filter(|block| block.info == "yaml fragment") {

@@ -1,7 +1,8 @@
 //! Why no plan is made for want of a role, or of too many.
 
 use crate::fixture::*;
-use zdu_model::procedure::{RoleDecl, Site};
+use zdu_model::ids::CaptureName;
+use zdu_model::procedure::{Capture, CaptureFrom, Over, RoleDecl, Site};
 use zdu_plan::Input;
 
 /// The sentences of the refusals of an input that was changed in one way.
@@ -22,7 +23,36 @@ fn a_role_nobody_looked_up_is_refused_when_it_orders_something() {
         input.procedure.roles.insert(role("unused"), lookup(None));
         input.procedure.stages[0].first = vec![role("leader")];
     });
-    assert_eq!(said, ["nobody knows yet which node has the role leader, and it orders the plan"]);
+    let which = "nobody knows yet which of node-a, node-b, node-c has the role leader";
+    assert_eq!(said, [format!("{which}, and it orders the plan")]);
+}
+
+#[test]
+fn what_follows_from_a_role_nobody_looked_up_is_no_second_reason_and_another_cause_is() {
+    let change = |input: &mut Input| {
+        for node in &mut input.fleet.groups[0].nodes[1..] {
+            node.roles.insert(role("odd"));
+        }
+        let decl = RoleDecl { among: Some(role("odd")), ..lookup(Some(1)) };
+        input.procedure.roles.insert(role("leader"), decl);
+        let mut learn = step("learn", "APPLY", "learn");
+        learn.on = Site::Role(role("leader"));
+        let name = CaptureName::new("id").expect("valid");
+        learn.capture = vec![Capture { name, from: CaptureFrom::Output, secret: false }];
+        let mut verify = step("verify", "APPLY", "look {{capture:id}}");
+        verify.disruptive = false;
+        input.procedure.stages[0].steps.push(learn);
+        input.procedure.stages.push(stage("verify", Over::Nodes, vec![verify]));
+    };
+    let unknown = "nobody knows yet which of node-b, node-c has the role leader, and it orders the \
+                   plan";
+    assert_eq!(said(change), [unknown]);
+    let with_another = said(|input| {
+        change(input);
+        input.policy.accept_no_undo = vec!["swich".into()];
+    });
+    let typing = "accept_no_undo names swich, which is no step of the procedure";
+    assert_eq!(with_another, [unknown, typing]);
 }
 
 #[test]
