@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
+use super::process::surround;
 use super::quote::has_nul;
 use super::target::{ConnectFailure, Target, ssh_arguments};
 
@@ -203,6 +204,7 @@ impl Channel {
         // and must not cut the connection.
         command.process_group(0).kill_on_drop(true);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        surround();
         let mut child = command.spawn().map_err(spawn)?;
         let missing = || spawn(std::io::Error::other("a pipe is missing"));
         let stdin = child.stdin.take().ok_or_else(missing)?;

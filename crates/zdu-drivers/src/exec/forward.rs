@@ -11,6 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::channel::{random_word, tail};
+use super::process::surround;
 use super::target::{ConnectFailure, Target, ssh_arguments};
 
 /// Most bytes of ssh's messages kept.
@@ -141,6 +142,7 @@ impl StreamForward {
         command.arg("--").arg(host);
         command.process_group(0).kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        surround();
         command.spawn().map_err(|error| self.error(ConnectFailure::Spawn, vec![error.to_string()]))
     }
 

@@ -8,6 +8,7 @@
 pub mod channel;
 pub mod forward;
 pub mod pool;
+pub(crate) mod process;
 pub mod quote;
 pub mod run_step;
 pub mod sockets;

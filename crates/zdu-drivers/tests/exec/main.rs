@@ -5,6 +5,7 @@ mod files;
 mod ssh;
 mod sshd;
 mod steps;
+mod surroundings;
 mod survival;
 mod users;
 
