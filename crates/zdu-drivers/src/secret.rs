@@ -84,6 +84,7 @@ fn fetch_one(source: &SecretSource) -> Result<String, (String, String)> {
     let (from, text) = match source {
         SecretSource::Env(name) => {
             let value = std::env::var(name);
+            crate::exec::process::withhold(name);
             (format!("environment variable {name}"), value.map_err(|error| error.to_string()))
         }
         SecretSource::File(path) => {

@@ -204,7 +204,7 @@ impl Channel {
         // and must not cut the connection.
         command.process_group(0).kill_on_drop(true);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        surround();
+        surround(&mut command);
         let mut child = command.spawn().map_err(spawn)?;
         let missing = || spawn(std::io::Error::other("a pipe is missing"));
         let stdin = child.stdin.take().ok_or_else(missing)?;

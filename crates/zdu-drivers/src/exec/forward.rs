@@ -142,7 +142,7 @@ impl StreamForward {
         command.arg("--").arg(host);
         command.process_group(0).kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        surround();
+        surround(&mut command);
         command.spawn().map_err(|error| self.error(ConnectFailure::Spawn, vec![error.to_string()]))
     }
 

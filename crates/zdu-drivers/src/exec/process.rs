@@ -1,14 +1,30 @@
-//! What every local process of ours begins with: the signals a login would have given it.
+//! What every local process of ours begins with: the signals a login would have given it, and none
+//! of the variables a secret was read from.
 //!
 //! A local step is to run as the same step does over `ssh`. There a login shell stands at its
-//! beginning; here it is whatever started zdu, and the signals that ignored would reach the step.
-//! That cannot be mended in the step's own shell: POSIX lets none unset what was ignored when it
-//! began.
+//! beginning; here it is whatever started zdu, and two things of that would reach the step. Neither
+//! can be mended in the step's own shell: POSIX lets none unset what was ignored when it began, and
+//! what is exported can be read by every process the step starts.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Makes its surroundings right. To be called within the runtime, right before a process is started.
-pub(super) fn surround() {
+/// The environment belongs to the process, and so does what of it is not handed on.
+static WITHHELD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// From now on no process is started with this variable.
+pub(crate) fn withhold(variable: &str) {
+    WITHHELD.lock().unwrap_or_else(PoisonError::into_inner).insert(variable.to_owned());
+}
+
+/// Gives a process its surroundings. To be called within the runtime, right before it is started.
+pub(super) fn surround(command: &mut Command) {
+    for variable in WITHHELD.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        command.env_remove(variable);
+    }
     // Without /proc nobody can say what is ignored; the process then begins as we did.
     let _as_we_are = catch_ignored();
 }
