@@ -13,6 +13,7 @@ mod drivers;
 pub mod exec;
 #[doc(hidden)]
 pub mod foreign;
+mod forms;
 mod instance;
 pub mod mandate;
 pub mod output;

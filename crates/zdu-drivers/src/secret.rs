@@ -1,8 +1,7 @@
 //! Secret values: fetched once, held wiped-on-drop, given out only into pipes, and masked at every
 //! sink in every form they can be met in.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use crate::forms::forms;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
@@ -133,9 +132,10 @@ impl Redactor {
         if value.len() < MASKED_BYTES_MIN {
             return;
         }
-        self.needles.extend(forms(value));
+        let forms = forms(value).into_iter();
+        self.needles.extend(forms.filter(|form| form.len() >= MASKED_BYTES_MIN));
         // Longer forms first, so that no part of one is left beside a mask.
-        self.needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
+        self.needles.sort_by(|one, other| (other.len(), one).cmp(&(one.len(), other)));
         self.needles.dedup();
     }
 
@@ -186,68 +186,9 @@ fn across(bytes: &[u8], needle: &str, at: usize) -> Option<usize> {
     None
 }
 
-/// Every form a value is masked in.
-fn forms(value: &str) -> Vec<String> {
-    let mut forms = vec![value.to_owned()];
-    let percent = |keep: fn(&u8) -> bool, upper: bool| -> String {
-        value
-            .bytes()
-            .map(|byte| match (keep(&byte), upper) {
-                (true, _) => char::from(byte).to_string(),
-                (false, true) => format!("%{byte:02X}"),
-                (false, false) => format!("%{byte:02x}"),
-            })
-            .collect()
-    };
-    let unreserved = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
-    let form = percent(unreserved, true);
-    forms.push(form.replace("%20", "+"));
-    forms.push(form);
-    forms.push(percent(unreserved, false));
-    forms.push(serde_json::Value::from(value).to_string().trim_matches('"').to_owned());
-    forms.push(value.replace('\'', r"'\''"));
-    for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
-        // A value inside a longer text (`user:password`) begins at one of three places in a
-        // group of four characters; the characters that also hold neighbours are left out.
-        for lead in 0..3 {
-            let mut bytes = vec![0; lead];
-            bytes.extend(value.as_bytes());
-            let text = engine.encode(&bytes);
-            let skip = [0, 2, 3][lead];
-            let whole = bytes.len() / 3 * 4;
-            if let Some(inner) = text.get(skip..whole.max(skip)) {
-                forms.push(inner.to_owned());
-            }
-        }
-        forms.push(engine.encode(value));
-    }
-    forms.retain(|form| form.len() >= MASKED_BYTES_MIN);
-    forms
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base64::engine::general_purpose::STANDARD;
-
-    #[test]
-    fn a_secret_is_masked_in_every_form_it_travels_in() {
-        let secret = "pa ss'wo\"rd/+ü&9";
-        let mut redactor = Redactor::default();
-        redactor.add(secret);
-        for text in [
-            secret.to_owned(),
-            STANDARD.encode(secret),
-            STANDARD.encode(format!("admin:{secret}")),
-            STANDARD.encode(format!("xadmin:{secret}:y")),
-            URL_SAFE_NO_PAD.encode(format!("ab{secret}")),
-            serde_json::Value::from(secret).to_string(),
-            "pa%20ss%27wo%22rd%2F%2B%C3%BC%269".to_owned(),
-            "pa+ss%27wo%22rd%2F%2B%C3%BC%269".to_owned(),
-        ] {
-            assert!(redactor.mask(&text).contains(MASK), "{text} was not masked");
-        }
-    }
 
     #[test]
     fn an_empty_source_is_an_error_that_names_no_value() {
