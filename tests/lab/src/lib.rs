@@ -39,6 +39,7 @@ mod net;
 mod process;
 pub mod rig;
 mod sweep;
+pub mod watch;
 
 pub use error::LabError;
 pub use host::Host;

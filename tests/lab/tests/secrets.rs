@@ -3,15 +3,14 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use zdu_doubles::axway::Phase;
 use zdu_lab::need_lab;
 use zdu_lab::rig::checks::{self, Expected};
 use zdu_lab::rig::{Case, NODES, Rig, RigSpec, Side, tell};
+use zdu_lab::watch::command_lines_during;
 
 /// What a step prints that leaks its secret in every form it knows, and then fails.
 const LEAK: &str = r#"
@@ -42,8 +41,10 @@ stages:
               printf 'again %s' "$value" >&2
             done
             cat /root/in-urls
-            # Long enough to be seen among the command lines of the machine.
-            sleep 0.317
+            # Programs that end at once, to be seen among the command lines of the machine.
+            for n in 0 1 2 3 4 5 6 7 8 9; do
+              for m in 0 1 2 3; do /bin/true "canary-$n$m-ends"; done
+            done
             exit 3
           stdin: "{{ secret('anm_password') }}\n{{ secret('domain_passphrase') }}\n"
         deadline: 1m
@@ -68,7 +69,7 @@ fn planted_secrets_are_in_no_journal_log_report_output_error_or_process_list() {
         rig.lab().host(node).write("/root/in-urls", &in_urls).expect("it can be written");
     }
 
-    let (seen, ()) = watching(|| {
+    let (seen, ()) = command_lines_during(|| {
         let case = rig.case("leak").expect("files can be written");
         case.use_procedure(LEAK, &[], &["anm_password", "domain_passphrase"]).expect("written");
         case.reconfigure("  soak: 200ms\n", "  soak: 200ms\n  accept_no_undo: [leak]\n")
@@ -96,21 +97,37 @@ fn planted_secrets_are_in_no_journal_log_report_output_error_or_process_list() {
         case.run().expect("zdu ends").ended(73);
         nowhere(&case, &forms(&[wrong, &rig.spec().password]));
     });
-    assert!(seen.contains("sleep 0.317 "), "what runs on a node was not seen");
     assert!(seen.len() > 50, "only {} command lines were seen", seen.len());
-    for line in &seen {
-        let found = needles.iter().find(|needle| line.contains(needle.as_str()));
-        assert_eq!(found, None, "in the command line {line:?}");
+    let canaries = seen.iter().filter(|line| line.contains("/bin/true canary-")).count();
+    assert!(canaries > 20, "{canaries} of 40 programs that ended at once on a node were seen");
+    assert_eq!(leak(&seen, &needles), None, "in a command line");
+
+    // The same eyes on a leak: programs that have a secret as a word, for as long as they take.
+    let spec = rig.spec();
+    for word in [spec.password.clone(), STANDARD.encode(format!("user:{}", spec.passphrase))] {
+        let (seen, ()) = command_lines_during(|| {
+            for _ in 0..20 {
+                let ended = std::process::Command::new("true").arg(&word).status();
+                assert!(ended.expect("it starts").success());
+            }
+        });
+        assert!(leak(&seen, &needles).is_some(), "a planted leak was not found");
     }
     tell(format_args!(
-        "{} command lines and all files without {} forms",
+        "{} command lines ({canaries} of 40 canaries) and all files without {} forms",
         seen.len(),
         needles.len()
     ));
 }
 
-/// A secret as it may show: plain, in a JSON or YAML string, in base64 of itself and of a basic
-/// authentication, in URLs.
+/// The first command line that holds a secret.
+fn leak<'a>(seen: &'a BTreeSet<String>, needles: &BTreeSet<String>) -> Option<&'a str> {
+    let found = seen.iter().find(|line| needles.iter().any(|needle| line.contains(needle)));
+    found.map(String::as_str)
+}
+
+/// A secret as it may show: plain, in a JSON or YAML string, in base64 of itself, of a basic
+/// authentication and inside of any longer text, in URLs.
 fn forms(values: &[&str]) -> BTreeSet<String> {
     let mut forms = BTreeSet::new();
     for value in values {
@@ -121,6 +138,13 @@ fn forms(values: &[&str]) -> BTreeSet<String> {
             forms.insert(STANDARD.encode(&text));
             forms.insert(STANDARD.encode(&text).trim_end_matches('=').to_owned());
             forms.insert(URL_SAFE_NO_PAD.encode(&text));
+        }
+        for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
+            for (lead, begin) in [(0, 0), (1, 2), (2, 3)] {
+                let text = [&"x".repeat(lead), *value].concat();
+                let inside = engine.encode(&text)[begin..text.len() * 8 / 6].to_owned();
+                forms.insert(inside);
+            }
         }
         forms.insert(url(value, true));
         forms.insert(url(value, false));
@@ -187,33 +211,4 @@ fn files(directory: &Path, texts: &mut Vec<(String, Vec<u8>)>) {
             texts.push((path.display().to_string(), fs::read(&path).unwrap_or_default()));
         }
     }
-}
-
-/// Reads the command line of every process of the machine, all hosts' included, as fast as it can
-/// while `act` runs.
-fn watching<T>(act: impl FnOnce() -> T) -> (BTreeSet<String>, T) {
-    let done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let watcher = scope.spawn(|| {
-            let mut seen = BTreeSet::new();
-            while !done.load(Ordering::Relaxed) {
-                for entry in fs::read_dir("/proc").expect("/proc is there").flatten() {
-                    let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-                    if !line.is_empty() {
-                        seen.insert(String::from_utf8_lossy(&line).replace('\0', " "));
-                    }
-                }
-                std::thread::sleep(Duration::from_millis(3));
-            }
-            seen
-        });
-        // The watcher has to end also when the test fails.
-        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(act));
-        done.store(true, Ordering::Relaxed);
-        let seen = watcher.join().expect("the watcher does not panic");
-        match ended {
-            Ok(value) => (seen, value),
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
-    })
 }
