@@ -9,6 +9,7 @@ use crate::order::Roster;
 use crate::refusal::{Refusal, Refusals};
 use crate::warning::Warning;
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec;
 use alloc::vec::Vec;
 use zdu_model::fleet::{Fleet, Group};
 use zdu_model::ids::{GroupName, InstanceName, NodeName};
@@ -42,8 +43,8 @@ pub(crate) fn check(input: &Input, roster: &Roster<'_>, refusals: &mut Refusals)
                 // hold the minimum. Zero is the operator's word that the interruption is accepted;
                 // then it is a warning.
                 if let Some(step) = first.filter(|_| min_available > 0) {
-                    let (node, step) = (place.node.name.clone(), step.id.clone());
-                    refusals.push(Refusal::NobodyDrains { node, group, min_available, step });
+                    let (nodes, step) = (vec![place.node.name.clone()], step.id.clone());
+                    refusals.push(Refusal::NobodyDrains { nodes, group, min_available, step });
                 }
             } else if size.saturating_sub(1) < min_available {
                 let stage = stage.name.clone();

@@ -7,6 +7,7 @@ use crate::warning::Warning;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec;
 use alloc::vec::Vec;
 use zdu_model::fleet::Member;
 use zdu_model::ids::{NodeName, RoleName};
@@ -33,7 +34,7 @@ pub(crate) fn check(input: &Input, roster: &Roster<'_>, refusals: &mut Refusals)
             let balancer = input.fleet.balancers.get(&member.balancer);
             if balancer.is_none_or(|balancer| balancer.instances.is_empty()) {
                 refusals.push(Refusal::NoBalancer {
-                    node: node.name.clone(),
+                    nodes: vec![node.name.clone()],
                     balancer: member.balancer.clone(),
                     declared: balancer.is_some(),
                 });
@@ -54,7 +55,7 @@ fn releases(input: &Input, roster: &Roster<'_>, refusals: &mut Refusals) {
         let node = &place.node.name;
         if let Some(runs) = input.observed.releases.get(node).filter(|runs| *runs != from) {
             refusals.push(Refusal::OtherRelease {
-                node: node.clone(),
+                nodes: vec![node.clone()],
                 runs: runs.clone(),
                 from: from.clone(),
                 to: to.clone(),

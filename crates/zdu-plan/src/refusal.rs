@@ -35,19 +35,19 @@ pub enum Refusal {
         /// The other, or the same again.
         other: NodeName,
     },
-    /// A member names a balancer the fleet does not declare, or one without instances.
+    /// Members name a balancer the fleet does not declare, or one without instances.
     NoBalancer {
-        /// The node.
-        node: NodeName,
+        /// The nodes with such a member.
+        nodes: Vec<NodeName>,
         /// The balancer.
         balancer: BalancerName,
         /// Whether it is declared, but without instances.
         declared: bool,
     },
-    /// A node is disturbed, must not be missed, and stands in no balancer.
+    /// Nodes are disturbed, must not be missed, and stand in no balancer.
     NobodyDrains {
-        /// The node.
-        node: NodeName,
+        /// The nodes.
+        nodes: Vec<NodeName>,
         /// Its group.
         group: GroupName,
         /// The group's minimum.
@@ -128,11 +128,11 @@ pub enum Refusal {
         /// Why it failed for the first of them.
         why: String,
     },
-    /// A node does not run the release the plan starts from.
+    /// Nodes do not run the release the plan starts from.
     OtherRelease {
-        /// The node.
-        node: NodeName,
-        /// What it runs.
+        /// The nodes.
+        nodes: Vec<NodeName>,
+        /// What they run.
         runs: String,
         /// `release.from`.
         from: String,
@@ -253,24 +253,80 @@ pub enum CaptureFault {
 pub struct Refusals(pub Vec<Refusal>);
 
 impl Refusals {
-    /// Adds a reason once; a template that fails for many nodes is one reason with many nodes.
-    pub(crate) fn push(&mut self, new: Refusal) {
-        if let Refusal::Render { at, nodes, .. } = &new {
-            for old in &mut self.0 {
-                if let Refusal::Render { at: old_at, nodes: old_nodes, .. } = old
-                    && old_at == at
-                {
-                    for node in nodes {
-                        if old_nodes.last() != Some(node) {
-                            old_nodes.push(node.clone());
-                        }
+    /// Adds a reason once; one that holds for many nodes is one reason with many nodes.
+    pub(crate) fn push(&mut self, mut new: Refusal) {
+        let Some((new_nodes, _)) = new.cause() else {
+            if !self.0.contains(&new) {
+                self.0.push(new);
+            }
+            return;
+        };
+        let new_nodes = core::mem::take(new_nodes);
+        for old in &mut self.0 {
+            let same = old.cause().map(|(_, cause)| cause) == new.cause().map(|(_, cause)| cause);
+            if let (true, Some((nodes, _))) = (same, old.cause()) {
+                for node in new_nodes {
+                    // They come in the order of the fleet, so a node that is there is the last.
+                    if nodes.last() != Some(&node) {
+                        nodes.push(node);
                     }
-                    return;
                 }
+                return;
             }
         }
-        if !self.0.contains(&new) {
-            self.0.push(new);
+        if let Some((nodes, _)) = new.cause() {
+            *nodes = new_nodes;
+        }
+        self.0.push(new);
+    }
+}
+
+impl Refusal {
+    /// Of a reason that can hold for many nodes: those nodes, and what makes it the same one.
+    fn cause(&mut self) -> Option<(&mut Vec<NodeName>, Cause<'_>)> {
+        match self {
+            Self::Render { at, nodes, .. } => Some((nodes, Cause::Render(at))),
+            Self::NoBalancer { nodes, balancer, .. } => Some((nodes, Cause::Balancer(balancer))),
+            Self::NobodyDrains { nodes, group, step, .. } => {
+                Some((nodes, Cause::Drain(group, step)))
+            }
+            Self::OtherRelease { nodes, runs, .. } => Some((nodes, Cause::Runs(runs))),
+            Self::EmptyFleet
+            | Self::DuplicateNode(_)
+            | Self::CapacityNeverMet { .. }
+            | Self::SharedMember { .. }
+            | Self::NoUndo { .. }
+            | Self::AcceptsNothing(_)
+            | Self::DisruptiveOutsideRolling { .. }
+            | Self::DisruptiveElsewhere { .. }
+            | Self::SecretExposed { .. }
+            | Self::UndeclaredSecret { .. }
+            | Self::OpenPlace { .. }
+            | Self::Capture { .. }
+            | Self::MissingVariable { .. }
+            | Self::RefusedRelease { .. }
+            | Self::RoleNotLookedUp { .. }
+            | Self::RoleWithoutBearer { .. }
+            | Self::RoleCount { .. }
+            | Self::UnknownLookup { .. }
+            | Self::UndoNotFinal { .. }
+            | Self::StageWithoutNodes { .. }
+            | Self::NoNodeInOnce { .. }
+            | Self::NothingToDo
+            | Self::BadStepName { .. }
+            | Self::UnknownPhase { .. }
+            | Self::BadMode { .. }
+            | Self::Limit { .. }
+            | Self::TooManySteps { .. } => None,
         }
     }
+}
+
+/// What makes a reason the same for another node.
+#[derive(PartialEq)]
+enum Cause<'a> {
+    Render(&'a String),
+    Balancer(&'a BalancerName),
+    Drain(&'a GroupName, &'a StepKey),
+    Runs(&'a String),
 }

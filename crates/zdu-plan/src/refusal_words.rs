@@ -31,11 +31,11 @@ impl fmt::Display for Refusal {
                 capacity_never_met(f, (group, *size), *min_available, stage)
             }
             Self::SharedMember { member, one, other } => shared_member(f, member, one, other),
-            Self::NoBalancer { node, balancer, declared } => {
-                no_balancer(f, node, balancer, *declared)
+            Self::NoBalancer { nodes, balancer, declared } => {
+                no_balancer(f, nodes, balancer, *declared)
             }
-            Self::NobodyDrains { node, group, min_available, step } => {
-                nobody_drains(f, node, (group, *min_available), step)
+            Self::NobodyDrains { nodes, group, min_available, step } => {
+                nobody_drains(f, nodes, (group, *min_available), step)
             }
             Self::NoUndo { stage, step } => no_undo(f, stage, step),
             Self::AcceptsNothing(step) => {
@@ -57,8 +57,9 @@ impl fmt::Display for Refusal {
                 write!(f, "the variable {name} has no value ({help})")
             }
             Self::Render { at, nodes, template, why } => render(f, at, nodes, (template, why)),
-            Self::OtherRelease { node, runs, from, to: _ } => {
-                write!(f, "node {node} runs {runs}, not {from}")
+            Self::OtherRelease { nodes, runs, from, to: _ } => {
+                let (who, run) = (crate::wording::nodes(nodes), verb(nodes, "runs", "run"));
+                write!(f, "{who} {run} {runs}, not {from}")
             }
             Self::RefusedRelease { release, reason } => {
                 write!(f, "release {release} was rolled back and is refused: {reason}")
@@ -86,6 +87,10 @@ impl fmt::Display for Refusal {
             Self::TooManySteps { max } => write!(f, "the plan needs more than {max} steps"),
         }
     }
+}
+
+fn verb<'a>(nodes: &[NodeName], of_one: &'a str, of_many: &'a str) -> &'a str {
+    if nodes.len() == 1 { of_one } else { of_many }
 }
 
 fn capacity_never_met(
@@ -119,24 +124,27 @@ fn shared_member(
 
 fn no_balancer(
     f: &mut fmt::Formatter<'_>,
-    node: &NodeName,
+    nodes: &[NodeName],
     balancer: &BalancerName,
     declared: bool,
 ) -> fmt::Result {
     let lacks = if declared { "has no instance" } else { "is not declared" };
-    write!(f, "node {node} has a member in balancer {balancer}, which {lacks}")
+    let (who, have) = (crate::wording::nodes(nodes), verb(nodes, "has a member", "have members"));
+    write!(f, "{who} {have} in balancer {balancer}, which {lacks}")
 }
 
 fn nobody_drains(
     f: &mut fmt::Formatter<'_>,
-    node: &NodeName,
+    nodes: &[NodeName],
     (group, min_available): (&GroupName, u32),
     step: &StepKey,
 ) -> fmt::Result {
+    let (who, stand) = (crate::wording::nodes(nodes), verb(nodes, "stands", "stand"));
+    let them = verb(nodes, "it", "them");
     write!(
         f,
-        "step {step} disturbs node {node}, which stands in no balancer, while \
-         {min_available} of group {group} must serve: nobody can drain it or count it"
+        "step {step} disturbs {who}, which {stand} in no balancer, while {min_available} of group \
+         {group} must serve: nobody can drain {them} or count {them}"
     )
 }
 
@@ -272,7 +280,7 @@ impl Refusal {
                 "declare it, with its instances, under fleet.balancers".into()
             }
             Self::NobodyDrains { .. } => {
-                "give the node its members, or set min_available of its group to 0 to accept \
+                "give each node its members, or set min_available of its group to 0 to accept \
                  the interruption"
                     .into()
             }
@@ -336,9 +344,10 @@ impl Refusal {
             Self::CapacityNeverMet { group, .. } => {
                 Some(format!("fleet.groups.{group}.min_available"))
             }
-            Self::NobodyDrains { node, group, .. } => {
-                Some(format!("fleet.groups.{group}.nodes.{node}.members"))
-            }
+            Self::NobodyDrains { nodes, group, .. } => Some(match nodes.as_slice() {
+                [node] => format!("fleet.groups.{group}.nodes.{node}.members"),
+                _ => format!("fleet.groups.{group}.nodes"),
+            }),
             Self::NoBalancer { balancer, .. } => Some(format!("fleet.balancers.{balancer}")),
             Self::NoUndo { stage, step }
             | Self::DisruptiveOutsideRolling { stage, step }

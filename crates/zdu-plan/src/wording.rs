@@ -5,6 +5,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt::Display;
 use zdu_model::fleet::Fleet;
+use zdu_model::ids::NodeName;
 use zdu_model::plan::{Ask, HttpCall, Probe, Run, Want, Work};
 use zdu_model::procedure::{Comparison, RollbackClass};
 
@@ -20,6 +21,12 @@ pub(crate) fn list<T: Display>(items: &[T]) -> String {
         0 => text,
         more => format!("{text} and {more} more"),
     }
+}
+
+/// `node a`, `nodes a, b`.
+pub(crate) fn nodes(items: &[NodeName]) -> String {
+    let plural = if items.len() == 1 { "" } else { "s" };
+    format!("node{plural} {}", list(items))
 }
 
 /// `1 node`, `2 nodes`.

@@ -2,7 +2,7 @@
 
 use crate::fixture::*;
 use crate::roles::lookup;
-use zdu_model::ids::{CaptureName, SecretName};
+use zdu_model::ids::{BalancerName, CaptureName, SecretName};
 use zdu_model::policy::{FailureAction, FailureRule, WaveSize};
 use zdu_model::procedure::{
     Action, Capture, CaptureFrom, Deadline, HttpTemplate, Over, RunTemplate, Site, VarDecl, VarKind,
@@ -62,7 +62,14 @@ fn two_nodes_may_not_share_a_member() {
 #[test]
 fn a_member_needs_a_balancer_with_instances() {
     let undeclared = said(|input| input.fleet.balancers.clear());
-    assert!(undeclared[0].ends_with("balancer edge, which is not declared"));
+    let all = "nodes node-a, node-b, node-c have members in balancer edge, which is not declared";
+    assert_eq!(undeclared, [all], "one cause, one reason");
+    let of_one = said(|input| {
+        input.fleet.groups[0].nodes[1].members[0].balancer =
+            BalancerName::new("edgee").expect("valid");
+    });
+    let one = "node node-b has a member in balancer edgee, which is not declared";
+    assert_eq!(of_one, [one]);
     let empty = said(|input| {
         for balancer in input.fleet.balancers.values_mut() {
             balancer.instances.clear();
@@ -127,6 +134,12 @@ fn a_node_that_must_serve_and_stands_in_no_balancer_cannot_be_disturbed() {
     });
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(said[0].starts_with("step switch disturbs node node-b, which stands in no balancer"));
+    let several = self::said(|input| {
+        input.fleet.groups[0].min_available = 1;
+        input.fleet.groups[0].nodes.iter_mut().for_each(|node| node.members.clear());
+    });
+    let disturbed = "step switch disturbs nodes node-a, node-b, node-c, which stand in no balancer";
+    assert!(several[0].starts_with(disturbed) && several.len() == 1, "{several:?}");
 }
 
 #[test]
@@ -363,6 +376,9 @@ fn a_node_on_another_release_is_refused() {
     let said: Vec<String> = refusals.iter().map(ToString::to_string).collect();
     assert_eq!(said, ["node node-b runs 0.9, not 1.0", "node node-c runs 2.0, not 1.0"]);
     assert!(refusals[1].hint().starts_with("it already runs the new release"));
+    input.observed.releases.insert(name("node-c"), "0.9".into());
+    let said: Vec<String> = refused(&input).iter().map(ToString::to_string).collect();
+    assert_eq!(said, ["nodes node-b, node-c run 0.9, not 1.0"]);
 }
 
 #[test]
