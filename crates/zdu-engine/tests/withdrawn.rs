@@ -1,0 +1,157 @@
+//! What never began, what began before it, and what was read while a balancer changed.
+#![allow(missing_docs, clippy::wildcard_enum_match_arm, reason = "a test looks at some events")]
+
+mod script;
+mod world;
+
+use script::{begun_after, count, failing, plan_of, set_aside, until_begun};
+use world::{Builder, World, node};
+use zdu_engine::Input;
+use zdu_model::effect::Effect;
+use zdu_model::event::Request;
+use zdu_model::ids::InstanceName;
+use zdu_model::plan::{PlannedStep, Work};
+use zdu_model::report::{End, Report};
+use zdu_model::time::Millis;
+use zdu_model::verdict::Verdict;
+
+fn answer(world: &mut World, effect: &Effect, end: End) {
+    let Effect::Run { step, attempt } = *effect else { panic!("{effect:?} runs nothing") };
+    world.input(&Input::Report { step, attempt, report: Report::bare(end) });
+}
+
+/// Everything that is begun before anybody answers.
+fn go_on(world: &mut World) {
+    for _ in 0..4 {
+        world.input(&Input::Advance);
+    }
+}
+
+/// The first attempt of a step fails, the second is withdrawn before it began.
+fn withdrawn_the_second_time(mut b: Builder, key: &'static str) -> World {
+    b.find(key, "a").attempts = 2;
+    let mut world = failing(World::new(b.plan), key, "a", 1, End::NotMet("half".into()));
+    until_begun(&mut world, key, "a", 2);
+    let second = world.queue.pop_front().expect("it runs");
+    answer(&mut world, &second, End::Never);
+    world
+}
+
+#[test]
+fn a_step_whose_last_attempt_never_began_is_undone_for_the_one_before() {
+    let mut world = withdrawn_the_second_time(plan_of(&["a"], &[&["a"]], 1, 0), "apply");
+    world.request(Request::Rollback);
+    assert_eq!(world.run(), Verdict::RolledBack);
+    assert_eq!(count(&world, "stop-new@a"), 1, "log {:?}", world.log);
+}
+
+#[test]
+fn a_step_that_never_began_is_not_undone() {
+    let mut world = World::new(plan_of(&["a"], &[&["a"]], 1, 0).plan);
+    let apply = set_aside(&mut world, "apply", "a");
+    answer(&mut world, &apply, End::Never);
+    world.request(Request::Rollback);
+    assert_eq!(world.run(), Verdict::RolledBack);
+    assert_eq!((count(&world, "stop-new@a"), count(&world, "start-old@a")), (0, 1));
+}
+
+#[test]
+fn a_drain_that_may_have_landed_in_part_leaves_its_node_out_though_it_was_withdrawn_since() {
+    let world = withdrawn_the_second_time(plan_of(&["a"], &[&["a"]], 1, 0), "drain");
+    assert!(world.rollout.nodes_out().contains(&node("a")));
+}
+
+#[test]
+fn a_point_of_no_return_stays_crossed_when_trying_it_again_never_began() {
+    let mut b = plan_of(&["a"], &[&["a"]], 1, 0);
+    b.plan.policy.cross_point_of_no_return = true;
+    let apply = b.find("apply", "a");
+    apply.point_of_no_return = true;
+    apply.undo.clear();
+    let world = withdrawn_the_second_time(b, "apply");
+    assert!(world.rollout.refuses(&Request::Rollback).is_some());
+}
+
+#[test]
+fn a_node_whose_return_was_withdrawn_is_out() {
+    let mut world = World::new(plan_of(&["a"], &[&["a"]], 1, 0).plan);
+    let undrain = set_aside(&mut world, "undrain", "a");
+    assert!(world.rollout.nodes_out().is_empty());
+    answer(&mut world, &undrain, End::Never);
+    assert!(world.rollout.nodes_out().contains(&node("a")));
+    assert_eq!(world.run(), Verdict::Succeeded);
+    assert!(world.rollout.nodes_out().is_empty());
+}
+
+#[test]
+fn a_node_that_was_returning_when_its_controller_died_may_still_be_out() {
+    let mut world = World::new(plan_of(&["a"], &[&["a"]], 1, 0).plan);
+    until_begun(&mut world, "undrain", "a", 1);
+    assert!(world.rollout.nodes_out().is_empty());
+    world.crash();
+    assert!(world.rollout.nodes_out().contains(&node("a")));
+    assert_eq!(world.run(), Verdict::Succeeded);
+    assert!(world.rollout.nodes_out().is_empty());
+}
+
+#[test]
+fn what_a_reading_answers_that_an_instance_overtook_begins_nothing() {
+    for (key, next) in [("guard", "drain@a"), ("certify", "stop-old@a")] {
+        let mut world = World::new(plan_of(&["a"], &[&["a"]], 1, 0).plan);
+        let reading = set_aside(&mut world, key, "a");
+        let before = world.records.len();
+        let instance = InstanceName::new("lb-a").expect("a name");
+        world.input(&Input::InstanceChanged { instance, up: true, reason: String::new() });
+        world.play(&reading);
+        go_on(&mut world);
+        assert_eq!(begun_after(&world, before), [format!("{key}@a")]);
+        assert_eq!(world.run(), Verdict::Succeeded);
+        assert_eq!(count(&world, next), 1);
+    }
+}
+
+/// A plan whose way back is this, by the keys of its acts.
+fn way_back(keys: &[&str]) -> Builder {
+    let mut b = plan_of(&["a"], &[&["a"]], 1, 0);
+    let steps = b.plan.steps.clone();
+    let of = |key: &&str| {
+        let here = |s: &&PlannedStep| s.key.as_str() == *key && s.phase.as_str() == "ROLLBACK";
+        steps.iter().find(here).expect("the plan has it").no
+    };
+    b.find("drain", "a").undo = keys.iter().map(of).collect();
+    b
+}
+
+#[test]
+#[should_panic(expected = "returns node a before it proved ready")]
+fn a_plan_that_returns_a_node_on_what_it_proved_before_its_last_drain_stops_the_engine() {
+    let mut world = World::new(way_back(&["undrain", "ready", "serving"]).plan);
+    until_begun(&mut world, "serving", "a", 1);
+    world.request(Request::Rollback);
+    let _verdict = world.run();
+}
+
+#[test]
+fn readiness_that_is_proved_again_for_the_way_back_is_tried_again_and_then_stuck() {
+    let mut b = way_back(&["undrain", "serving"]);
+    // Nobody asks for readiness in the phase of the way back: what was proved before stands for it.
+    for step in b.plan.steps.iter_mut().filter(|step| matches!(step.work, Work::Ready(_))) {
+        match step.phase.as_str() {
+            "ROLLBACK" => step.work = Work::Serving,
+            _ => step.attempts = 2,
+        }
+    }
+    let mut world = World::new(b.plan);
+    let undrain = set_aside(&mut world, "undrain", "a");
+    // It never began, so that only what came before it is undone.
+    world.input(&Input::StoodStill { span: Millis::from_secs(30) });
+    answer(&mut world, &undrain, End::Never);
+    let mut world = script::always(world, "ready", "a", End::NotMet("down".into()));
+    world.request(Request::Rollback);
+    assert_eq!(world.run(), Verdict::Stuck { nodes: vec![node("a")] });
+    assert_eq!(count(&world, "ready@a"), 3, "once before, twice now: {:?}", world.log);
+    world.answer = Box::new(|_, _| None);
+    world.request(Request::Resume);
+    assert_eq!(world.run(), Verdict::RolledBack);
+    assert_eq!(count(&world, "undrain@a"), 1);
+}
