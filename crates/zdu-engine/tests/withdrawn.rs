@@ -110,6 +110,21 @@ fn what_a_reading_answers_that_an_instance_overtook_begins_nothing() {
     }
 }
 
+#[test]
+fn a_drift_takes_nothing_from_a_command_that_runs_nor_from_the_certificate_of_another_node() {
+    let mut world = World::new(plan_of(&["a", "b"], &[&["a", "b"]], 2, 0).plan);
+    let apply = set_aside(&mut world, "apply", "a");
+    let certify = set_aside(&mut world, "certify", "b");
+    let before = world.records.len();
+    script::drift(&mut world, "a");
+    world.play(&apply);
+    world.play(&certify);
+    go_on(&mut world);
+    assert_eq!(begun_after(&world, before), ["ready@a", "stop-old@b"]);
+    assert_eq!(world.run(), Verdict::Succeeded);
+    assert_eq!((count(&world, "apply@a"), count(&world, "certify@b")), (1, 1));
+}
+
 /// A plan whose way back is this, by the keys of its acts.
 fn way_back(keys: &[&str]) -> Builder {
     let mut b = plan_of(&["a"], &[&["a"]], 1, 0);
