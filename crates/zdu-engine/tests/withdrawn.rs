@@ -125,6 +125,75 @@ fn a_drift_takes_nothing_from_a_command_that_runs_nor_from_the_certificate_of_an
     assert_eq!((count(&world, "apply@a"), count(&world, "certify@b")), (1, 1));
 }
 
+fn is_held_out(world: &World) -> bool {
+    world.queue.contains(&Effect::KeepOut { node: node("a") })
+}
+
+#[test]
+fn a_node_whose_return_has_begun_is_not_held_out_by_the_next_controller() {
+    let mut world = World::new(plan_of(&["a"], &[&["a"]], 1, 0).plan);
+    until_begun(&mut world, "undrain", "a", 1);
+    world.crash();
+    assert!(!is_held_out(&world), "it may serve already: {:?}", world.queue);
+    until_begun(&mut world, "serving", "a", 1);
+    world.crash();
+    assert!(!is_held_out(&world), "it serves: {:?}", world.queue);
+    assert_eq!(world.run(), Verdict::Succeeded);
+}
+
+#[test]
+fn a_withdrawn_return_holds_no_node_out_whose_last_drain_did_not_pass() {
+    let mut b = plan_of(&["a"], &[&["a"]], 1, 0);
+    b.rolling_stage(&[&["a"]], 1);
+    // In the second stage the drain lands in part; in the first it had passed.
+    let second = b.plan.stages[1].waves[0].lanes[0].steps[1];
+    let undrain = b.get(second).undo[1];
+    let mut world = World::new(b.plan).answering(move |planned, _| {
+        (planned.no == second).then(|| Report::bare(End::NotMet("half".into())))
+    });
+    until_begun(&mut world, "undrain", "a", 2);
+    let back = world.queue.pop_front().expect("it runs");
+    assert_eq!(back, Effect::Run { step: undrain, attempt: 1 });
+    answer(&mut world, &back, End::Never);
+    world.crash();
+    assert!(!is_held_out(&world), "nobody read the group for it: {:?}", world.queue);
+}
+
+#[test]
+fn a_node_that_is_drained_anew_is_held_out_by_the_next_controller_only_when_that_has_passed() {
+    let mut b = plan_of(&["a"], &[&["a"]], 1, 0);
+    // Nothing returns it when it is put back.
+    b.find("drain", "a").undo.clear();
+    let mut world = failing(World::new(b.plan), "apply", "a", 1, End::Exited(1));
+    assert!(matches!(world.run(), Verdict::Failed { .. }));
+    assert!(world.rollout.nodes_out().contains(&node("a")));
+    world.request(Request::Resume);
+    until_begun(&mut world, "drain", "a", 2);
+    world.crash();
+    assert!(!is_held_out(&world), "queue {:?}", world.queue);
+    until_begun(&mut world, "certify", "a", 2);
+    world.crash();
+    assert!(is_held_out(&world), "queue {:?}", world.queue);
+    assert_eq!(world.run(), Verdict::Succeeded);
+}
+
+#[test]
+fn the_certificate_from_before_a_node_served_again_is_worth_nothing_on_the_way_back() {
+    let mut b = plan_of(&["a"], &[&["a"]], 1, 0);
+    // Its way back drains it again and has no certificate of its own.
+    let undrain = b.plan.stages[0].waves[0].lanes[0].steps[6];
+    assert_eq!(b.get(undrain).undo.len(), 3);
+    b.get(undrain).undo.pop();
+    b.find("stop-new", "a").needs_drain = true;
+    let mut world = World::new(b.plan);
+    until_begun(&mut world, "serving", "a", 1);
+    let before = world.log.len();
+    world.request(Request::Rollback);
+    assert_eq!(world.run(), Verdict::RolledBack);
+    let back = ["serving@a", "guard@a", "drain@a", "certify@a", "stop-new@a"];
+    assert_eq!(world.log[before..][..5], back);
+}
+
 /// A plan whose way back is this, by the keys of its acts.
 fn way_back(keys: &[&str]) -> Builder {
     let mut b = plan_of(&["a"], &[&["a"]], 1, 0);
@@ -142,6 +211,29 @@ fn way_back(keys: &[&str]) -> Builder {
 fn a_plan_that_returns_a_node_on_what_it_proved_before_its_last_drain_stops_the_engine() {
     let mut world = World::new(way_back(&["undrain", "ready", "serving"]).plan);
     until_begun(&mut world, "serving", "a", 1);
+    world.request(Request::Rollback);
+    let _verdict = world.run();
+}
+
+#[test]
+#[should_panic(expected = "needs node a drained and certified")]
+fn a_plan_that_disturbs_a_node_that_has_returned_stops_the_engine() {
+    let mut b = plan_of(&["a"], &[&["a"]], 1, 0);
+    let apply = b.find("apply", "a").no;
+    let lane = &mut b.plan.stages[0].waves[0].lanes[0].steps;
+    lane.retain(|step| *step != apply);
+    lane.push(apply);
+    let _verdict = World::new(b.plan).run();
+}
+
+#[test]
+#[should_panic(expected = "returns node a before it proved ready")]
+fn a_plan_that_returns_a_node_on_what_it_proved_before_it_was_disturbed_stops_the_engine() {
+    let mut b = way_back(&["undrain", "ready", "serving"]);
+    b.find("start-old", "a").needs_drain = true;
+    let mut world = World::new(b.plan);
+    let undrain = set_aside(&mut world, "undrain", "a");
+    answer(&mut world, &undrain, End::Never);
     world.request(Request::Rollback);
     let _verdict = world.run();
 }
