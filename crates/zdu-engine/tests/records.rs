@@ -10,6 +10,7 @@ use zdu_engine::Rollout;
 use zdu_model::contract::Class;
 use zdu_model::event::*;
 use zdu_model::ids::*;
+use zdu_model::plan::Subject;
 use zdu_model::policy::FailureAction;
 use zdu_model::report::{End, Report};
 use zdu_model::verdict::Verdict;
@@ -124,4 +125,20 @@ fn only_a_certificate_is_had_beside_the_step_that_waits_for_it() {
     world.turn();
     world.turn();
     assert!(!follows(&world, started(apply, 1)), "its certificate is waited for");
+}
+
+#[test]
+fn a_journal_that_passes_over_a_part_of_a_gate_goes_on_behind_it() {
+    let mut b = plan_of(&["a", "b"], &[&["a"], &["b"]], 1, 0);
+    let announce = b.step(&Subject::Fleet, "announce", "POST-APPLY", world::run());
+    b.plan.stages[0].waves[0].gate.push(announce);
+    let guard = b.find("guard", "b").no;
+    let mut world = World::new(b.plan);
+    until_begun(&mut world, "serving", "a", 1);
+    world.turn();
+    let mut rollout = world.replay();
+    for event in [started(announce, 1), ended(announce, 1, End::Done), started(guard, 1)] {
+        let record = Record { seq: Seq(99), at: world.now, epoch: world.epoch, event };
+        assert_eq!(rollout.evolve(&record), Ok(()));
+    }
 }

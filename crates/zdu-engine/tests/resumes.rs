@@ -4,11 +4,12 @@
 mod script;
 mod world;
 
-use script::{begun_after, failing, plan_of};
+use script::{always, begun_after, count, failing, plan_of, until_begun, until_held};
 use world::{World, rule};
+use zdu_engine::Input;
 use zdu_model::event::Request;
 use zdu_model::policy::FailureAction;
-use zdu_model::report::End;
+use zdu_model::report::{End, Report};
 use zdu_model::verdict::Verdict;
 
 #[test]
@@ -22,4 +23,69 @@ fn a_drain_that_did_not_pass_is_begun_again_behind_its_guard() {
     assert_eq!(world.run(), Verdict::Succeeded);
     let begun = begun_after(&world, before);
     assert_eq!(begun[..4], ["guard@a", "drain@a", "certify@a", "stop-old@a"]);
+}
+
+#[test]
+fn what_was_held_is_tried_as_often_again_as_a_fresh_step() {
+    let mut b = plan_of(&["a"], &[&["a"]], 1, 0);
+    b.plan.rules = vec![rule("APPLY", FailureAction::Hold)];
+    b.find("apply", "a").attempts = 2;
+    let mut world = always(World::new(b.plan), "apply", "a", End::Exited(1));
+    assert_eq!(world.run(), Verdict::Held);
+    assert_eq!(count(&world, "apply@a"), 2);
+    world.request(Request::Resume);
+    assert_eq!(world.run(), Verdict::Held);
+    assert_eq!(count(&world, "apply@a"), 4);
+}
+
+#[test]
+fn what_waited_for_a_certificate_that_was_refused_is_fresh_too_when_the_controller_had_left() {
+    let mut b = plan_of(&["a"], &[&["a"]], 1, 0);
+    b.plan.rules = ["PRE-APPLY", "APPLY"].map(|phase| rule(phase, FailureAction::Hold)).to_vec();
+    b.find("apply", "a").attempts = 2;
+    let mut world = failing(World::new(b.plan), "apply", "a", 1, End::Exited(1));
+    until_begun(&mut world, "apply", "a", 1);
+    world.turn();
+    world.turn();
+    script::drift(&mut world, "a");
+    let mut world = always(world, "certify", "a", End::NotMet("busy".into()));
+    assert_eq!(world.run(), Verdict::Held);
+    assert_eq!(count(&world, "apply@a"), 1);
+    let mut world = always(world, "apply", "a", End::Exited(1));
+    world.request(Request::Resume);
+    assert_eq!(world.run(), Verdict::Held);
+    assert_eq!(count(&world, "apply@a"), 1 + 2);
+}
+
+#[test]
+fn a_node_that_is_to_be_drained_again_waits_for_another_that_stands_in_the_entrance() {
+    let mut b = plan_of(&["a", "b"], &[&["b", "a"]], 2, 0);
+    b.plan.rules = vec![
+        rule("PRE-APPLY", FailureAction::Hold),
+        rule("POST-APPLY", FailureAction::RollbackNode),
+    ];
+    b.plan.policy.failures_allowed = 2;
+    let mut world = World::new(b.plan).answering(|planned, _| {
+        let on = planned.subject.node().map(|node| node.as_str());
+        let forward = planned.phase.as_str() != "ROLLBACK";
+        let fails =
+            matches!((planned.key.as_str(), on), ("drain", Some("a")) | ("serving", Some("b")));
+        (forward && fails).then(|| Report::bare(End::NotMet("no".into())))
+    });
+    until_held(&mut world);
+    // While a person is asked about a, b goes back and stands between its guard and its drain.
+    until_begun(&mut world, "drain", "b", 2);
+    let drain = world.queue.pop_front().expect("it runs");
+    world.answer = Box::new(|_, _| None);
+    let before = world.records.len();
+    world.request(Request::Resume);
+    for _ in 0..4 {
+        world.input(&Input::Advance);
+    }
+    assert_eq!(begun_after(&world, before), [""; 0]);
+    world.play(&drain);
+    assert!(matches!(world.run(), Verdict::Failed { .. }));
+    let begun = begun_after(&world, before);
+    assert!(begun.contains(&"guard@a".to_owned()), "begun: {begun:?}");
+    assert_eq!(count(&world, "serving@a"), 1);
 }

@@ -84,6 +84,19 @@ fn a_node_whose_return_was_withdrawn_is_out() {
 }
 
 #[test]
+fn a_node_whose_return_was_withdrawn_is_certified_again_before_it_is_put_back() {
+    let mut b = plan_of(&["a"], &[&["a"]], 1, 0);
+    b.find("stop-new", "a").needs_drain = true;
+    let mut world = World::new(b.plan);
+    let undrain = set_aside(&mut world, "undrain", "a");
+    answer(&mut world, &undrain, End::Never);
+    let before = world.log.len();
+    world.request(Request::Rollback);
+    assert_eq!(world.run(), Verdict::RolledBack);
+    assert_eq!(world.log[before..][..2], ["certify@a", "stop-new@a"]);
+}
+
+#[test]
 fn a_node_that_was_returning_when_its_controller_died_may_still_be_out() {
     let mut world = World::new(plan_of(&["a"], &[&["a"]], 1, 0).plan);
     until_begun(&mut world, "undrain", "a", 1);
@@ -224,6 +237,24 @@ fn a_plan_that_disturbs_a_node_that_has_returned_stops_the_engine() {
     lane.retain(|step| *step != apply);
     lane.push(apply);
     let _verdict = World::new(b.plan).run();
+}
+
+#[test]
+#[should_panic(expected = "needs node a drained and certified")]
+fn a_drain_that_never_began_is_no_reason_to_certify_a_node_in_traffic() {
+    let mut b = plan_of(&["a"], &[&["a"]], 1, 0);
+    b.rolling_stage(&[&["a"]], 1);
+    let undrain = b.plan.stages[0].waves[0].lanes[0].steps[6];
+    // The way back of the first stage disturbs the node and drains it nowhere.
+    assert_eq!(b.get(undrain).undo.len(), 3);
+    b.get(undrain).undo.clear();
+    b.find("stop-new", "a").needs_drain = true;
+    let mut world = World::new(b.plan);
+    until_begun(&mut world, "drain", "a", 2);
+    let drain = world.queue.pop_front().expect("it runs");
+    answer(&mut world, &drain, End::Never);
+    world.request(Request::Rollback);
+    let _verdict = world.run();
 }
 
 #[test]
