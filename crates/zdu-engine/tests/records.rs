@@ -6,7 +6,7 @@ mod world;
 
 use script::{plan_of, until_begun};
 use world::{Builder, World, node, rule};
-use zdu_engine::Rollout;
+use zdu_engine::{Input, Rollout};
 use zdu_model::contract::Class;
 use zdu_model::event::*;
 use zdu_model::ids::*;
@@ -141,4 +141,28 @@ fn a_journal_that_passes_over_a_part_of_a_gate_goes_on_behind_it() {
         let record = Record { seq: Seq(99), at: world.now, epoch: world.epoch, event };
         assert_eq!(rollout.evolve(&record), Ok(()));
     }
+}
+
+#[test]
+fn a_journal_that_begins_a_step_again_for_a_person_gives_it_all_its_attempts() {
+    let mut b = plan_of(&["a"], &[&["a"]], 1, 0);
+    let drain = b.find("drain", "a");
+    drain.attempts = 2;
+    let drain = drain.no;
+    let mut world = World::new(b.plan);
+    until_begun(&mut world, "drain", "a", 1);
+    let mut rollout = world.replay();
+    let refused = || End::NotMet("refused".into());
+    let again = Event::StepScheduled { step: drain, at: world.now, cause: ScheduleCause::Resumed };
+    for event in [ended(drain, 1, refused()), again, started(drain, 2), ended(drain, 2, refused())]
+    {
+        let record = Record { seq: Seq(99), at: world.now, epoch: world.epoch, event };
+        assert_eq!(rollout.evolve(&record), Ok(()));
+    }
+    let next = rollout.decide(world.now, &Input::Advance).events;
+    let retry = |event: &Event| {
+        matches!(event, Event::StepScheduled { step, cause: ScheduleCause::Retry, .. }
+            if *step == drain)
+    };
+    assert!(next.iter().any(retry), "{next:?}");
 }

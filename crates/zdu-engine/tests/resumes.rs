@@ -5,7 +5,7 @@ mod script;
 mod world;
 
 use script::{always, begun_after, count, failing, plan_of, until_begun, until_held};
-use world::{World, rule};
+use world::{World, node, rule};
 use zdu_engine::Input;
 use zdu_model::event::Request;
 use zdu_model::policy::FailureAction;
@@ -88,4 +88,30 @@ fn a_node_that_is_to_be_drained_again_waits_for_another_that_stands_in_the_entra
     let begun = begun_after(&world, before);
     assert!(begun.contains(&"guard@a".to_owned()), "begun: {begun:?}");
     assert_eq!(count(&world, "serving@a"), 1);
+}
+
+#[test]
+fn what_comes_home_first_is_tried_again_behind_a_new_certificate_and_once() {
+    let mut b = plan_of(&["a", "b"], &[&["a"], &["b"]], 1, 1);
+    b.plan.policy.failures_allowed = 2;
+    let mut second = rule("APPLY", FailureAction::Stop);
+    second.failed_nodes = Some(1);
+    b.plan.rules.insert(0, second);
+    b.find("apply", "b").attempts = 2;
+    let mut left = 4;
+    let mut world = World::new(b.plan).answering(move |planned, _| {
+        let fails = planned.key.as_str() == "apply" && left > 0;
+        left -= i32::from(fails);
+        fails.then(|| Report::bare(End::Exited(1)))
+    });
+    assert!(matches!(world.run(), Verdict::Failed { .. }));
+    assert!(world.rollout.nodes_out().contains(&node("b")));
+    world.request(Request::Resume);
+    until_begun(&mut world, "apply", "b", 3);
+    world.turn();
+    script::drift(&mut world, "b");
+    let before = world.records.len();
+    assert_eq!(world.run(), Verdict::Succeeded);
+    let begun = begun_after(&world, before);
+    assert_eq!(begun[..4], ["certify@b", "apply@b", "ready@b", "undrain@b"]);
 }
