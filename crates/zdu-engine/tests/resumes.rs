@@ -6,7 +6,8 @@ mod world;
 
 use script::{always, begun_after, count, failing, plan_of, until_begun, until_held};
 use world::{World, node, rule};
-use zdu_engine::Input;
+use zdu_engine::{Input, StepStatus};
+use zdu_model::effect::Effect;
 use zdu_model::event::Request;
 use zdu_model::policy::FailureAction;
 use zdu_model::report::{End, Report};
@@ -20,6 +21,8 @@ fn a_drain_that_did_not_pass_is_begun_again_behind_its_guard() {
     assert!(matches!(world.run(), Verdict::Failed { .. }));
     let before = world.records.len();
     world.request(Request::Resume);
+    let guard = world.rollout.plan().stages[0].waves[0].lanes[0].steps[0];
+    assert_eq!(world.rollout.step_status(guard).0, StepStatus::Pending);
     assert_eq!(world.run(), Verdict::Succeeded);
     let begun = begun_after(&world, before);
     assert_eq!(begun[..4], ["guard@a", "drain@a", "certify@a", "stop-old@a"]);
@@ -114,4 +117,72 @@ fn what_comes_home_first_is_tried_again_behind_a_new_certificate_and_once() {
     assert_eq!(world.run(), Verdict::Succeeded);
     let begun = begun_after(&world, before);
     assert_eq!(begun[..4], ["certify@b", "apply@b", "ready@b", "undrain@b"]);
+}
+
+/// `apply` failed and the node goes back; a compensation fails, and before that is judged a person
+/// says hold and resume.
+fn resumed_before_it_was_judged(drifts: bool) -> World {
+    let mut b = plan_of(&["a"], &[&["a"]], 1, 0);
+    b.find("stop-new", "a").needs_drain = true;
+    let mut world = failing(World::new(b.plan), "apply", "a", 1, End::Exited(1));
+    until_begun(&mut world, "stop-new", "a", 1);
+    let Some(Effect::Run { step, attempt }) = world.queue.pop_front() else { panic!("runs") };
+    world.input(&Input::Report { step, attempt, report: Report::bare(End::Exited(1)) });
+    if drifts {
+        script::drift(&mut world, "a");
+    }
+    world.request(Request::Hold);
+    world.request(Request::Resume);
+    world
+}
+
+#[test]
+fn a_compensation_that_failed_right_before_a_resume_is_begun_again() {
+    for drifts in [false, true] {
+        let mut world = resumed_before_it_was_judged(drifts);
+        let before = world.records.len();
+        let verdict = world.run();
+        assert!(matches!(verdict, Verdict::Failed { .. }), "{verdict:?}");
+        let begun = begun_after(&world, before);
+        assert!(begun.contains(&"stop-new@a".to_owned()), "begun: {begun:?}");
+        assert_eq!(begun[0] == "certify@a", drifts, "begun: {begun:?}");
+        assert!(world.rollout.nodes_out().is_empty());
+    }
+}
+
+#[test]
+fn failures_and_nodes_from_before_a_resume_count_no_more() {
+    let mut b = plan_of(&["a", "b", "c"], &[&["a"], &["b"], &["c"]], 1, 0);
+    b.plan.policy.failures_allowed = 1;
+    let mut left = 3;
+    let mut world = World::new(b.plan).answering(move |planned, _| {
+        let fails = planned.key.as_str() == "apply" && left > 0;
+        left -= i32::from(fails);
+        fails.then(|| Report::bare(End::Exited(1)))
+    });
+    let back = |world: &mut World| match world.run() {
+        Verdict::Failed { rolled_back, .. } => rolled_back,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(back(&mut world), [node("a"), node("b")]);
+    assert_eq!(count(&world, "guard@c"), 0);
+    world.request(Request::Resume);
+    assert_eq!(back(&mut world), [node("a")]);
+    assert_eq!((count(&world, "serving@b"), count(&world, "serving@c")), (2, 1));
+}
+
+#[test]
+fn a_step_that_was_stopped_about_is_looked_up_and_not_begun_beside_itself() {
+    let mut b = plan_of(&["a"], &[&["a"]], 1, 0);
+    b.plan.rules = vec![rule("APPLY", FailureAction::Stop)];
+    let cut = End::Unreachable("cut".into());
+    let mut world = always(World::new(b.plan), "apply", "a", cut);
+    assert!(matches!(world.run(), Verdict::Failed { .. }));
+    world.answer = Box::new(|_, _| None);
+    let before = world.records.len();
+    world.request(Request::Resume);
+    world.input(&Input::Advance);
+    assert_eq!(begun_after(&world, before), [""; 0]);
+    assert_eq!(world.run(), Verdict::Succeeded);
+    assert_eq!(count(&world, "apply@a"), 1);
 }

@@ -1,0 +1,185 @@
+//! Putting back more than once, in which order, and with which attempts.
+#![allow(missing_docs, clippy::wildcard_enum_match_arm, reason = "a test looks at some events")]
+
+mod script;
+mod world;
+
+use script::{begun_after, count, failing, plan_of, set_aside, until_begun};
+use world::{Builder, World, node, rule};
+use zdu_engine::{Input, StepStatus};
+use zdu_model::effect::Effect;
+use zdu_model::event::{Event, Record, Request};
+use zdu_model::ids::{NodeName, StepNo};
+use zdu_model::plan::Unknown;
+use zdu_model::policy::{FailureAction, FailureRule};
+use zdu_model::report::{End, Report};
+use zdu_model::time::Millis;
+use zdu_model::verdict::Verdict;
+
+fn one_node() -> Builder {
+    plan_of(&["a"], &[&["a"]], 1, 0)
+}
+
+fn rolled_back(world: &mut World) -> Vec<NodeName> {
+    let verdict = world.run();
+    let Verdict::Failed { rolled_back, .. } = verdict else { panic!("{verdict:?}") };
+    rolled_back
+}
+
+/// Answers these steps with a failure as often as it says, the key and the node of each.
+fn fails(b: Builder, mut steps: Vec<(&'static str, &'static str, u32)>) -> World {
+    World::new(b.plan).answering(move |planned, _| {
+        let on = planned.subject.node().map_or("fleet", NodeName::as_str);
+        let here = steps
+            .iter_mut()
+            .find(|(key, node, left)| planned.key.as_str() == *key && on == *node && *left > 0)?;
+        here.2 -= 1;
+        Some(Report::bare(End::Exited(1)))
+    })
+}
+
+#[test]
+fn of_one_wave_a_node_that_is_out_goes_back_before_one_that_had_returned() {
+    let mut world = World::new(plan_of(&["a", "b"], &[&["a", "b"]], 2, 0).plan);
+    let apply = set_aside(&mut world, "apply", "a");
+    until_begun(&mut world, "serving", "b", 1);
+    world.turn();
+    let before = world.records.len();
+    world.request(Request::Rollback);
+    world.play(&apply);
+    assert_eq!(world.run(), Verdict::RolledBack);
+    let begun = begun_after(&world, before);
+    let at = |entry: &str| begun.iter().position(|line| line == entry).expect("it is begun");
+    assert!(at("serving@a") < at("guard@b"), "{begun:?}");
+}
+
+#[test]
+fn a_wave_that_goes_back_takes_the_nodes_of_later_waves_along_that_are_out() {
+    let mut b = plan_of(&["a", "b"], &[&["a"], &["b"]], 1, 1);
+    b.plan.policy.failures_allowed = 2;
+    for (code, action) in [(9, FailureAction::Stop), (8, FailureAction::RollbackWave)] {
+        let exits = rule("APPLY", action);
+        b.plan.rules.insert(0, FailureRule { exit: vec![code], ..exits });
+    }
+    let mut codes = vec![8, 9];
+    let mut world = World::new(b.plan).answering(move |planned, _| {
+        let a = planned.subject.node() == Some(&node("a"));
+        let apply = planned.key.as_str() == "apply";
+        let code = if a { 1 } else { codes.last().copied().unwrap_or_default() };
+        if apply && !a {
+            codes.pop();
+        }
+        apply.then(|| Report::bare(End::Exited(code)))
+    });
+    assert_eq!(rolled_back(&mut world), [node("a")]);
+    assert!(world.rollout.nodes_out().contains(&node("b")));
+    world.request(Request::Resume);
+    assert_eq!(rolled_back(&mut world), [node("b")]);
+    assert!(world.rollout.nodes_out().is_empty());
+}
+
+#[test]
+fn what_was_put_back_once_is_put_back_whole_the_second_time_though_a_wider_unwind_comes() {
+    let mut world = fails(one_node(), vec![("apply", "a", 2)]);
+    assert_eq!(rolled_back(&mut world), [node("a")]);
+    world.request(Request::Resume);
+    until_begun(&mut world, "stop-new", "a", 2);
+    world.request(Request::Rollback);
+    assert_eq!(world.run(), Verdict::RolledBack);
+    for undo in ["stop-new@a", "start-old@a", "undrain@a", "serving@a"] {
+        assert_eq!(count(&world, undo), 2, "{undo}: {:?}", world.log);
+    }
+}
+
+#[test]
+fn what_was_put_back_has_all_its_attempts_again_and_so_have_its_compensations() {
+    let mut b = one_node();
+    b.find("apply", "a").attempts = 2;
+    b.find("stop-new", "a").attempts = 2;
+    let mut world = fails(b, vec![("apply", "a", 2), ("stop-new", "a", 1)]);
+    assert_eq!(rolled_back(&mut world), [node("a")]);
+    assert_eq!((count(&world, "apply@a"), count(&world, "stop-new@a")), (2, 2));
+    let lane = world.rollout.plan().stages[0].waves[0].lanes[0].steps.clone();
+    for step in lane {
+        assert_eq!(world.rollout.step_status(step).0, StepStatus::Pending, "step {step}");
+    }
+    let mut left = 2;
+    world.answer = Box::new(move |planned, _| {
+        let again = planned.key.as_str() == "apply" && left > 0;
+        left -= i32::from(again);
+        again.then(|| Report::bare(End::Exited(1)))
+    });
+    world.request(Request::Resume);
+    until_begun(&mut world, "stop-new", "a", 3);
+    assert_eq!(count(&world, "apply@a"), 4);
+    let Some(Effect::Run { step, attempt }) = world.queue.pop_front() else { panic!("runs") };
+    world.input(&Input::Report { step, attempt, report: Report::bare(End::Exited(1)) });
+    assert_eq!(rolled_back(&mut world), [node("a")]);
+}
+
+#[test]
+fn a_certificate_that_was_to_be_had_again_is_had_for_the_way_back() {
+    let mut b = one_node();
+    b.find("start-old", "a").needs_drain = true;
+    let mut world = World::new(b.plan);
+    until_begun(&mut world, "stop-old", "a", 1);
+    script::drift(&mut world, "a");
+    until_begun(&mut world, "certify", "a", 2);
+    let Some(Effect::Run { step, attempt }) = world.queue.pop_front() else { panic!("runs") };
+    let busy = Report::bare(End::Waiting("busy".into()));
+    world.input(&Input::Report { step, attempt, report: busy });
+    world.input(&Input::Advance);
+    let scheduled = matches!(world.rollout.step_status(step).0, StepStatus::Scheduled { .. });
+    assert!(scheduled, "it is had again");
+    let before = world.records.len();
+    world.request(Request::Rollback);
+    assert_eq!(world.run(), Verdict::RolledBack);
+    assert_eq!(begun_after(&world, before)[..2], ["certify@a", "start-old@a"]);
+}
+
+#[test]
+fn a_lost_compensation_that_may_be_run_again_waits_out_its_pause_under_a_wider_unwind_too() {
+    let mut b = one_node();
+    b.find("stop-new", "a").unknown = Unknown::Rerun;
+    let mut world = fails(b, vec![("apply", "a", 1)]);
+    let Effect::Run { step, attempt } = set_aside(&mut world, "stop-new", "a") else {
+        panic!("it runs")
+    };
+    world.request(Request::Rollback);
+    let report = Report::bare(End::Lost("the node has booted since".into()));
+    world.input(&Input::Report { step, attempt, report });
+    let lost = world.now;
+    assert_eq!(world.run(), Verdict::RolledBack);
+    let second = Event::StepStarted { step, attempt: 2 };
+    let begun = world.records.iter().find(|r| r.event == second).expect("it is run again");
+    assert_eq!(begun.at.since(lost), Millis(2_000));
+}
+
+#[test]
+fn a_stuck_node_that_a_wider_unwind_puts_back_after_all_is_not_called_stuck() {
+    let mut b = plan_of(&["a", "b"], &[&["a", "b"]], 2, 0);
+    b.plan.policy.failures_allowed = 2;
+    b.plan.rules.insert(0, rule("APPLY", FailureAction::RollbackRollout));
+    b.plan.rules[0].failed_nodes = Some(1);
+    let mut world = fails(b, vec![("apply", "a", 1), ("stop-new", "a", 1), ("apply", "b", 1)]);
+    let apply = set_aside(&mut world, "apply", "b");
+    for _ in 0..100 {
+        if world.has(|event| matches!(event, Event::NodeStuck { .. })) {
+            break;
+        }
+        world.turn();
+    }
+    assert!(world.has(|event| matches!(event, Event::NodeStuck { .. })));
+    world.play(&apply);
+    assert_eq!(rolled_back(&mut world), [node("a"), node("b")]);
+}
+
+#[test]
+fn a_record_that_says_stuck_about_a_step_the_plan_does_not_have_is_refused() {
+    let mut world = failing(World::new(one_node().plan), "apply", "a", 1, End::Exited(1));
+    until_begun(&mut world, "stop-new", "a", 1);
+    let (step, reason) = (StepNo(9_999), String::new());
+    let event = Event::NodeStuck { node: Some(node("a")), step, reason };
+    let record = Record { event, ..world.records[0].clone() };
+    assert!(world.replay().evolve(&record).is_err());
+}
