@@ -105,3 +105,23 @@ fn a_step_of_unknown_outcome_that_a_rule_passes_over_is_asked_about_no_more() {
     assert_eq!(world.records.len(), before + 1, "{:?}", world.records.last());
     assert_eq!(world.run(), Verdict::Succeeded);
 }
+
+#[test]
+fn a_hold_does_not_wait_for_a_step_that_is_due_and_cannot_begin() {
+    let mut b = plan_of(&["a"], &[&["a"]], 1, 0);
+    b.plan.rules = vec![rule("PRE-APPLY", FailureAction::Hold)];
+    let mut world = World::new(b.plan);
+    let apply = set_aside(&mut world, "apply", "a");
+    drift(&mut world, "a");
+    answer(&mut world, &apply, End::Never);
+    world.input(&Input::Advance);
+    world.input(&Input::Advance);
+    // All in one millisecond: `apply` is due now, and its certificate was refused.
+    let certify = world.queue.pop_front().expect("it runs");
+    answer(&mut world, &certify, End::NotMet("busy".into()));
+    world.input(&Input::Advance);
+    assert!(world.rollout.hold().is_some());
+    world.request(Request::Hold);
+    world.input(&Input::Advance);
+    assert_eq!(world.rollout.verdict(), Some(&Verdict::Held));
+}

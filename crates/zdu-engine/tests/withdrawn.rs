@@ -7,8 +7,9 @@ mod world;
 use script::{begun_after, count, failing, plan_of, set_aside, until_begun};
 use world::{Builder, World, node};
 use zdu_engine::Input;
+use zdu_model::contract::Class;
 use zdu_model::effect::Effect;
-use zdu_model::event::Request;
+use zdu_model::event::{Event, Request};
 use zdu_model::ids::InstanceName;
 use zdu_model::plan::{PlannedStep, Work};
 use zdu_model::report::{End, Report};
@@ -116,6 +117,10 @@ fn what_a_reading_answers_that_an_instance_overtook_begins_nothing() {
         let instance = InstanceName::new("lb-a").expect("a name");
         world.input(&Input::InstanceChanged { instance, up: true, reason: String::new() });
         world.play(&reading);
+        let told = world.records.last().map(|record| &record.event);
+        let Some(Event::StepEnded { class, report, .. }) = told else { panic!("{told:?}") };
+        let why = End::Waiting("a balancer changed while it was read".into());
+        assert_eq!((*class, &report.end), (Class::Again, &why));
         go_on(&mut world);
         assert_eq!(begun_after(&world, before), [format!("{key}@a")]);
         assert_eq!(world.run(), Verdict::Succeeded);
@@ -269,16 +274,34 @@ fn a_plan_that_returns_a_node_on_what_it_proved_before_it_was_disturbed_stops_th
     let _verdict = world.run();
 }
 
-#[test]
-fn readiness_that_is_proved_again_for_the_way_back_is_tried_again_and_then_stuck() {
+/// A plan that asks for readiness before a node returns, and on its way back for none.
+fn way_back_without_readiness() -> Builder {
     let mut b = way_back(&["undrain", "serving"]);
-    // Nobody asks for readiness in the phase of the way back: what was proved before stands for it.
-    for step in b.plan.steps.iter_mut().filter(|step| matches!(step.work, Work::Ready(_))) {
-        match step.phase.as_str() {
-            "ROLLBACK" => step.work = Work::Serving,
-            _ => step.attempts = 2,
+    let back = |step: &&mut PlannedStep| step.phase.as_str() == "ROLLBACK";
+    for step in b.plan.steps.iter_mut().filter(back) {
+        if matches!(step.work, Work::Ready(_)) {
+            step.work = Work::Serving;
         }
     }
+    b
+}
+
+#[test]
+fn a_plan_that_asks_for_no_readiness_on_the_way_back_returns_a_node_without() {
+    let b = way_back_without_readiness();
+    let mut world = failing(World::new(b.plan), "apply", "a", 1, End::Exited(1));
+    let verdict = world.run();
+    assert!(matches!(verdict, Verdict::Failed { .. }), "{verdict:?}");
+    assert_eq!((count(&world, "ready@a"), count(&world, "undrain@a")), (0, 1));
+}
+
+#[test]
+fn readiness_that_is_proved_again_for_the_way_back_is_tried_again_and_then_stuck() {
+    let mut b = way_back_without_readiness();
+    let lane = b.plan.stages[0].waves[0].lanes[0].steps.clone();
+    let ready = b.get(lane[5]);
+    assert!(matches!(ready.work, Work::Ready(_)));
+    ready.attempts = 2;
     let mut world = World::new(b.plan);
     let undrain = set_aside(&mut world, "undrain", "a");
     // It never began, so that only what came before it is undone.
