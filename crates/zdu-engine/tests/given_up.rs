@@ -9,7 +9,7 @@ use world::{World, node, rule};
 use zdu_engine::{Input, StepStatus};
 use zdu_model::contract::Class;
 use zdu_model::effect::Effect;
-use zdu_model::event::Request;
+use zdu_model::event::{Event, HoldCause, Request};
 use zdu_model::policy::FailureAction;
 use zdu_model::report::{End, Report};
 use zdu_model::verdict::Verdict;
@@ -124,4 +124,33 @@ fn a_hold_does_not_wait_for_a_step_that_is_due_and_cannot_begin() {
     world.request(Request::Hold);
     world.input(&Input::Advance);
     assert_eq!(world.rollout.verdict(), Some(&Verdict::Held));
+}
+
+#[test]
+fn of_two_points_of_no_return_that_are_reached_at_once_one_is_asked_about_first() {
+    let mut b = plan_of(&["a", "b"], &[&["a", "b"]], 2, 0);
+    for on in ["a", "b"] {
+        b.find("apply", on).point_of_no_return = true;
+    }
+    let mut world = World::new(b.plan);
+    let both = ["a", "b"].map(|on| set_aside(&mut world, "stop-old", on));
+    for stop in &both {
+        world.play(stop);
+    }
+    let asked = |world: &World| {
+        let holds = world.records.iter().filter(|r| matches!(r.event, Event::HoldStarted { .. }));
+        holds.count()
+    };
+    world.input(&Input::Advance);
+    world.input(&Input::Advance);
+    assert_eq!(asked(&world), 1);
+    for (nth, on) in [(1, "a"), (2, "b")] {
+        let Some(HoldCause::PointOfNoReturn(step)) = world.rollout.hold().cloned() else {
+            panic!("{on} is asked about")
+        };
+        assert_eq!(asked(&world), nth);
+        world.request(Request::Approve(step));
+        world.input(&Input::Advance);
+    }
+    assert_eq!(world.run(), Verdict::Succeeded);
 }

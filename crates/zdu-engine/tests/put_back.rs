@@ -183,3 +183,17 @@ fn a_record_that_says_stuck_about_a_step_the_plan_does_not_have_is_refused() {
     let record = Record { event, ..world.records[0].clone() };
     assert!(world.replay().evolve(&record).is_err());
 }
+
+#[test]
+fn a_lane_with_a_point_of_no_return_in_its_middle_is_not_half_put_back() {
+    let mut b = one_node();
+    b.plan.policy.cross_point_of_no_return = true;
+    let stop = b.find("stop-old", "a");
+    stop.point_of_no_return = true;
+    stop.undo.clear();
+    let mut world = World::new(b.plan);
+    until_begun(&mut world, "apply", "a", 1);
+    world.request(Request::Abort);
+    assert_eq!(world.run(), Verdict::Stuck { nodes: vec![node("a")] });
+    assert_eq!(count(&world, "stop-new@a"), 0, "log {:?}", world.log);
+}

@@ -1,0 +1,54 @@
+//! Law 1: who counts as serving when a guard reads a group.
+#![allow(missing_docs, reason = "tests")]
+
+mod script;
+mod world;
+
+use script::plan_of;
+use world::{World, member, node};
+use zdu_model::contract::Class;
+use zdu_model::event::Event;
+use zdu_model::ids::{BalancerName, InstanceName};
+use zdu_model::report::*;
+
+fn reads(members: &[(&str, &str, MemberState)]) -> Report {
+    let of = |(on, server, state): &(&str, &str, MemberState)| MemberReading {
+        node: node(on),
+        member: member(server),
+        state: *state,
+        held: Held::Ready,
+        sessions: None,
+        queued: None,
+        weight: None,
+        detail: String::new(),
+    };
+    let reading = InstanceReading {
+        balancer: BalancerName::new("edge").expect("a name"),
+        instance: InstanceName::new("lb-a").expect("a name"),
+        error: None,
+        members: members.iter().map(of).collect(),
+    };
+    Report::with(End::Done, Evidence::Balancers(vec![reading]))
+}
+
+/// How the first guard ends when it reads this and one other node must serve.
+fn guarded(members: &'static [(&'static str, &'static str, MemberState)]) -> Option<Class> {
+    let mut b = plan_of(&["a", "b"], &[&["a"]], 1, 1);
+    b.find("guard", "a").contract.again.max = 0;
+    let mut world = World::new(b.plan)
+        .answering(move |step, _| (step.key.as_str() == "guard").then(|| reads(members)));
+    let _verdict = world.run();
+    world.records.iter().find_map(|record| {
+        let Event::StepEnded { class, .. } = record.event else { return None };
+        Some(class)
+    })
+}
+
+#[test]
+fn a_node_serves_only_where_all_its_members_do() {
+    use MemberState::{Down, Serving};
+    let both = &[("a", "a", Serving), ("b", "b1", Serving), ("b", "b2", Serving)];
+    assert_eq!(guarded(both), Some(Class::Succeeded));
+    let half = &[("a", "a", Serving), ("b", "b1", Serving), ("b", "b2", Down)];
+    assert_eq!(guarded(half), Some(Class::Again));
+}
