@@ -197,3 +197,60 @@ fn a_lane_with_a_point_of_no_return_in_its_middle_is_not_half_put_back() {
     assert_eq!(world.run(), Verdict::Stuck { nodes: vec![node("a")] });
     assert_eq!(count(&world, "stop-new@a"), 0, "log {:?}", world.log);
 }
+
+#[test]
+fn a_node_that_goes_back_with_an_earlier_lane_does_not_stop_another_lane() {
+    let mut b = Builder::new(&["a", "b"], 0);
+    b.nodes_stage();
+    b.rolling_stage(&[&["b", "a"]], 2);
+    b.plan.policy.failures_allowed = 1;
+    let mut world = fails(b, vec![("apply", "b", 1)]);
+    let both = ["b", "a"].map(|on| set_aside(&mut world, "apply", on));
+    // Both answers are there before anything is begun behind them.
+    for apply in &both {
+        world.play(apply);
+    }
+    assert_eq!(rolled_back(&mut world), [node("b")]);
+    assert_eq!((count(&world, "clean@b"), count(&world, "serving@a")), (1, 1));
+}
+
+/// `apply` of a fails and a goes back; while its compensation runs a person wants everything back,
+/// and only then the compensation ends like this. Node b runs `apply` meanwhile.
+fn ended_while_all_was_to_go_back(end: End) -> World {
+    let mut b = plan_of(&["a", "b"], &[&["a", "b"]], 2, 0);
+    b.plan.policy.failures_allowed = 1;
+    let mut world = fails(b, vec![("apply", "a", 1)]);
+    let of_a = set_aside(&mut world, "apply", "a");
+    let of_b = set_aside(&mut world, "apply", "b");
+    world.play(&of_a);
+    let compensation = set_aside(&mut world, "stop-new", "a");
+    world.request(Request::Rollback);
+    world.play(&of_b);
+    let mut world = script::always(world, "stop-new", "a", end);
+    world.play(&compensation);
+    world
+}
+
+#[test]
+fn a_lost_compensation_is_judged_when_its_turn_in_the_wider_unwind_has_come() {
+    let mut world = ended_while_all_was_to_go_back(End::Lost("the node has booted since".into()));
+    assert_eq!(world.run(), Verdict::Stuck { nodes: vec![node("a")] });
+    assert_eq!((count(&world, "serving@b"), count(&world, "stop-new@a")), (1, 1));
+    let stuck = |event: &Event| {
+        matches!(event, Event::NodeStuck { reason, .. }
+            if reason == "nobody knows whether it happened")
+    };
+    assert!(world.has(stuck));
+}
+
+#[test]
+fn a_compensation_that_may_still_run_is_called_that_in_the_wider_unwind() {
+    let mut world = ended_while_all_was_to_go_back(End::Unreachable("cut".into()));
+    assert_eq!(world.run(), Verdict::Stuck { nodes: vec![node("a")] });
+    assert_eq!((count(&world, "serving@b"), count(&world, "stop-new@a")), (1, 1));
+    let stuck = |event: &Event| {
+        matches!(event, Event::NodeStuck { reason, .. }
+            if reason == "nobody knows whether stop-new still runs")
+    };
+    assert!(world.has(stuck));
+}

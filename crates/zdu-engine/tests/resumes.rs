@@ -186,3 +186,22 @@ fn a_step_that_was_stopped_about_is_looked_up_and_not_begun_beside_itself() {
     assert_eq!(world.run(), Verdict::Succeeded);
     assert_eq!(count(&world, "apply@a"), 1);
 }
+
+#[test]
+fn what_a_point_of_no_return_kept_comes_home_before_an_earlier_wave_begins_again() {
+    let mut b = plan_of(&["a", "b"], &[&["a"], &["b"]], 1, 0);
+    b.plan.policy.failures_allowed = 1;
+    b.plan.policy.cross_point_of_no_return = true;
+    let apply = b.find("apply", "b");
+    apply.point_of_no_return = true;
+    apply.undo.clear();
+    let mut world = failing(World::new(b.plan), "apply", "a", 1, End::Exited(1));
+    until_begun(&mut world, "apply", "b", 1);
+    world.request(Request::Abort);
+    assert_eq!(world.run(), Verdict::Stuck { nodes: vec![node("b")] });
+    let before = world.records.len();
+    world.request(Request::Resume);
+    world.input(&Input::Advance);
+    assert_eq!(begun_after(&world, before), ["ready@b"]);
+    assert_eq!(world.run(), Verdict::Succeeded);
+}
