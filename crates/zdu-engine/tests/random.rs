@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use zdu_engine::{Input, Rollout};
+use zdu_model::contract::Class;
 use zdu_model::effect::Effect;
 use zdu_model::event::*;
 use zdu_model::ids::*;
@@ -52,6 +53,8 @@ struct Sim {
     /// Lanes that had begun when a person said hold, while it stands.
     held: Option<BTreeSet<StepNo>>,
     begun_seq: BTreeMap<StepNo, u64>,
+    /// What stood there before the last attempt of a step began.
+    begun_before: BTreeMap<StepNo, Option<u64>>,
     certified: BTreeMap<NodeName, bool>,
     ready_since: BTreeSet<NodeName>,
     since_resume: bool,
@@ -81,6 +84,7 @@ impl Sim {
             read_at: BTreeMap::new(),
             held: None,
             begun_seq: BTreeMap::new(),
+            begun_before: BTreeMap::new(),
             certified: BTreeMap::new(),
             ready_since: BTreeSet::new(),
             since_resume: false,
@@ -152,7 +156,8 @@ impl Sim {
             Event::StepStarted { step, attempt: _ } => {
                 let p = plan.step(*step);
                 self.check_begin(*step);
-                self.begun_seq.insert(*step, seq);
+                let before = self.begun_seq.insert(*step, seq);
+                self.begun_before.insert(*step, before);
                 let Some(on) = p.subject.node().cloned() else { return };
                 let stands = !plan.fleet.node(&on).expect("known").members.is_empty();
                 if stands && p.needs_drain && self.certified.get(&on) != Some(&true) {
@@ -179,6 +184,12 @@ impl Sim {
             }
             Event::StepEnded { step, class, .. } => {
                 let p = plan.step(*step);
+                if *class == Class::NotRun {
+                    // As if it had not been asked for.
+                    let before = self.begun_before.get(step).copied().flatten();
+                    self.begun_seq.remove(step);
+                    self.begun_seq.extend(before.map(|seq| (*step, seq)));
+                }
                 if let (true, Some(on)) = (class.passes(), p.subject.node().cloned()) {
                     match p.work {
                         Work::Certify => {

@@ -7,6 +7,7 @@ use zdu_model::effect::Effect;
 use zdu_model::event::*;
 use zdu_model::ids::*;
 use zdu_model::plan::*;
+use zdu_model::report::{End, Report};
 use zdu_model::time::Millis;
 
 impl Sim {
@@ -32,9 +33,11 @@ impl Sim {
                 let instance = InstanceName::new("lb-a").expect("a name");
                 let up = self.rng.chance(50);
                 self.input(&Input::InstanceChanged { instance, up, reason: String::new() });
+                self.withdraw(true, |_| true);
             }
             56..60 => {
                 self.input(&Input::StoodStill { span: Millis::from_secs(30) });
+                self.withdraw(false, |_| true);
             }
             40..44 => self.another_hand(),
             44..54 => self.late_answer(),
@@ -83,7 +86,27 @@ impl Sim {
         let instance = InstanceName::new("lb-a").expect("a name");
         let member = member(on.as_str());
         let (seen, reasserted) = ("UP".into(), true);
-        self.input(&Input::Drift { node: on, instance, member, seen, reasserted });
+        self.input(&Input::Drift { node: on.clone(), instance, member, seen, reasserted });
+        self.withdraw(true, |step| step.subject.node() == Some(&on));
+    }
+
+    /// What has not begun and may not begin any longer is withdrawn by its driver.
+    fn withdraw(&mut self, watched: bool, about: impl Fn(&PlannedStep) -> bool) {
+        let plan = self.plan.clone();
+        let gone = |effect: &Effect| match effect {
+            Effect::Run { step, .. } => {
+                let step = plan.step(*step);
+                about(step) && !step.may_begin(watched, false)
+            }
+            _ => false,
+        };
+        let withdrawn: Vec<Effect> = self.queue.iter().filter(|e| gone(e)).cloned().collect();
+        self.queue.retain(|effect| !withdrawn.contains(effect));
+        for effect in withdrawn {
+            let Effect::Run { step, attempt } = effect else { continue };
+            let report = Report::bare(End::Never);
+            self.input(&Input::Report { step, attempt, report });
+        }
     }
 
     /// Somebody else takes a node down, or it comes back.
@@ -116,8 +139,8 @@ impl Sim {
         if let Effect::Cancel { step, attempt } = *effect {
             let (run, recover) = (Effect::Run { step, attempt }, Effect::Recover { step, attempt });
             self.queue.retain(|e| *e != run && *e != recover);
-            let end = zdu_model::report::End::NotMet("cancelled".into());
-            let report = zdu_model::report::Report::bare(end);
+            let end = End::NotMet("cancelled".into());
+            let report = Report::bare(end);
             self.input(&Input::Report { step, attempt, report });
         }
     }
