@@ -1,5 +1,6 @@
-//! Law 8: compensations run newest first, or in the order the procedure declares; a point of no
-//! return is crossed only where the policy or a person says so, and never crossed back.
+//! Law 8: compensations run newest first, or in the order the procedure declares, each when those
+//! before it have passed; a point of no return is crossed only where the policy or a person says so,
+//! and never crossed back.
 //!
 //! An unwind that was begun before a point was crossed elsewhere is completed: its list is whole.
 
@@ -7,7 +8,7 @@ use super::Checker;
 use crate::seen::{Scene, Seen};
 use std::collections::{BTreeMap, BTreeSet};
 use zdu_model::contract::Class;
-use zdu_model::event::{Event, HoldCause, Record, Request};
+use zdu_model::event::{Event, HoldCause, Record, Request, UnwindScope};
 use zdu_model::ids::StepNo;
 use zdu_model::plan::{Subject, Wave};
 
@@ -27,6 +28,10 @@ pub(super) struct Order {
     approved: BTreeSet<StepNo>,
     /// Those that were begun.
     crossed: BTreeSet<StepNo>,
+    /// The compensations of each unwind under way, as its event lists them.
+    lists: Vec<(UnwindScope, Vec<StepNo>)>,
+    /// Those of them that passed since.
+    undone: BTreeSet<StepNo>,
 }
 
 /// Stage, wave, lane, step.
@@ -52,7 +57,10 @@ impl Order {
             Event::StepStarted { step, .. } => {
                 let before = self.begun.insert(*step, record.seq.0);
                 self.before.insert(*step, before);
-                return self.crosses(scene, *step);
+                return self.crosses(scene, *step).or_else(|| self.in_turn(*step));
+            }
+            Event::StepEnded { step, class, .. } if class.passes() => {
+                self.undone.insert(*step);
             }
             Event::StepEnded { step, class: Class::NotRun, .. } => self.never_began(*step),
             Event::HoldStarted { cause: HoldCause::PointOfNoReturn(step) } => {
@@ -63,7 +71,15 @@ impl Order {
                     self.approved.insert(*step);
                 }
             }
-            Event::UnwindStarted { steps, .. } => return self.unwinds(scene, steps),
+            Event::UnwindStarted { scope, steps, .. } => {
+                if !matches!(scope, UnwindScope::Node(_)) {
+                    self.lists.clear();
+                }
+                self.undone.retain(|step| !steps.contains(step));
+                self.lists.push((scope.clone(), steps.clone()));
+                return self.unwinds(scene, steps);
+            }
+            Event::UnwindEnded { scope } => self.lists.retain(|(of, _)| of != scope),
             Event::Requested { .. }
             | Event::RolloutStarted { .. }
             | Event::ControllerStarted { .. }
@@ -71,7 +87,6 @@ impl Order {
             | Event::StepUnknown { .. }
             | Event::StepScheduled { .. }
             | Event::FailureDecided { .. }
-            | Event::UnwindEnded { .. }
             | Event::NodeStuck { .. }
             | Event::Drifted { .. }
             | Event::InstanceChanged { .. }
@@ -90,6 +105,16 @@ impl Order {
             self.begun.remove(&step);
             self.crossed.remove(&step);
         }
+    }
+
+    /// A compensation begins when those listed before it have passed.
+    fn in_turn(&self, step: StepNo) -> Option<String> {
+        self.lists.iter().find_map(|(_, list)| {
+            let mut earlier = list.iter().take_while(|listed| **listed != step);
+            let open =
+                list.contains(&step).then(|| earlier.find(|e| !self.undone.contains(e)))??;
+            Some(format!("step {step} is begun before step {open}, which is listed before it"))
+        })
     }
 
     fn crosses(&mut self, scene: &Scene<'_>, step: StepNo) -> Option<String> {
