@@ -34,6 +34,8 @@ pub(crate) struct Process {
     pub(crate) news: News,
     /// Since when it stands still, or stood still and has not noticed it yet.
     pub(crate) still_since: Option<Timestamp>,
+    /// The longest time before that in which it stood still and has not noticed it.
+    pub(crate) still_before: Millis,
     pub(crate) epoch: Epoch,
     pub(crate) hands: Hands,
     /// Answers on their way to its loop.
@@ -117,6 +119,7 @@ impl Run {
             paused_until: Timestamp(0),
             news: News::default(),
             still_since: None,
+            still_before: Millis(0),
             epoch,
             hands: Hands::new(dice),
             answers_due: 0,
@@ -202,7 +205,8 @@ impl Run {
     /// As in the runtime, a loop that stood still hears of that before anything else.
     fn hear(&mut self, process: usize, input: Input) {
         let unnoticed = self.unnoticed(process);
-        self.processes[process].still_since = None;
+        let state = &mut self.processes[process];
+        (state.still_since, state.still_before) = (None, Millis(0));
         if let Some(span) = unnoticed {
             self.hear_now(process, Input::StoodStill { span });
         }
@@ -212,7 +216,7 @@ impl Run {
     /// How long a process stood still without its loop having noticed it, if that counts.
     fn unnoticed(&self, process: usize) -> Option<Millis> {
         let state = &self.processes[process];
-        let span = state.paused_until.since(state.still_since?);
+        let span = state.paused_until.since(state.still_since?).max(state.still_before);
         let told = self.plant != Some(Plant::StillnessIsNotTold);
         (told && span >= STILLNESS).then_some(span)
     }

@@ -196,6 +196,11 @@ impl Run {
             ControllerTrouble::Paused(span) => {
                 let now = self.agenda.now();
                 let process = &mut self.processes[process];
+                if let Some(since) = process.still_since.filter(|_| process.paused_until < now) {
+                    let before = process.paused_until.since(since);
+                    process.still_before = process.still_before.max(before);
+                    process.still_since = None;
+                }
                 process.paused_until = process.paused_until.max(now.after(span));
                 process.still_since.get_or_insert(now);
             }
