@@ -71,9 +71,12 @@ pub fn why_refused(verdict: &Verdict) -> Option<String> {
 }
 
 impl Refusals {
-    /// Refuses a release. One that is refused already keeps its first reason; `false` says so.
+    /// Refuses a release; `false` says that nothing was added. One that is refused already keeps its
+    /// first reason, and one that was cleared since that end of a rollout is not refused for it again.
     pub fn refuse(&mut self, refusal: Refusal) -> bool {
-        let fresh = self.refusal_of(&refusal.release).is_none();
+        let Refusal { release, at, .. } = &refusal;
+        let lifted = self.cleared.iter().any(|known| known.release == *release && known.at >= *at);
+        let fresh = self.refusal_of(release).is_none() && !lifted;
         if fresh {
             self.refused.push(refusal);
         }
@@ -254,10 +257,12 @@ mod tests {
         };
         assert!(known.refuse(refusal.clone()));
         assert!(!known.refuse(refusal.clone()), "it keeps its first reason");
-        assert_eq!(known.admit(asking(" ")), Err(refusal));
+        assert_eq!(known.admit(asking(" ")), Err(refusal.clone()));
         assert_eq!(known.admit(asking("patched")), Ok(true));
         assert_eq!(known.admit(asking("")), Ok(false));
         assert_eq!(known.cleared, [asking("patched")]);
+        assert!(!known.refuse(refusal.clone()), "that end was answered for");
+        assert!(known.refuse(Refusal { at: Timestamp(3), ..refusal }), "another end was not");
     }
 
     #[test]

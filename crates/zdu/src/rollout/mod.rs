@@ -130,7 +130,8 @@ pub fn complete(context: &Context, id: &RolloutId) -> Result<u8, Failure> {
         access.close().await;
         Ok(())
     })?;
-    finish::remember_refused(context, &kept.view, &verdict, context.now())?;
+    let ended = kept.view.last().map_or_else(|| context.now(), |(_, at)| at);
+    finish::remember_refused(context, &kept.view, &verdict, ended)?;
     let logs = kept.directory.path().join("logs");
     finish::tell(context, &kept.view, &kept.directory, &logs, context.now())?;
     Ok(verdict.exit_code())
