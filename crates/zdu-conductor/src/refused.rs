@@ -71,11 +71,12 @@ pub fn why_refused(verdict: &Verdict) -> Option<String> {
 }
 
 impl Refusals {
-    /// Refuses a release; `false` says that nothing was added. One that is refused already keeps its
-    /// first reason, and one that was cleared since that end of a rollout is not refused for it again.
+    /// Refuses a release; `false` says that nothing was added. One that is refused already keeps
+    /// its first reason, and one that was cleared since that end is not refused for it again.
     pub fn refuse(&mut self, refusal: Refusal) -> bool {
         let Refusal { release, at, .. } = &refusal;
-        let lifted = self.cleared.iter().any(|known| known.release == *release && known.at >= *at);
+        let answers = |known: &Clearing| known.release == *release && known.at >= *at;
+        let lifted = self.cleared.iter().any(answers);
         let fresh = self.refusal_of(release).is_none() && !lifted;
         if fresh {
             self.refused.push(refusal);

@@ -1,6 +1,6 @@
 //! Law 8: compensations run newest first, or in the order the procedure declares, each when those
-//! before it have passed; a point of no return is crossed only where the policy or a person says so,
-//! and never crossed back.
+//! before it have passed; a point of no return is crossed only where the policy or a person says
+//! so, and never crossed back.
 //!
 //! An unwind that was begun before a point was crossed elsewhere is completed: its list is whole.
 
