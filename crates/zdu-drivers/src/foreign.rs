@@ -2,6 +2,7 @@
 //! another crate and need it. No interface; nothing else uses it.
 
 use crate::balancer::MemberName;
+use crate::balancer::haproxy::listing::{self, Listing};
 use crate::balancer::haproxy::reply::ReplyError;
 use crate::balancer::haproxy::{View, read_changes, read_members};
 use crate::balancer::member::Observation;
@@ -26,6 +27,14 @@ pub fn haproxy_members(
     members: &[MemberName],
 ) -> Result<Observation, ReplyError> {
     read_members(bytes, backends, members)
+}
+
+/// The replies to a line that asks for every server.
+///
+/// # Errors
+/// [`ReplyError`].
+pub fn haproxy_listing(bytes: &[u8]) -> Result<Listing, ReplyError> {
+    listing::read(bytes)
 }
 
 /// A stream of a channel, read in these pieces up to the mark of `word`: status and bytes.

@@ -101,6 +101,8 @@ impl Weight {
 pub enum Command {
     /// `show info`.
     ShowInfo,
+    /// `show cli level`.
+    ShowLevel,
     /// `show servers state [B]`; `None` is all backends.
     ShowServersState(Option<String>),
     /// `show stat B 4 -1` (4 = servers only) or `show stat`.
@@ -117,6 +119,7 @@ impl fmt::Display for Command {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ShowInfo => out.write_str("show info"),
+            Self::ShowLevel => out.write_str("show cli level"),
             Self::ShowServersState(None) => out.write_str("show servers state"),
             Self::ShowServersState(Some(backend)) => write!(out, "show servers state {backend}"),
             Self::ShowStat(None) => out.write_str("show stat"),

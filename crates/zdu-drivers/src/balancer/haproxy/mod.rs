@@ -13,10 +13,12 @@ use super::member::{BalancerInstance, MemberReading, MemberState, Observation};
 use super::{Before, BoxFuture, Cut, Finding, FoundWeight, Hold, Identity, InstanceError};
 use super::{MemberName, Undone};
 use command::{Command, ServerPath, TargetState, Weight};
+use listing::Listing;
 use reply::{Replies, ReplyError};
 use view::{ServerView, Status};
 
 pub mod command;
+pub mod listing;
 pub mod reply;
 pub mod view;
 
@@ -76,6 +78,12 @@ impl Instance {
     /// All servers of a backend.
     pub async fn observe_all(&self, backend: &str) -> Result<View, InstanceError> {
         self.change_and_view(backend, &[]).await
+    }
+
+    /// Every server of every backend, with the state it is in.
+    pub async fn list(&self) -> Result<Listing, InstanceError> {
+        let bytes = self.ask(&listing::QUESTION).await?;
+        listing::read(&bytes).map_err(InstanceError::Reply)
     }
 
     /// One server.

@@ -277,7 +277,7 @@ impl Table {
         row.get(*at).map(String::as_str)
     }
 
-    fn text<'t>(&self, row: &'t [String], name: &str) -> Result<&'t str, ReplyError> {
+    pub(super) fn text<'t>(&self, row: &'t [String], name: &str) -> Result<&'t str, ReplyError> {
         self.cell(row, name).ok_or_else(|| {
             column(self.part, name, &self.columns.keys().cloned().collect::<Vec<_>>().join(" "))
         })
@@ -293,11 +293,11 @@ impl Table {
         u32::try_from(number).map_err(|_| column(self.part, name, &number.to_string()))
     }
 
-    fn maybe(&self, row: &[String], name: &str) -> Option<u64> {
+    pub(super) fn maybe(&self, row: &[String], name: &str) -> Option<u64> {
         self.cell(row, name)?.trim().parse().ok()
     }
 
-    fn filled(&self, row: &[String], name: &str) -> Option<String> {
+    pub(super) fn filled(&self, row: &[String], name: &str) -> Option<String> {
         self.cell(row, name).map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned)
     }
 }
@@ -402,29 +402,41 @@ fn csv_records(text: &str) -> Vec<Vec<String>> {
 
 /// Joins both tables to one view per server of `backend`, in the order of `show stat`.
 pub fn servers(stat: &Table, state: &Table, backend: &str) -> Result<Vec<ServerView>, ReplyError> {
-    let mut views = Vec::new();
-    for row in &stat.rows {
-        let server = stat.text(row, "svname")?;
-        // Type 2 is a server; the full table also has frontends, backends and listeners.
-        if stat.text(row, "pxname")? != backend || stat.text(row, "type")?.trim() != "2" {
-            continue;
-        }
-        let at = state.rows.iter().find(|row| {
-            state.cell(row, "be_name") == Some(backend)
-                && state.cell(row, "srv_name") == Some(server)
-        });
-        let Some(state_row) = at else {
-            return Err(ReplyError::Truncated {
-                part: "show servers state".to_owned(),
-                excerpt: format!("no row for {backend}/{server}"),
-            });
-        };
-        views.push(view(stat, row, state, state_row)?);
-    }
-    Ok(views)
+    joined(stat, state, Some(backend), |row, state_row| view(stat, row, state, state_row))
 }
 
-fn view(
+/// One thing per server of `backend`, or of all of them, made of its rows in both tables.
+pub(super) fn joined<T>(
+    stat: &Table,
+    state: &Table,
+    backend: Option<&str>,
+    make: impl Fn(&[String], &[String]) -> Result<T, ReplyError>,
+) -> Result<Vec<T>, ReplyError> {
+    let mut states = BTreeMap::new();
+    for row in &state.rows {
+        let name = (state.cell(row, "be_name"), state.cell(row, "srv_name"));
+        states.entry(name).or_insert(row);
+    }
+    let mut all = Vec::new();
+    for row in &stat.rows {
+        let (of, server) = (stat.text(row, "pxname")?, stat.text(row, "svname")?);
+        // Type 2 is a server; the full table also has frontends, backends and listeners.
+        if backend.is_some_and(|name| name != of) || stat.text(row, "type")?.trim() != "2" {
+            continue;
+        }
+        let Some(state_row) = states.get(&(Some(of), Some(server))) else {
+            return Err(ReplyError::Truncated {
+                part: "show servers state".to_owned(),
+                excerpt: format!("no row for {of}/{server}"),
+            });
+        };
+        all.push(make(row, state_row)?);
+    }
+    Ok(all)
+}
+
+/// What both rows of a server say of it.
+pub(super) fn view(
     stat: &Table,
     row: &[String],
     state: &Table,
