@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use zdu_config::import::{ImportError, axway, scaffold};
+use zdu_config::import::{ImportError, Imported, axway, scaffold};
 use zdu_config::{
     Config, Templates, builtin_procedures, load, parse_procedure, procedure_schema,
     reference_config, schema,
@@ -216,7 +216,7 @@ const TOPOLOGY: &str = r#"{"result":{"id":"x","version":2,"productVersion":"7.5.
 
 #[test]
 fn a_topology_becomes_a_configuration_that_loads() {
-    let text = axway::from_topology(TOPOLOGY).expect("a topology");
+    let Imported { text, decide, .. } = axway::from_topology(TOPOLOGY).expect("a topology");
     let config = loaded(&text);
     let nodes: Vec<_> = config.fleet.nodes().collect();
     assert_eq!(nodes.len(), 2, "{text}");
@@ -226,6 +226,8 @@ fn a_topology_becomes_a_configuration_that_loads() {
     assert!(nodes[1].roles.is_empty());
     assert_eq!(config.release.from, "7.5.3");
     assert!(text.contains("instance \"Three\" also runs on host \"b.example\""), "{text}");
+    assert!(text.contains("members: [edge/Quick---Start-/gw-a]  # change"), "{text}");
+    assert!(decide.iter().any(|text| text.starts_with("the members of gw-a, b.example")));
 }
 
 #[test]

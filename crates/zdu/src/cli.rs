@@ -105,23 +105,29 @@ pub struct ConfigArgs {
 /// Arguments of `zdu init`.
 #[derive(Debug, Clone, Args)]
 pub struct InitArgs {
-    /// Read the fleet from what another tool knows
-    #[arg(long, value_name = "TOOL", requires = "anm")]
+    /// Read the fleet from what another tool knows; nothing is changed there
+    #[arg(long, value_name = "TOOL")]
     pub from: Option<ImportSource>,
-    /// The Admin Node Manager to ask for the topology [default port: 8090]
+    /// What to read: with haproxy its runtime socket, a path or HOST:PORT
+    #[arg(value_name = "SOURCE", requires = "from")]
+    #[arg(conflicts_with_all = ["anm", "user", "password_source", "scheme", "ca_file"])]
+    #[arg(required_if_eq("from", "haproxy"))]
+    pub source: Option<String>,
+    /// With axway: the Admin Node Manager to ask for the topology [default port: 8090]
     #[arg(long, value_name = "HOST[:PORT]", requires = "from")]
+    #[arg(required_if_eq("from", "axway"))]
     pub anm: Option<String>,
     /// The user to ask as
-    #[arg(long, value_name = "NAME", requires = "from", requires = "password_source")]
+    #[arg(long, value_name = "NAME", requires = "anm", requires = "password_source")]
     pub user: Option<String>,
     /// Where the user's password is: env:NAME, file:PATH or command:PROGRAM ARGS..
     #[arg(long, value_name = "SOURCE", requires = "user")]
     pub password_source: Option<String>,
     /// How to ask
-    #[arg(long, default_value = "https", requires = "from")]
+    #[arg(long, default_value = "https", requires = "anm")]
     pub scheme: Scheme,
     /// The certificate authority of the Admin Node Manager, as PEM
-    #[arg(long, value_name = "FILE", requires = "from")]
+    #[arg(long, value_name = "FILE", requires = "anm")]
     pub ca_file: Option<PathBuf>,
     /// Where to write it; `-` is standard output
     #[arg(short, long, value_name = "FILE", default_value = "zdu.yaml")]
@@ -136,6 +142,8 @@ pub struct InitArgs {
 pub enum ImportSource {
     /// The topology of an Axway domain.
     Axway,
+    /// The backends and servers of a running HAProxy.
+    Haproxy,
 }
 
 /// How an HTTP request travels.

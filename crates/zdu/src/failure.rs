@@ -365,8 +365,15 @@ impl From<ClearError> for Failure {
 
 impl From<ImportError> for Failure {
     fn from(error: ImportError) -> Self {
-        Self::of(exit::DATA, &error)
-            .hint("does an Admin Node Manager answer there? it must serve /api/topology")
+        let failure = Self::of(exit::DATA, &error);
+        match error {
+            ImportError::NotJson(_) | ImportError::Missing(_) | ImportError::NoInstance => {
+                failure.hint("does an Admin Node Manager answer there? it must serve /api/topology")
+            }
+            ImportError::NoServer(_) => failure
+                .hint("is it the socket of the process that balances, and not of its master?")
+                .hint("a server without an IP address cannot be a node: write zdu.yaml by hand"),
+        }
     }
 }
 

@@ -292,8 +292,8 @@ fn an_axway_topology_becomes_a_configuration_and_the_password_stays_out_of_it() 
     assert!(asked.to_lowercase().contains("authorization: basic "), "{asked}");
     let written = std::fs::read_to_string(place.path("zdu.yaml")).expect("written");
     assert!(written.contains("gw-b") && !written.contains("hunter2"), "{written}");
-    let loaded = zdu_config::load(&place.path("zdu.yaml").to_string_lossy(), &zdu_config::Disk);
-    assert!(loaded.is_ok(), "{loaded:?}");
+    let _told = told.says("decide: the members of gw-a, gw-b");
+    let _usable = place.zdu(&["check"]).ends(0).gives("usable");
 }
 
 #[test]

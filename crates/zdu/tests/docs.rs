@@ -13,11 +13,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use zdu::cli::Cli;
 
-const DOCUMENTS: [&str; 10] = [
+const DOCUMENTS: [&str; 11] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "docs/manual.md",
+    "docs/manual/importing.md",
     "docs/manual/configuration.md",
     "docs/manual/procedures.md",
     "docs/manual/rehearse.md",

@@ -1,12 +1,15 @@
 //! Replies of HAProxy's runtime API, or of whatever listens there.
 
+use std::collections::BTreeMap;
+use zdu_config::import::haproxy::{Answer, Server, from_answer};
 use zdu_drivers::balancer::MemberName;
+use zdu_drivers::balancer::haproxy::listing::Listing;
 use zdu_drivers::balancer::haproxy::reply::{Replies, looks_like_info};
-use zdu_drivers::foreign::{haproxy_changes, haproxy_members};
+use zdu_drivers::foreign::{haproxy_changes, haproxy_listing, haproxy_members};
 
 const BACKEND: &str = "b";
 
-/// A line of commands with none, one and two changes, and one about two backends.
+/// A line of commands with none, one and two changes, one about two backends, and a listing.
 pub fn haproxy(bytes: &[u8]) -> bool {
     let mut taken = false;
     for changes in 0..3 {
@@ -35,7 +38,35 @@ pub fn haproxy(bytes: &[u8]) -> bool {
         assert_eq!(seen.members.len(), members.len(), "one reading for each member, good or bad");
         taken = true;
     }
+    if let Ok(listing) = haproxy_listing(bytes) {
+        let end = consumed(bytes, 4);
+        assert!(haproxy_listing(&bytes[..end - 1]).is_err(), "half a listing was taken");
+        imported(listing);
+        taken = true;
+    }
     taken
+}
+
+/// What is made of any listing loads.
+fn imported(listing: Listing) {
+    let servers = listing.servers.into_iter().map(|server| Server {
+        unusual: vec![server.view.status.to_string()],
+        backend: server.view.backend,
+        name: server.view.server,
+        address: server.address,
+        host: server.host,
+        port: server.port,
+    });
+    let answer = Answer {
+        socket: "unix:/s".to_owned(),
+        version: listing.identity.version,
+        level: listing.level,
+        servers: servers.collect(),
+    };
+    let Ok(imported) = from_answer(&answer) else { return };
+    let files = BTreeMap::from([("zdu.yaml".to_owned(), imported.text.into_bytes())]);
+    let loaded = zdu_config::load("zdu.yaml", &files);
+    assert!(loaded.is_ok(), "what was imported does not load: {:?}", loaded.err());
 }
 
 /// Where the last of so many replies ends.

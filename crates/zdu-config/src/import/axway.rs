@@ -2,10 +2,10 @@
 //! `groups/topology.json`) to a `zdu.yaml`. What a topology cannot tell is written as a comment
 //! at the line where a person has to say it.
 
-use super::{ImportError, name_from, scalar};
+use super::draft::{Draft, Group, Names, Node};
+use super::{ImportError, Imported, scalar};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
 
 /// What is read from a topology.
 struct Topology {
@@ -30,14 +30,12 @@ struct Instance {
 ///
 /// # Errors
 /// [`ImportError`] when the text is no topology or has no instance in it.
-pub fn from_topology(json: &str) -> Result<String, ImportError> {
+pub fn from_topology(json: &str) -> Result<Imported, ImportError> {
     let document: Value =
         serde_json::from_str(json).map_err(|error| ImportError::NotJson(error.to_string()))?;
     // The file has no `result` around it, the answer of the API has.
     let topology = read(document.get("result").unwrap_or(&document))?;
-    let mut out = String::new();
-    write(&topology, &mut out);
-    Ok(out)
+    Ok(draft(topology).write())
 }
 
 fn read(document: &Value) -> Result<Topology, ImportError> {
@@ -77,102 +75,58 @@ fn read(document: &Value) -> Result<Topology, ImportError> {
     Ok(topology)
 }
 
-/// Lines of the result. Writing to a `String` cannot fail.
-macro_rules! line {
-    ($out:expr, $($text:tt)*) => {
-        writeln!($out, $($text)*).expect("a String takes every text")
-    };
-}
-
-fn write(topology: &Topology, out: &mut String) {
-    line!(out, "# Made from the topology of an Axway domain. Lines marked `change` hold what a");
-    line!(out, "# topology does not tell; `zdu check` reads the file and names what is wrong.");
-    line!(out, "fleet:");
-    line!(out, "  ssh: {{ user: axway }}  # change: the login user on the nodes");
-    line!(out, "  balancers:");
-    line!(out, "    edge:  # change: the balancer before the gateways, every instance of it");
-    line!(out, "      driver: haproxy");
-    line!(out, "      instances: [{{ socket: \"unix:/run/haproxy/admin.sock\", via: lb-a }}]");
-    line!(out, "  groups:");
+fn draft(topology: Topology) -> Draft {
     let mut seen = Seen::default();
-    for (group, instances) in &topology.groups {
-        write_group(topology, group, instances, &mut seen, out);
+    let groups = topology.groups.iter();
+    let groups = groups.map(|(name, instances)| group(&topology, name, instances, &mut seen));
+    Draft {
+        origin: "the topology of an Axway domain".to_owned(),
+        groups: groups.collect(),
+        from: (!topology.version.is_empty()).then(|| topology.version.clone()),
+        ..Draft::default()
     }
-    line!(out, "");
-    line!(out, "# The first Admin Node Manager (the one with the key of the domain) is looked up.");
-    line!(out, "procedure: axway-apigateway");
-    let version = if topology.version.is_empty() { "7.5.3" } else { &topology.version };
-    line!(out, "release: {{ from: {}, to: \"7.7\" }}  # change: `to`", scalar(version));
-    line!(out, "vars:");
-    line!(out, "  old_install_dir: /opt/Axway-old  # change");
-    line!(out, "  new_install_dir: /opt/Axway-7.7  # change");
-    line!(out, "  no_cassandra: \"true\"  # change: or `cass_host: HOST`, not localhost");
-    line!(out, "secrets:");
-    line!(out, "  anm_password: \"env:ANM_PASSWORD\"");
-    line!(out, "  domain_passphrase: \"env:DOMAIN_PASSPHRASE\"");
-    line!(out, "front: []  # change: [{{ http: \"https://api.example.com/healthcheck\" }}]");
 }
 
-/// Names already used, since names must be unique and differ from what the topology has.
+/// What was used before.
 #[derive(Default)]
 struct Seen {
     hosts: BTreeSet<String>,
-    names: BTreeSet<String>,
+    groups: Names,
+    nodes: Names,
 }
 
-impl Seen {
-    fn fresh(&mut self, prefix: &str, text: &str) -> String {
-        let base = name_from(text);
-        let mut name = base.clone();
-        let mut number = 2;
-        while !self.names.insert(format!("{prefix}/{name}")) {
-            let short: String = base.chars().take(56).collect();
-            name = format!("{short}-{number}");
-            number += 1;
-        }
-        name
-    }
-}
-
-fn write_group(
-    topology: &Topology,
-    group: &str,
-    instances: &[Instance],
-    seen: &mut Seen,
-    out: &mut String,
-) {
+fn group(topology: &Topology, group: &str, instances: &[Instance], seen: &mut Seen) -> Group {
     let (new, more): (Vec<&Instance>, Vec<&Instance>) =
         instances.iter().partition(|instance| seen.hosts.insert(instance.host.clone()));
-    for instance in more {
+    let more = more.into_iter().map(|instance| {
         let host = topology.hosts.get(&instance.host).unwrap_or(&instance.host);
         let (name, host) = (scalar(&instance.name), scalar(host));
-        line!(
-            out,
-            "    # change: instance {name} also runs on host {host}, which is a node already;"
-        );
-        line!(
-            out,
-            "    # the procedure moves one instance of a node, so this one needs one of your own"
-        );
-    }
+        format!(
+            "instance {name} also runs on host {host}, which is a node already; the procedure \
+             moves one instance of a node, so this one needs one of your own"
+        )
+    });
+    let decide = more.collect();
     if new.is_empty() {
-        return;
+        return Group { decide, ..Group::default() };
     }
-    let name = seen.fresh("group", group);
-    line!(out, "    {}:", scalar(&name));
-    // A single node cannot be replaced while it must serve.
-    line!(out, "      min_available: {}", new.len() - 1);
-    line!(out, "      nodes:");
-    for instance in new {
+    let name = seen.groups.fresh(group);
+    let nodes = new.into_iter().map(|instance| {
         let host = topology.hosts.get(&instance.host).unwrap_or(&instance.host);
-        let node = seen.fresh("node", host);
-        let roles = if topology.anms.contains(&instance.host) { "anm" } else { "" };
-        line!(out, "        {}:", scalar(&node));
-        line!(out, "          address: {}", scalar(host));
-        line!(out, "          roles: [{roles}]");
-        line!(out, "          members: []  # change: [edge/BACKEND/SERVER]");
-        line!(out, "          service_ports: [8080]  # change: the traffic ports");
-        let (instance, group, host) = (scalar(&instance.name), scalar(group), scalar(host));
-        line!(out, "          vars: {{ instance: {instance}, group: {group}, host_name: {host} }}");
-    }
+        Node {
+            name: seen.nodes.fresh(host),
+            address: host.clone(),
+            roles: topology.anms.contains(&instance.host).then_some("anm").into_iter().collect(),
+            // What the vendor's gateway listens on unless it was changed.
+            service_ports: vec![8080],
+            decide: vec!["the traffic ports, where they are others".to_owned()],
+            vars: vec![
+                ("instance", instance.name.clone()),
+                ("group", group.to_owned()),
+                ("host_name", host.clone()),
+            ],
+            ..Node::default()
+        }
+    });
+    Group { name, nodes: nodes.collect(), decide }
 }

@@ -1,6 +1,25 @@
 //! Configurations made from what other tools know, and the first one from nothing.
+//!
+//! One module for each source reads what its tool says into a draft; `draft.rs` writes it, the
+//! same for every source. What a source cannot tell becomes a line that is marked `change`, and a
+//! sentence in [`Imported`] for whoever ran the import.
 
 pub mod axway;
+mod draft;
+pub mod haproxy;
+
+/// A configuration that loads as it is, and what a person has to know about it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// The text of `zdu.yaml`.
+    pub text: String,
+    /// What was seen and is not as usual.
+    pub found: Vec<String>,
+    /// What the source has and this file has not, with the reason. Never a value.
+    pub not_read: Vec<String>,
+    /// What the source could not tell; these lines are marked `change`.
+    pub decide: Vec<String>,
+}
 
 /// Why a configuration could not be made from what another tool gave.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -14,6 +33,9 @@ pub enum ImportError {
     /// There is nothing to upgrade in it.
     #[error("the topology has no API Gateway instance")]
     NoInstance,
+    /// The balancer has no server that a node could be made of.
+    #[error("no server of this HAProxy has an address: {0} backends and servers were looked at")]
+    NoServer(usize),
 }
 
 /// A first `zdu.yaml`: it loads as it is, and every line that must be changed says so.

@@ -1,16 +1,11 @@
-//! `zdu init`: a first configuration, from nothing or from what another tool knows.
+//! The topology of an Axway domain, asked of its Admin Node Manager.
 
-use crate::cli::{ImportSource, InitArgs, Scheme};
+use crate::cli::{InitArgs, Scheme};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::prepare;
-use serde_json::json;
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write};
-use std::path::Path;
 use std::time::Duration;
-use zdu_config::import;
 use zdu_drivers::capture::Captures;
 use zdu_drivers::probe::{self, Values};
 use zdu_model::fleet::Fleet;
@@ -24,64 +19,8 @@ const ANM_PORT: &str = "8090";
 /// How long an Admin Node Manager may take. It answers from memory; what takes longer hangs.
 const ANM_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Writes the configuration.
-pub(crate) fn run(args: &InitArgs, context: &Context) -> Result<u8, Failure> {
-    let text = match args.from {
-        None => import::scaffold().to_owned(),
-        Some(ImportSource::Axway) => {
-            // Asked before anybody is: a file that would not be written is no reason to connect.
-            refuse_existing(args)?;
-            import::axway::from_topology(&topology(args, context)?)?
-        }
-    };
-    if args.output == Path::new("-") {
-        context.printer.data(&text);
-        return Ok(exit::SUCCESS);
-    }
-    write(args, &text)?;
-    let file = args.output.display();
-    if context.printer.wants_json() {
-        context.printer.json(&json!({ "written": file.to_string() }));
-    }
-    context.printer.note(&format!("wrote {file}: change what is marked in it, then"));
-    context.printer.note(&format!("next: zdu check --config {file}"));
-    Ok(exit::SUCCESS)
-}
-
-fn refuse_existing(args: &InitArgs) -> Result<(), Failure> {
-    if args.force || args.output == Path::new("-") || !args.output.exists() {
-        return Ok(());
-    }
-    Err(exists(&args.output))
-}
-
-fn exists(path: &Path) -> Failure {
-    Failure::new(exit::USAGE, format!("write {}: it is there already", path.display()))
-        .hint("choose another name with `--output FILE`, or replace it with `--force`")
-}
-
-fn write(args: &InitArgs, text: &str) -> Result<(), Failure> {
-    let path = &args.output;
-    let mut options = OpenOptions::new();
-    options.write(true);
-    // Without `--force` the system itself refuses a file that somebody else made meanwhile.
-    if args.force {
-        options.create(true).truncate(true)
-    } else {
-        options.create_new(true)
-    };
-    let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
-    written.map_err(|error| {
-        if error.kind() == ErrorKind::AlreadyExists {
-            return exists(path);
-        }
-        Failure::fatal(format!("write {}", path.display()), &error)
-            .hint("choose a file this user may write: `--output FILE`")
-    })
-}
-
 /// Asks the Admin Node Manager for the topology of its domain.
-fn topology(args: &InitArgs, context: &Context) -> Result<String, Failure> {
+pub(super) fn topology(args: &InitArgs, context: &Context) -> Result<String, Failure> {
     let host = with_port(args.anm.as_deref().unwrap_or_default())?;
     let scheme = match args.scheme {
         Scheme::Https => "https",

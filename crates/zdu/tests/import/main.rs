@@ -1,0 +1,6 @@
+//! `zdu init --from`: what other tools know becomes a configuration that `zdu check` accepts, and
+//! what they could not know is said.
+
+mod haproxy;
+mod haproxy_real;
+mod place;
