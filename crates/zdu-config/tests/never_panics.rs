@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use zdu_config::import::axway;
+use zdu_config::import::{ansible, axway};
 use zdu_config::{load, parse_procedure, reference_config};
 
 fn check(bytes: &[u8]) {
@@ -19,6 +19,10 @@ fn check(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     drop(parse_procedure(&text, "p.yaml"));
     drop(axway::from_topology(&text));
+    for name in ["z.yaml", "z.ini"] {
+        let files = BTreeMap::from([(name.to_owned(), bytes.to_vec())]);
+        drop(ansible::from_inventory(name, &files));
+    }
 }
 
 /// Words and signs of the formats in any order.

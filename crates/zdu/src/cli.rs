@@ -108,10 +108,11 @@ pub struct InitArgs {
     /// Read the fleet from what another tool knows; nothing is changed there
     #[arg(long, value_name = "TOOL")]
     pub from: Option<ImportSource>,
-    /// What to read: with haproxy its runtime socket, a path or HOST:PORT
+    /// What to read: with haproxy its runtime socket, a path or HOST:PORT; with ansible an
+    /// inventory
     #[arg(value_name = "SOURCE", requires = "from")]
     #[arg(conflicts_with_all = ["anm", "user", "password_source", "scheme", "ca_file"])]
-    #[arg(required_if_eq("from", "haproxy"))]
+    #[arg(required_if_eq_any([("from", "haproxy"), ("from", "ansible")]))]
     pub source: Option<String>,
     /// With axway: the Admin Node Manager to ask for the topology [default port: 8090]
     #[arg(long, value_name = "HOST[:PORT]", requires = "from")]
@@ -142,6 +143,8 @@ pub struct InitArgs {
 pub enum ImportSource {
     /// The topology of an Axway domain.
     Axway,
+    /// The hosts of an Ansible inventory.
+    Ansible,
     /// The backends and servers of a running HAProxy.
     Haproxy,
 }

@@ -13,7 +13,7 @@ const NEXT_FILE: &str = "=== ";
 
 /// The first file is `zdu.yaml`; lines such as `=== p.yaml` begin others.
 pub fn configuration(bytes: &[u8]) -> bool {
-    let files = files(bytes);
+    let files = files(bytes, MAIN);
     drop(axway::from_topology(&String::from_utf8_lossy(bytes)));
     match load(MAIN, &files) {
         Ok(config) => {
@@ -33,9 +33,10 @@ pub fn configuration(bytes: &[u8]) -> bool {
     }
 }
 
-fn files(bytes: &[u8]) -> BTreeMap<String, Vec<u8>> {
-    let mut files = BTreeMap::from([(MAIN.to_owned(), Vec::new())]);
-    let mut name = MAIN.to_owned();
+/// The files of a text; what stands before the first line that names one is `first`.
+pub(crate) fn files(bytes: &[u8], first: &str) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::from([(first.to_owned(), Vec::new())]);
+    let mut name = first.to_owned();
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         match line.strip_prefix(NEXT_FILE.as_bytes()) {
             Some(next) => String::from_utf8_lossy(next).trim().clone_into(&mut name),

@@ -8,6 +8,7 @@
 
 mod configuration;
 mod haproxy;
+mod inventory;
 mod journal;
 mod node;
 mod plan_file;
@@ -16,6 +17,7 @@ mod templates;
 
 pub use configuration::configuration;
 pub use haproxy::haproxy;
+pub use inventory::inventory;
 pub use journal::journal;
 pub use node::node;
 pub use plan_file::plan_file;
@@ -26,9 +28,10 @@ pub use templates::templates;
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target by the name of its seeds' directory.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("configuration", configuration),
     ("haproxy", haproxy),
+    ("inventory", inventory),
     ("journal", journal),
     ("node", node),
     ("plan_file", plan_file),

@@ -126,6 +126,11 @@ fn a_half_reply_of_a_balancer_is_never_taken_for_a_whole_one() {
 }
 
 #[test]
+fn what_is_made_of_an_inventory_loads_and_a_refusal_shows_no_line_of_it() {
+    fed("inventory", zdu_foreign::inventory, CHANGED);
+}
+
+#[test]
 fn what_is_read_of_a_journal_is_written_the_same_and_a_torn_end_is_cut_to_a_whole_one() {
     fed("journal", zdu_foreign::journal, CHANGED_WHERE_FAST);
 }

@@ -4,6 +4,7 @@
 //! same for every source. What a source cannot tell becomes a line that is marked `change`, and a
 //! sentence in [`Imported`] for whoever ran the import.
 
+pub mod ansible;
 pub mod axway;
 mod draft;
 pub mod haproxy;

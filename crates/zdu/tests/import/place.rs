@@ -27,6 +27,17 @@ impl Place {
         Self { root: tempfile::tempdir().expect("a directory") }
     }
 
+    /// With these files in it.
+    pub(crate) fn with(files: &[(&str, &str)]) -> Self {
+        let place = Self::new();
+        for (name, text) in files {
+            let path = place.path(name);
+            std::fs::create_dir_all(path.parent().expect("below the place")).expect("made");
+            std::fs::write(path, text).expect("written");
+        }
+        place
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.root.path().join(name)
     }

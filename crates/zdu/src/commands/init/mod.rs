@@ -10,6 +10,7 @@ use serde_json::json;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
+use zdu_config::Disk;
 use zdu_config::import::{self, Imported};
 use zdu_model::verdict::exit;
 
@@ -53,6 +54,7 @@ fn imported(args: &InitArgs, context: &Context) -> Result<Imported, Failure> {
     let named = args.source.as_deref().unwrap_or_default();
     Ok(match source {
         ImportSource::Axway => import::axway::from_topology(&axway::topology(args, context)?)?,
+        ImportSource::Ansible => import::ansible::from_inventory(named, &Disk)?,
         ImportSource::Haproxy => haproxy::imported(named)?,
     })
 }
