@@ -3,7 +3,7 @@
 use crate::access::chain;
 use crate::command::{WITHHELD, capture, captures_secret, matched, node_of};
 use crate::drivers::{Inner, Released};
-use crate::exec::{Lease, backup_file, upload};
+use crate::exec::{Lease, Supervisor, backup_file, upload};
 use crate::probe;
 use std::time::Duration;
 use zdu_model::ids::Digest;
@@ -48,11 +48,22 @@ pub(crate) async fn save(
     }
 }
 
-/// The node's channel, if the step may still begin when it is there.
+/// The node's channel, if the node has seen no newer controller (law 7) and the step may still
+/// begin when it is there. No record is made: what reads before it changes can be asked again.
 async fn channel(inner: &Inner, step: &PlannedStep, released: &Released) -> Result<Lease, End> {
+    let not_met =
+        |error: &dyn std::error::Error| End::NotMet(inner.access.redactor().mask(&chain(error)));
     let channel = inner.access.channel(node_of(step)).await;
-    let channel = channel.map_err(|error| End::NotMet(chain(&error)))?;
-    if released.may_begin(step) { Ok(channel) } else { Err(End::Never) }
+    let mut channel = channel.map_err(|error| not_met(&error))?;
+    let supervisor = Supervisor::new(inner.node_base.as_deref());
+    let supervisor = supervisor.map_err(|error| End::Refused(error.to_string()))?;
+    let fleet = inner.plan.fleet.name.as_str();
+    match supervisor.fence(&mut channel, fleet, inner.epoch.0).await {
+        Err(error) => Err(not_met(&error)),
+        Ok(Some(seen)) => Err(End::EpochRefused { seen }),
+        Ok(None) if released.may_begin(step) => Ok(channel),
+        Ok(None) => Err(End::Never),
+    }
 }
 
 /// An HTTP request that changes something: when its answer is lost, nobody knows.

@@ -262,6 +262,31 @@ async fn a_captured_secret_is_masked_after_a_resume_too() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_from_a_controller_that_was_replaced_is_refused_by_the_node() {
+    let home = tempfile::tempdir().unwrap();
+    let [from, to, saved] = ["from", "to", "saved"].map(|name| home.path().join(name));
+    std::fs::write(&from, "new").unwrap();
+    std::fs::write(&to, "old").unwrap();
+    let text = |path: &Path| path.display().to_string();
+    let put = Work::Upload { from: text(&from), to: text(&to), mode: 0o600 };
+    let save = Work::Backup { path: text(&to), to: text(&saved) };
+    let timed = |step: PlannedStep| PlannedStep { deadline: Millis(20_000), ..step };
+    let steps = vec![timed(step(0, "put", put)), timed(step(1, "save", save))];
+    let mut rig = Rig::new(plan(&hook(home.path()), steps), home.path());
+    assert_eq!(rig.ask(0, 1).await.end, End::Done);
+    std::fs::write(&to, "of the other").unwrap();
+    // Another controller took over and was on the node.
+    let base = home.path().join("base/epoch/fleet");
+    std::fs::write(base, "2 .\n").unwrap();
+    for no in [0, 1] {
+        assert_eq!(rig.ask(no, 2).await.end, End::EpochRefused { seen: 2 });
+    }
+    rig.drivers.close().await;
+    assert_eq!(std::fs::read_to_string(&to).unwrap(), "of the other");
+    assert!(!saved.exists());
+}
+
 /// On one thread, so that the process stands still before the released task has its turn.
 #[tokio::test]
 async fn what_was_released_before_the_process_stood_still_does_not_begin_on_a_drained_node() {

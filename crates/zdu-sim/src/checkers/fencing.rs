@@ -95,8 +95,8 @@ impl Fencing {
         if self.is_gone(epoch) {
             return Some(format!("step {step} begins on {node} by a controller that is gone"));
         }
-        // Only what runs under the supervisor is told to the node with its epoch.
-        let told = matches!(work, Work::Run(_));
+        // What is done through the node's shell is told to it with its epoch; a request is not.
+        let told = matches!(work, Work::Run(_) | Work::Upload { .. } | Work::Backup { .. });
         let seen = scene.world.nodes[target].seen_epoch;
         let late = epoch < self.newest && scene.now > self.since.after(UNAWARE);
         let refused = told && seen > epoch.0;

@@ -72,7 +72,7 @@ impl Run {
     }
 
     /// Tells the node our epoch; the newer one it has seen when it refuses ours.
-    fn fence(&mut self, process: usize, place: Place) -> Option<u64> {
+    pub(super) fn fence(&mut self, process: usize, place: Place) -> Option<u64> {
         let ours = self.processes[process].epoch.0;
         let node = &mut self.world.nodes[place];
         if node.seen_epoch > ours && self.plant != Some(Plant::NodesForgetEpochs) {

@@ -77,10 +77,13 @@ impl Run {
             }
             return Next::Look(self.world.nodes[at.target].reachable_at().min(task.until));
         }
+        let http = matches!(self.layout.plan.step(key.0).work, Work::Http(_));
+        if !http && let Some(seen) = self.fence(process, at.target) {
+            return Next::end(End::EpochRefused { seen });
+        }
         if !self.may_begin(process, key, task) {
             return Next::end(End::Never);
         }
-        let http = matches!(self.layout.plan.step(key.0).work, Work::Http(_));
         let before = self.mark_of_step(key.0);
         let wrong = self.begin_work(process, key, at.target);
         let (mark, end) = match wrong {
