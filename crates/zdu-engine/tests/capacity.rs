@@ -4,9 +4,11 @@
 mod script;
 mod world;
 
-use script::plan_of;
+use script::{begun_after, plan_of, set_aside};
 use world::{World, member, node};
+use zdu_engine::Input;
 use zdu_model::contract::Class;
+use zdu_model::effect::Effect;
 use zdu_model::event::Event;
 use zdu_model::ids::{BalancerName, InstanceName};
 use zdu_model::report::*;
@@ -51,4 +53,20 @@ fn a_node_serves_only_where_all_its_members_do() {
     assert_eq!(guarded(both), Some(Class::Succeeded));
     let half = &[("a", "a", Serving), ("b", "b1", Serving), ("b", "b2", Down)];
     assert_eq!(guarded(half), Some(Class::Again));
+}
+
+#[test]
+fn a_node_that_is_not_let_out_yet_keeps_the_entrance_from_nobody() {
+    let mut world = World::new(plan_of(&["a", "b"], &[&["a", "b"]], 2, 0).plan);
+    let guard = set_aside(&mut world, "guard", "a");
+    let Effect::Run { step, attempt } = guard else { panic!("it runs") };
+    let before = world.records.len();
+    world.input(&Input::Advance);
+    assert_eq!(begun_after(&world, before), [""; 0]);
+    let report = Report::bare(End::Waiting("busy".into()));
+    world.input(&Input::Report { step, attempt, report });
+    for _ in 0..4 {
+        world.input(&Input::Advance);
+    }
+    assert_eq!(begun_after(&world, before), ["guard@b"]);
 }

@@ -7,6 +7,7 @@ mod world;
 use script::{begun_after, count, failing, plan_of, set_aside, until_begun};
 use world::{Builder, World, node, rule};
 use zdu_engine::{Input, StepStatus};
+use zdu_model::contract::Class;
 use zdu_model::effect::Effect;
 use zdu_model::event::{Event, Record, Request};
 use zdu_model::ids::{NodeName, StepNo};
@@ -253,4 +254,53 @@ fn a_compensation_that_may_still_run_is_called_that_in_the_wider_unwind() {
             if reason == "nobody knows whether stop-new still runs")
     };
     assert!(world.has(stuck));
+}
+
+#[test]
+fn a_step_that_is_found_to_have_failed_on_a_node_that_goes_back_is_only_undone() {
+    let mut b = one_node();
+    b.find("apply", "a").attempts = 2;
+    let cut = End::Unreachable("cut".into());
+    let mut world = script::always(World::new(b.plan), "apply", "a", cut);
+    script::until_held(&mut world);
+    world.request(Request::Rollback);
+    assert_eq!(world.run(), Verdict::Stuck { nodes: vec![node("a")] });
+    let mut world = script::always(world, "apply", "a", End::Exited(1));
+    world.request(Request::Resume);
+    assert_eq!(world.run(), Verdict::RolledBack);
+    assert_eq!((count(&world, "apply@a"), count(&world, "stop-new@a")), (1, 1));
+}
+
+#[test]
+fn a_step_that_is_found_to_have_passed_on_a_node_that_goes_back_is_followed_by_no_other() {
+    let mut b = one_node();
+    let mut back = rule("APPLY", FailureAction::RollbackNode);
+    back.class = vec![Class::Unknown];
+    b.plan.rules = vec![back];
+    let cut = End::Unreachable("cut".into());
+    let mut world = script::always(World::new(b.plan), "apply", "a", cut);
+    assert_eq!(world.run(), Verdict::Stuck { nodes: vec![node("a")] });
+    world.answer = Box::new(|_, _| None);
+    let before = world.records.len();
+    world.request(Request::Resume);
+    assert_eq!(rolled_back(&mut world), [node("a")]);
+    let back = ["stop-new@a", "start-old@a", "ready@a", "undrain@a", "serving@a"];
+    assert_eq!(begun_after(&world, before), back);
+}
+
+#[test]
+fn a_lane_whose_last_step_is_found_to_have_passed_goes_back_and_is_not_done() {
+    let mut b = Builder::new(&["a"], 0);
+    b.nodes_stage();
+    let cut = End::Unreachable("cut".into());
+    let mut world = script::always(World::new(b.plan), "upgrade", "a", cut);
+    assert!(matches!(world.run(), Verdict::Failed { .. }));
+    world.request(Request::Rollback);
+    assert_eq!(world.run(), Verdict::Stuck { nodes: vec![node("a")] });
+    world.answer = Box::new(|_, _| None);
+    world.request(Request::Resume);
+    assert_eq!(world.run(), Verdict::RolledBack);
+    world.request(Request::Resume);
+    assert_eq!(world.run(), Verdict::Succeeded);
+    assert_eq!(world.log, ["upgrade@a", "clean@a", "upgrade@a"]);
 }

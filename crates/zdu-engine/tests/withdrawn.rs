@@ -21,6 +21,8 @@ fn answer(world: &mut World, effect: &Effect, end: End) {
     world.input(&Input::Report { step, attempt, report: Report::bare(end) });
 }
 
+const STILL: Input = Input::StoodStill { span: Millis::from_secs(30) };
+
 /// Everything that is begun before anybody answers.
 fn go_on(world: &mut World) {
     for _ in 0..4 {
@@ -126,6 +128,35 @@ fn what_a_reading_answers_that_an_instance_overtook_begins_nothing() {
         assert_eq!(world.run(), Verdict::Succeeded);
         assert_eq!(count(&world, next), 1);
     }
+}
+
+#[test]
+fn readiness_on_its_way_while_the_controller_stood_still_returns_no_node() {
+    let mut world = World::new(plan_of(&["a"], &[&["a"]], 1, 0).plan);
+    let ready = set_aside(&mut world, "ready", "a");
+    let before = world.records.len();
+    world.input(&STILL);
+    world.play(&ready);
+    go_on(&mut world);
+    assert_eq!(begun_after(&world, before), ["ready@a"]);
+    assert_eq!(world.run(), Verdict::Succeeded);
+    assert_eq!(count(&world, "undrain@a"), 1);
+}
+
+#[test]
+fn a_reading_that_a_new_controller_looks_up_is_given_up_too_when_it_stands_still() {
+    let mut world = World::new(plan_of(&["a"], &[&["a"]], 1, 0).plan);
+    until_begun(&mut world, "certify", "a", 1);
+    world.crash();
+    let asked = |effect: &Effect| matches!(effect, Effect::Recover { .. });
+    let at = world.queue.iter().position(asked).expect("it is looked up");
+    let asked = world.queue.remove(at).expect("there");
+    let before = world.records.len();
+    world.input(&STILL);
+    world.play(&asked);
+    go_on(&mut world);
+    assert_eq!(begun_after(&world, before), ["certify@a"]);
+    assert_eq!(world.run(), Verdict::Succeeded);
 }
 
 #[test]
@@ -305,7 +336,7 @@ fn readiness_that_is_proved_again_for_the_way_back_is_tried_again_and_then_stuck
     let mut world = World::new(b.plan);
     let undrain = set_aside(&mut world, "undrain", "a");
     // It never began, so that only what came before it is undone.
-    world.input(&Input::StoodStill { span: Millis::from_secs(30) });
+    world.input(&STILL);
     answer(&mut world, &undrain, End::Never);
     let mut world = script::always(world, "ready", "a", End::NotMet("down".into()));
     world.request(Request::Rollback);
