@@ -154,3 +154,17 @@ fn of_two_points_of_no_return_that_are_reached_at_once_one_is_asked_about_first(
     }
     assert_eq!(world.run(), Verdict::Succeeded);
 }
+
+#[test]
+fn a_hold_waits_for_a_step_that_is_being_found_out() {
+    let mut world = World::new(plan_of(&["a"], &[&["a"]], 1, 0).plan);
+    let apply = set_aside(&mut world, "apply", "a");
+    answer(&mut world, &apply, End::Unreachable("cut".into()));
+    world.input(&Input::Advance);
+    world.request(Request::Hold);
+    world.input(&Input::Advance);
+    world.input(&Input::Advance);
+    assert_eq!(world.rollout.verdict(), None);
+    assert_eq!(world.run(), Verdict::Held);
+    assert_eq!(count(&world, "serving@a"), 1, "its node is home");
+}

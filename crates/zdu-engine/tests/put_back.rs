@@ -304,3 +304,46 @@ fn a_lane_whose_last_step_is_found_to_have_passed_goes_back_and_is_not_done() {
     assert_eq!(world.run(), Verdict::Succeeded);
     assert_eq!(world.log, ["upgrade@a", "clean@a", "upgrade@a"]);
 }
+
+#[test]
+fn a_certificate_that_was_refused_before_is_asked_for_again_on_the_way_back() {
+    let mut b = one_node();
+    b.plan.rules = vec![rule("PRE-APPLY", FailureAction::Stop)];
+    b.find("start-old", "a").needs_drain = true;
+    let mut world = World::new(b.plan);
+    until_begun(&mut world, "stop-old", "a", 1);
+    script::drift(&mut world, "a");
+    let mut world = script::always(world, "certify", "a", End::NotMet("busy".into()));
+    assert!(matches!(world.run(), Verdict::Failed { .. }));
+    world.answer = Box::new(|_, _| None);
+    let before = world.records.len();
+    world.request(Request::Rollback);
+    assert_eq!(world.run(), Verdict::RolledBack);
+    assert_eq!(begun_after(&world, before)[..2], ["certify@a", "start-old@a"]);
+}
+
+#[test]
+fn the_gate_of_a_wave_waits_for_a_node_of_a_later_wave_that_goes_back() {
+    let mut b = plan_of(&["a", "b"], &[&["a"], &["b"]], 1, 0);
+    b.plan.policy.failures_allowed = 2;
+    let mut stop = rule("APPLY", FailureAction::Stop);
+    stop.exit = vec![9];
+    b.plan.rules.insert(0, stop);
+    // In the first round b is left out of traffic and a goes back; in the second b goes back.
+    let mut codes = vec![1, 9, 1];
+    let mut world = World::new(b.plan).answering(move |planned, _| {
+        let code = (planned.key.as_str() == "apply").then(|| codes.pop())??;
+        Some(Report::bare(End::Exited(code)))
+    });
+    assert_eq!(rolled_back(&mut world), [node("a")]);
+    world.request(Request::Resume);
+    let back = set_aside(&mut world, "stop-new", "b");
+    until_begun(&mut world, "serving", "a", 2);
+    world.turn();
+    let before = world.records.len();
+    world.input(&Input::Advance);
+    assert_eq!(begun_after(&world, before), [""; 0]);
+    world.queue.push_front(back);
+    assert_eq!(rolled_back(&mut world), [node("b")]);
+    assert!(begun_after(&world, before).contains(&"soak@fleet".to_owned()));
+}
