@@ -11,6 +11,7 @@ use zdu_model::effect::Effect;
 use zdu_model::event::Request;
 use zdu_model::policy::FailureAction;
 use zdu_model::report::{End, Report};
+use zdu_model::time::Millis;
 use zdu_model::verdict::Verdict;
 
 #[test]
@@ -204,4 +205,55 @@ fn what_a_point_of_no_return_kept_comes_home_before_an_earlier_wave_begins_again
     world.input(&Input::Advance);
     assert_eq!(begun_after(&world, before), ["ready@b"]);
     assert_eq!(world.run(), Verdict::Succeeded);
+}
+
+#[test]
+fn a_node_whose_drain_failed_in_a_later_wave_comes_home_before_an_earlier_wave_begins_again() {
+    let mut b = plan_of(&["a", "b"], &[&["a"], &["b"]], 1, 0);
+    b.plan.policy.failures_allowed = 1;
+    b.plan.rules.insert(0, rule("PRE-APPLY", FailureAction::Stop));
+    let mut world = World::new(b.plan).answering(|planned, _| {
+        let on = planned.subject.node().map(|node| node.as_str());
+        let fails =
+            matches!((planned.key.as_str(), on), ("apply", Some("a")) | ("drain", Some("b")));
+        fails.then(|| Report::bare(End::NotMet("half".into())))
+    });
+    assert!(matches!(world.run(), Verdict::Failed { .. }));
+    assert!(world.rollout.nodes_out().contains(&node("b")));
+    world.answer = Box::new(|_, _| None);
+    let before = world.records.len();
+    world.request(Request::Resume);
+    assert_eq!(world.run(), Verdict::Succeeded);
+    assert_eq!(begun_after(&world, before)[..2], ["guard@b", "drain@b"]);
+}
+
+#[test]
+fn a_step_that_failed_without_a_drain_is_tried_again_before_an_earlier_stage_begins_again() {
+    let mut b = plan_of(&["a", "b"], &[&["a"]], 1, 0);
+    b.nodes_stage();
+    b.plan.policy.failures_allowed = 1;
+    let mut world = World::new(b.plan).answering(|planned, _| {
+        let fails = matches!(planned.key.as_str(), "apply" | "upgrade");
+        fails.then(|| Report::bare(End::Exited(1)))
+    });
+    assert!(matches!(world.run(), Verdict::Failed { .. }));
+    assert_eq!((count(&world, "upgrade@a"), count(&world, "upgrade@b")), (0, 1));
+    world.answer = Box::new(|_, _| None);
+    let before = world.records.len();
+    world.request(Request::Resume);
+    assert_eq!(world.run(), Verdict::Succeeded);
+    assert_eq!(begun_after(&world, before)[..2], ["upgrade@b", "guard@a"]);
+}
+
+#[test]
+fn a_reading_that_is_had_again_for_a_drain_is_waited_for_by_a_resume() {
+    let mut world = World::new(plan_of(&["a"], &[&["a"]], 1, 0).plan);
+    let guard = script::set_aside(&mut world, "guard", "a");
+    world.play(&guard);
+    world.input(&Input::StoodStill { span: Millis::from_secs(30) });
+    until_begun(&mut world, "guard", "a", 2);
+    world.request(Request::Hold);
+    world.request(Request::Resume);
+    assert_eq!(world.run(), Verdict::Succeeded);
+    assert_eq!((count(&world, "guard@a"), count(&world, "drain@a")), (2, 1));
 }
