@@ -166,3 +166,18 @@ fn a_journal_that_begins_a_step_again_for_a_person_gives_it_all_its_attempts() {
     };
     assert!(next.iter().any(retry), "{next:?}");
 }
+
+#[test]
+fn the_first_step_beyond_the_plan_is_refused_like_any_other() {
+    let (b, world) = draining();
+    let step = StepNo(u32::try_from(b.plan.steps.len()).expect("small"));
+    let (at, cause) = (world.now, ScheduleCause::Retry);
+    for event in [
+        started(step, 1),
+        ended(step, 0, End::Done),
+        unknown(step, 0),
+        Event::StepScheduled { step, at, cause },
+    ] {
+        assert!(!follows(&world, event.clone()), "{event:?}");
+    }
+}
