@@ -5,7 +5,7 @@
 //! and in base64 only what the value alone decides is looked for.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 /// The value as it is and in every encoding; forms that are alike are there once.
 pub(crate) fn forms(value: &str) -> Vec<String> {
@@ -13,7 +13,9 @@ pub(crate) fn forms(value: &str) -> Vec<String> {
     forms.extend(in_urls(value));
     forms.extend(in_json(value));
     forms.extend(in_shells(value));
+    forms.extend(in_markup(value));
     forms.extend(in_base64(value.as_bytes()));
+    forms.extend(in_lines_of_base64(value.as_bytes()));
     forms.sort();
     forms.dedup();
     forms
@@ -121,6 +123,31 @@ fn in_shells(value: &str) -> Vec<String> {
     ]
 }
 
+/// XML and HTML, with the two ways to write a `'`, and a doubled quote as in SQL and YAML.
+fn in_markup(value: &str) -> Vec<String> {
+    let escaped = |apostrophe: &str| {
+        let text = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        text.replace('"', "&quot;").replace('\'', apostrophe)
+    };
+    vec![escaped("'"), escaped("&#39;"), escaped("&apos;"), value.replace('\'', "''")]
+}
+
+/// A value that is longer than a line of `base64` (76 characters) or `openssl` (64), alone or with
+/// its newline: sinks are masked line by line.
+fn in_lines_of_base64(value: &[u8]) -> Vec<String> {
+    let mut forms = Vec::new();
+    for end in ["", "\n"] {
+        let text = STANDARD.encode([value, end.as_bytes()].concat());
+        for width in [64, 76] {
+            // A short last line could be anything.
+            let told = |line: &&[u8]| text.len() > width && line.len() >= 8;
+            let lines = text.as_bytes().chunks(width).filter(told);
+            forms.extend(lines.filter_map(|line| String::from_utf8(line.to_vec()).ok()));
+        }
+    }
+    forms
+}
+
 /// A value inside a longer text (`user:password`) begins at one of three places in a group of four
 /// characters. A character that also holds bits of a neighbour is left out: there are at most two,
 /// and each tells less than a byte of the value.
@@ -188,6 +215,17 @@ mod tests {
             r#"pa ss\'wo"rd/+\303\274&9,<$`\\(~*!"#,
         ] {
             assert_eq!(masked(SECRET, &format!("<{text}>")), format!("<{MASK}>"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_masked_in_markup_and_in_every_line_of_wrapped_base64() {
+        let markup = "pa ss&#39;wo&quot;rd/+ü&amp;9,&lt;$`\\(~*!";
+        assert_eq!(masked(SECRET, &format!("<p>{markup}</p>")), format!("<p>{MASK}</p>"));
+        let long = "0123456789abcdefghij".repeat(9);
+        let text = STANDARD.encode(format!("{long}\n"));
+        for line in text.as_bytes().chunks(76).map(String::from_utf8_lossy) {
+            assert_eq!(masked(&long, &line), MASK, "{line}");
         }
     }
 

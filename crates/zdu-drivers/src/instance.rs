@@ -101,18 +101,31 @@ impl Forwarded {
     async fn explain<T>(&self, result: Result<T, InstanceError>) -> Result<T, InstanceError> {
         let Err(error) = result else { return result };
         let slot = self.forward.lock().await;
-        let last = slot.as_ref().and_then(|forward| forward.last_lines().pop());
-        Err(match (error, last) {
-            (
-                InstanceError::Connection { endpoint: _, detail }
-                | InstanceError::Unreachable { endpoint: _, detail },
-                Some(line),
-            ) => InstanceError::Unreachable {
-                endpoint: format!("unix:{} through ssh", self.remote),
-                detail: format!("{detail} ({line})"),
-            },
-            (error, _) => error,
-        })
+        let Some(line) = slot.as_ref().and_then(|forward| forward.last_lines().pop()) else {
+            return Err(error);
+        };
+        Err(self.explained(error, &line))
+    }
+
+    /// The kind stays: what was sent over a connection that broke may have been carried out.
+    fn explained(&self, error: InstanceError, line: &str) -> InstanceError {
+        let endpoint = format!("unix:{} through ssh", self.remote);
+        match error {
+            InstanceError::Connection { endpoint: _, detail } => {
+                InstanceError::Connection { endpoint, detail: format!("{detail} ({line})") }
+            }
+            InstanceError::Unreachable { endpoint: _, detail } => {
+                InstanceError::Unreachable { endpoint, detail: format!("{detail} ({line})") }
+            }
+            InstanceError::Unread(error) => {
+                InstanceError::Unread(Box::new(self.explained(*error, line)))
+            }
+            InstanceError::TimedOut { .. }
+            | InstanceError::Reply(_)
+            | InstanceError::Hook(_)
+            | InstanceError::Name(_)
+            | InstanceError::NotTaken { .. } => error,
+        }
     }
 }
 

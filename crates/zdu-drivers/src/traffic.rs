@@ -190,8 +190,8 @@ impl Traffic {
     }
 
     /// Takes the node out of new traffic everywhere; an instance that does not take it is asked
-    /// again until the deadline. What took it is held from then on, so that only what is seen
-    /// later counts as a drift.
+    /// again until the deadline. What took it is held from then on, and nothing else: to hold out
+    /// is to drain, and a drain goes by a reading of its group (law 1).
     pub(crate) async fn drain(
         &self,
         node: &NodeName,
@@ -204,14 +204,9 @@ impl Traffic {
         }
         let newly = self.stands_out(node);
         let report = self.everywhere().set(Way::Out, &befores, deadline, words).await;
-        if matches!(report.end, End::Never) {
-            if newly {
-                self.stands_in(node);
-            }
-            return report;
+        if newly && matches!(report.end, End::Never) {
+            self.stands_in(node);
         }
-        // A drain that did not pass may still land: what did not take it is drained when it can be.
-        self.keep_out(node).await;
         report
     }
 

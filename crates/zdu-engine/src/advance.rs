@@ -1,6 +1,7 @@
 //! What is begun next.
 
 use crate::decide::Decision;
+use crate::failure::still_runs;
 use crate::state::{Course, Rollout, StepStatus, is_engines_own};
 use alloc::collections::BTreeSet;
 use alloc::vec;
@@ -126,11 +127,11 @@ impl Rollout {
         if self.is_open(open.no) {
             return;
         }
-        let decision = match self.ask_node(open.no) {
+        let decision = match self.ask_once_more(open.no) {
             Some(asked) => asked,
             None => {
                 let node = subject.node().cloned();
-                let reason = alloc::format!("nobody knows whether {} still runs", open.key);
+                let reason = still_runs(open);
                 Decision::events(vec![Event::NodeStuck { node, step: undo, reason }])
             }
         };

@@ -1,14 +1,13 @@
 //! Applying one durable event. The same code runs live and at recovery; an event that cannot
 //! follow what is known is refused, so a wrong journal is noticed and not lived with.
 
-use crate::state::{Course, Home, LaneCourse, Rollout, StepStatus, UnwindState, index};
+use crate::state::{Home, LaneCourse, Rollout, StepStatus, UnwindState, index};
 use alloc::string::String;
 use core::fmt;
 use zdu_model::contract::Class;
-use zdu_model::event::{Event, Inquiry, Record, ScheduleCause, UnwindScope};
-use zdu_model::ids::{Attempt, Epoch, NodeName, StepNo};
+use zdu_model::event::{Event, Inquiry, Record, ScheduleCause};
+use zdu_model::ids::{Attempt, Epoch, StepNo};
 use zdu_model::plan::Work;
-use zdu_model::policy::FailureAction;
 use zdu_model::report::{End, Report};
 use zdu_model::time::Timestamp;
 
@@ -206,7 +205,9 @@ impl Rollout {
         if let Work::Guard { group } = &planned.work {
             self.entering.insert(group.clone(), node.clone());
         } else if matches!(planned.work, Work::Drain) {
-            self.out.insert(node.clone());
+            if self.out.insert(node.clone()) {
+                self.leaving.insert(node.clone());
+            }
             self.drained.remove(node);
             self.certified.insert(node.clone(), false);
             self.proved.remove(node);
@@ -235,6 +236,9 @@ impl Rollout {
         state.interrupted = 0;
         self.active.remove(&step);
         self.leave_entrance(step);
+        if class != Class::NotRun {
+            self.may_have_left(step);
+        }
         if class.passes() {
             self.passed(step);
             return Ok(());
@@ -268,10 +272,21 @@ impl Rollout {
             return;
         };
         if matches!(planned.work, Work::Drain) {
-            self.out.remove(node);
-            self.certified.remove(node);
+            if self.leaving.remove(node) {
+                self.out.remove(node);
+                self.certified.remove(node);
+            }
         } else if matches!(planned.work, Work::Undrain) {
             self.drained.extend(self.returning.take(node));
+        }
+    }
+
+    /// A drain that has ended may have taken its node out, unless it never began.
+    fn may_have_left(&mut self, step: StepNo) {
+        let plan = self.plan.clone();
+        let planned = plan.step(step);
+        if let (Work::Drain, Some(node)) = (&planned.work, planned.subject.node()) {
+            self.leaving.remove(node);
         }
     }
 
@@ -334,7 +349,7 @@ impl Rollout {
         }
     }
 
-    fn move_on(&mut self, step: StepNo) {
+    pub(crate) fn move_on(&mut self, step: StepNo) {
         if let Some(unwind) = self.unwind_with(step) {
             if unwind.steps.get(unwind.next) == Some(&step) {
                 unwind.next += 1;
@@ -421,80 +436,5 @@ impl Rollout {
             self.half_returned(step);
         }
         Ok(())
-    }
-
-    fn failure_decided(&mut self, step: StepNo, action: FailureAction) -> Result<(), String> {
-        self.known(step)?;
-        if !self.attention.remove(&step) {
-            return Err(alloc::format!("nothing was to be decided about step {step}"));
-        }
-        let plan = self.plan.clone();
-        let planned = plan.step(step);
-        match action {
-            FailureAction::Retry { .. } => {
-                // The contract's own repetitions do not count as tries; a rule's do.
-                let state = self.state_mut(step);
-                let again = state.status == StepStatus::Ended(Class::Again);
-                state.tries += u32::from(again);
-                return Ok(());
-            }
-            FailureAction::GoOn => {
-                self.state_mut(step).status = StepStatus::Ended(Class::Warned);
-                self.move_on(step);
-                return Ok(());
-            }
-            // The event behind this one says what is held for. Whoever goes in meanwhile reads what
-            // a drain left behind, and the drain begins again behind its guard.
-            FailureAction::Hold => {
-                if let (Work::Drain, Some(node)) = (&planned.work, planned.subject.node()) {
-                    self.entering.retain(|_, holder| holder != node);
-                }
-                return Ok(());
-            }
-            FailureAction::Stop => self.course = Course::Finishing,
-            FailureAction::RollbackNode => self.count_failed_node(planned.subject.node()),
-            FailureAction::RollbackWave => self.quiet(UnwindScope::Wave, "a rule said so"),
-            FailureAction::RollbackRollout => self.quiet(UnwindScope::Rollout, "a rule said so"),
-        }
-        if self.first_failure.is_none() {
-            self.first_failure = Some(planned.phase.clone());
-        }
-        if let Some(node) = planned.subject.node() {
-            self.failed_nodes.insert(node.clone());
-        }
-        self.give_up_lane(step);
-        Ok(())
-    }
-
-    fn count_failed_node(&mut self, node: Option<&NodeName>) {
-        let mut failed = self.failed_nodes.clone();
-        failed.extend(node.cloned());
-        let allowed = usize::try_from(self.plan.policy.failures_allowed).unwrap_or(usize::MAX);
-        if failed.len() > allowed && self.course == Course::Forward {
-            self.course = Course::Finishing;
-        }
-    }
-
-    pub(crate) fn quiet(&mut self, scope: UnwindScope, cause: &str) {
-        self.holds.clear();
-        self.course = Course::Quieting { scope, cause: cause.into() };
-    }
-
-    fn give_up_lane(&mut self, step: StepNo) {
-        if let Home::Lane { stage, wave, lane, .. } = self.home(step) {
-            self.waves[stage][wave].lanes[lane].busy = None;
-            self.set_lane((stage, wave, lane), LaneCourse::Failed);
-            let plan = self.plan.clone();
-            let lane = &plan.stages[stage].waves[wave].lanes[lane];
-            if let Some(node) = lane.subject.node() {
-                self.entering.retain(|_, holder| holder != node);
-            }
-            for step in &lane.steps {
-                if matches!(self.state(*step).status, StepStatus::Scheduled { .. }) {
-                    self.state_mut(*step).status = StepStatus::Pending;
-                    self.active.remove(step);
-                }
-            }
-        }
     }
 }

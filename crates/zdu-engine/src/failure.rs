@@ -8,7 +8,7 @@ use alloc::vec;
 use zdu_model::contract::Class;
 use zdu_model::effect::Effect;
 use zdu_model::event::{Event, HoldCause, Inquiry, ScheduleCause, UnwindScope};
-use zdu_model::ids::StepNo;
+use zdu_model::ids::{NodeName, StepNo};
 use zdu_model::plan::{PlannedStep, Unknown, Work};
 use zdu_model::policy::{FailureAction, FailureRule};
 use zdu_model::time::Timestamp;
@@ -102,9 +102,15 @@ impl Rollout {
     }
 
     /// Asks the node for its record of the last attempt, as long as that was not done too often.
-    pub(crate) fn ask_node(&self, step: StepNo) -> Option<Decision> {
+    fn ask_node(&self, step: StepNo) -> Option<Decision> {
         let state = self.state(step);
         (!state.lost && state.inquiries < INQUIRIES_MAX).then(|| self.inquiry(step))
+    }
+
+    /// Right before a node is put back it is asked again, however often that was in vain.
+    pub(crate) fn ask_once_more(&self, step: StepNo) -> Option<Decision> {
+        let state = self.state(step);
+        (!state.lost && state.inquiries <= INQUIRIES_MAX).then(|| self.inquiry(step))
     }
 
     fn inquiry(&self, step: StepNo) -> Decision {
@@ -125,14 +131,14 @@ impl Rollout {
         }
         if self.is_compensating(planned.no) {
             let reason = match class {
-                Class::TimedOut => "it did not end within its deadline",
-                Class::Unknown => "nobody knows whether it happened",
+                Class::TimedOut => "it did not end within its deadline".into(),
+                Class::Unknown if self.may_still_run(planned.no) => still_runs(planned),
+                Class::Unknown => "nobody knows whether it happened".into(),
                 Class::Succeeded | Class::Warned | Class::Again | Class::Failed | Class::NotRun => {
-                    "it failed"
+                    "it failed".into()
                 }
             };
             let node = planned.subject.node().cloned();
-            let reason = String::from(reason);
             return Decision::events(vec![Event::NodeStuck { node, step: planned.no, reason }]);
         }
         self.by_rule(now, planned, class)
@@ -251,6 +257,93 @@ impl Rollout {
             | FailureAction::Stop => action,
         }
     }
+}
+
+/// What the events of failing come to.
+impl Rollout {
+    pub(crate) fn failure_decided(
+        &mut self,
+        step: StepNo,
+        action: FailureAction,
+    ) -> Result<(), String> {
+        self.known(step)?;
+        if !self.attention.remove(&step) {
+            return Err(alloc::format!("nothing was to be decided about step {step}"));
+        }
+        let plan = self.plan.clone();
+        let planned = plan.step(step);
+        match action {
+            FailureAction::Retry { .. } => {
+                // The contract's own repetitions do not count as tries; a rule's do.
+                let state = self.state_mut(step);
+                let again = state.status == StepStatus::Ended(Class::Again);
+                state.tries += u32::from(again);
+                return Ok(());
+            }
+            FailureAction::GoOn => {
+                self.state_mut(step).status = StepStatus::Ended(Class::Warned);
+                self.move_on(step);
+                return Ok(());
+            }
+            // The event behind this one says what is held for. Whoever goes in meanwhile reads what
+            // a drain left behind, and the drain begins again behind its guard.
+            FailureAction::Hold => {
+                if let (Work::Drain, Some(node)) = (&planned.work, planned.subject.node()) {
+                    self.entering.retain(|_, holder| holder != node);
+                }
+                return Ok(());
+            }
+            FailureAction::Stop => self.course = Course::Finishing,
+            FailureAction::RollbackNode => self.count_failed_node(planned.subject.node()),
+            FailureAction::RollbackWave => self.quiet(UnwindScope::Wave, "a rule said so"),
+            FailureAction::RollbackRollout => self.quiet(UnwindScope::Rollout, "a rule said so"),
+        }
+        if self.first_failure.is_none() {
+            self.first_failure = Some(planned.phase.clone());
+        }
+        if let Some(node) = planned.subject.node() {
+            self.failed_nodes.insert(node.clone());
+        }
+        self.give_up_lane(step);
+        Ok(())
+    }
+
+    fn count_failed_node(&mut self, node: Option<&NodeName>) {
+        let mut failed = self.failed_nodes.clone();
+        failed.extend(node.cloned());
+        let allowed = usize::try_from(self.plan.policy.failures_allowed).unwrap_or(usize::MAX);
+        if failed.len() > allowed && self.course == Course::Forward {
+            self.course = Course::Finishing;
+        }
+    }
+
+    pub(crate) fn quiet(&mut self, scope: UnwindScope, cause: &str) {
+        self.holds.clear();
+        self.course = Course::Quieting { scope, cause: cause.into() };
+    }
+
+    fn give_up_lane(&mut self, step: StepNo) {
+        if let Home::Lane { stage, wave, lane, .. } = self.home(step) {
+            self.waves[stage][wave].lanes[lane].busy = None;
+            self.set_lane((stage, wave, lane), LaneCourse::Failed);
+            let plan = self.plan.clone();
+            let lane = &plan.stages[stage].waves[wave].lanes[lane];
+            if let Some(node) = lane.subject.node() {
+                self.entering.retain(|_, holder| holder != node);
+            }
+            for step in &lane.steps {
+                if matches!(self.state(*step).status, StepStatus::Scheduled { .. }) {
+                    self.state_mut(*step).status = StepStatus::Pending;
+                    self.active.remove(step);
+                }
+            }
+        }
+    }
+}
+
+/// Why nothing is undone beside this step.
+pub(crate) fn still_runs(step: &PlannedStep) -> String {
+    alloc::format!("nobody knows whether {} still runs", step.key)
 }
 
 /// Laws 1 to 3: what these acts make true or prove cannot be assumed.

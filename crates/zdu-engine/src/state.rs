@@ -44,6 +44,8 @@ pub struct Rollout {
     pub(crate) approvals: BTreeSet<StepNo>,
     /// Nodes out of traffic by our doing: from the begin of `drain` to the begin of `undrain`.
     pub(crate) out: BTreeSet<NodeName>,
+    /// Those of them that are so only since a drain began that may turn out never to have.
+    pub(crate) leaving: BTreeSet<NodeName>,
     /// Those of them whose drain passed: only they are held out without another look.
     pub(crate) drained: BTreeSet<NodeName>,
     /// Those whose undrain has begun, as long as it may turn out that it never did.
@@ -251,6 +253,7 @@ impl Rollout {
             ended: None,
             approvals: BTreeSet::new(),
             out: BTreeSet::new(),
+            leaving: BTreeSet::new(),
             drained: BTreeSet::new(),
             returning: BTreeSet::new(),
             guarded: BTreeMap::new(),

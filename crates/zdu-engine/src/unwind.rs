@@ -230,7 +230,8 @@ impl Rollout {
             let open = self.may_still_run(*step);
             let state = self.state_mut(*step);
             if !open {
-                state.status = StepStatus::Pending;
+                // What it did in an earlier round was undone by what came behind it.
+                (state.status, state.begun) = (StepStatus::Pending, false);
             }
             state.freshen();
         }

@@ -347,3 +347,20 @@ fn the_gate_of_a_wave_waits_for_a_node_of_a_later_wave_that_goes_back() {
     assert_eq!(rolled_back(&mut world), [node("b")]);
     assert!(begun_after(&world, before).contains(&"soak@fleet".to_owned()));
 }
+
+#[test]
+fn a_node_that_answers_again_is_asked_before_it_is_put_back_with_its_wave() {
+    let mut b = plan_of(&["a", "b"], &[&["a", "b"]], 2, 0);
+    b.plan.rules.insert(0, rule("APPLY", FailureAction::RollbackWave));
+    let world = World::new(b.plan);
+    let mut world = script::always(world, "apply", "b", End::Unreachable("cut".into()));
+    let of_a = set_aside(&mut world, "apply", "a");
+    script::until_held(&mut world);
+    // Its node answers again, and then the other one fails.
+    let mut world = failing(world, "apply", "a", 1, End::Exited(1));
+    world.play(&of_a);
+    let verdict = world.run();
+    assert!(matches!(verdict, Verdict::Failed { .. }), "{verdict:?} {:?}", world.log);
+    let stuck = |event: &Event| matches!(event, Event::NodeStuck { .. });
+    assert!(!world.has(stuck));
+}

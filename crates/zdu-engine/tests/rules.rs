@@ -156,7 +156,8 @@ fn a_stuck_node_says_why() {
     for (end, why) in [
         (End::Exited(1), "it failed"),
         (End::TimedOut, "it did not end within its deadline"),
-        (cut, "nobody knows whether it happened"),
+        (cut, "nobody knows whether stop-new still runs"),
+        (End::Lost("rebooted".into()), "nobody knows whether it happened"),
     ] {
         let mut world =
             World::new(plan_of(&["a"], &[&["a"]], 1, 0).plan).answering(move |planned, _| {

@@ -347,3 +347,58 @@ fn readiness_that_is_proved_again_for_the_way_back_is_tried_again_and_then_stuck
     assert_eq!(world.run(), Verdict::RolledBack);
     assert_eq!(count(&world, "undrain@a"), 1);
 }
+
+#[test]
+fn a_drain_of_a_second_rollback_that_was_withdrawn_leaves_no_node_out() {
+    let mut world = World::new(plan_of(&["a"], &[&["a"]], 1, 0).plan);
+    assert_eq!(world.run(), Verdict::Succeeded);
+    world.request(Request::Rollback);
+    assert_eq!(world.run(), Verdict::RolledBack);
+    world.request(Request::Resume);
+    assert_eq!(world.run(), Verdict::Succeeded);
+    world.request(Request::Rollback);
+    until_begun(&mut world, "drain", "a", 4);
+    let drain = world.queue.pop_front().expect("it runs");
+    answer(&mut world, &drain, End::Never);
+    assert!(world.rollout.nodes_out().is_empty());
+}
+
+#[test]
+fn a_return_of_a_second_rollback_that_was_withdrawn_is_held_out() {
+    let mut world = World::new(plan_of(&["a"], &[&["a"]], 1, 0).plan);
+    assert_eq!(world.run(), Verdict::Succeeded);
+    world.request(Request::Rollback);
+    assert_eq!(world.run(), Verdict::RolledBack);
+    world.request(Request::Resume);
+    assert_eq!(world.run(), Verdict::Succeeded);
+    world.request(Request::Rollback);
+    until_begun(&mut world, "undrain", "a", 4);
+    let effect = world.queue.pop_front().expect("it runs");
+    answer(&mut world, &effect, End::Never);
+    world.crash();
+    let held = Effect::KeepOut { node: node("a") };
+    assert!(world.queue.contains(&held), "queue {:?}", world.queue);
+}
+
+#[test]
+fn a_node_that_returned_in_part_is_out_though_the_drain_on_its_way_back_was_withdrawn() {
+    let half = End::NotMet("half".into());
+    let b = plan_of(&["a"], &[&["a"]], 1, 0);
+    let mut world = failing(World::new(b.plan), "undrain", "a", 1, half);
+    until_begun(&mut world, "drain", "a", 2);
+    let drain = world.queue.pop_front().expect("it runs");
+    answer(&mut world, &drain, End::Never);
+    assert!(world.rollout.nodes_out().contains(&node("a")));
+}
+#[test]
+fn a_return_on_a_second_way_back_that_was_withdrawn_is_held_out_too() {
+    let b = plan_of(&["a"], &[&["a"]], 1, 0);
+    let mut world = failing(World::new(b.plan), "apply", "a", 2, End::Exited(1));
+    assert!(matches!(world.run(), Verdict::Failed { .. }));
+    world.request(Request::Resume);
+    until_begun(&mut world, "undrain", "a", 2);
+    let effect = world.queue.pop_front().expect("it runs");
+    answer(&mut world, &effect, End::Never);
+    world.crash();
+    assert!(is_held_out(&world), "queue {:?}", world.queue);
+}

@@ -54,6 +54,8 @@ pub enum Plant {
     NodeFallsBack,
     /// A controller that stood still goes on as if it had looked all the time.
     StillnessIsNotTold,
+    /// An act whose reply was lost is said never to have begun.
+    LostReplyIsNever,
     /// What is stuck is tried again by itself.
     StuckIsTriedAgain,
     /// Nobody remembers which releases were rolled back.

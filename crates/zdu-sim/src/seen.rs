@@ -55,6 +55,8 @@ pub(crate) enum Seen<'a> {
     Read {
         /// The node that is to go out.
         node: Place,
+        /// The epoch of the controller.
+        epoch: Epoch,
     },
     /// The work of a step begins at its place.
     Began {
@@ -81,8 +83,9 @@ pub(crate) enum Seen<'a> {
         /// The epoch of the controller.
         epoch: Epoch,
     },
-    /// A health check is about to take a node that had traffic out of it.
-    Fails,
+    /// Traffic is about to flow otherwise by itself, or has just begun to: a health check takes a
+    /// node out of it, something came to a balancer.
+    Traffic,
     /// A fault came.
     Trouble(&'a What),
     /// A controller has nothing more to do at this moment.

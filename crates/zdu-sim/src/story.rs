@@ -47,7 +47,7 @@ impl Story {
             | Seen::Began { .. }
             | Seen::Ended { .. }
             | Seen::Landed { .. }
-            | Seen::Fails
+            | Seen::Traffic
             | Seen::Rests { .. }
             // Asked only so that a checker hears the answer.
             | Seen::Asked { .. }

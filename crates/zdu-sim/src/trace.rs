@@ -33,7 +33,7 @@ impl Trace {
     }
 
     pub(crate) fn take(&mut self, layout: &Layout, now: Timestamp, seen: &Seen<'_>) {
-        if matches!(seen, Seen::Rests { .. } | Seen::Fails) {
+        if matches!(seen, Seen::Rests { .. } | Seen::Traffic) {
             return;
         }
         let mut text = std::mem::take(&mut self.text);
@@ -85,7 +85,7 @@ fn line(text: &mut String, layout: &Layout, seen: &Seen<'_>) {
         Seen::Released { process, effect } => {
             write!(text, "  controller {process}: {effect:?}")
         }
-        Seen::Read { node } => write!(text, "  read for {}", layout.name(*node)),
+        Seen::Read { node, .. } => write!(text, "  read for {}", layout.name(*node)),
         Seen::Began { step: no, attempt, epoch } => {
             write!(text, "  begins {} attempt {attempt} epoch {}", step(*no), epoch.0)
         }
@@ -99,7 +99,7 @@ fn line(text: &mut String, layout: &Layout, seen: &Seen<'_>) {
         Seen::Asked { admitted, reason } => {
             write!(text, "may it begin, for {reason:?}: {admitted}")
         }
-        Seen::Rests { .. } | Seen::Fails => Ok(()),
+        Seen::Rests { .. } | Seen::Traffic => Ok(()),
         Seen::Verdict(verdict) => {
             write!(text, "= {}", zdu_view::describe::verdict(verdict))
         }

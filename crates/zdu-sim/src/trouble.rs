@@ -28,6 +28,7 @@ impl Run {
                 let known = self.layout.instances.iter().position(|name| name == instance);
                 if let Some(instance) = known {
                     self.balancer_trouble(instance, trouble);
+                    self.tell(&Seen::Traffic);
                 }
             }
             What::Controller(trouble) => self.controller_trouble(*trouble),

@@ -102,6 +102,17 @@ fn nothing_goes_back(from: u64, plan: &Plan) -> Vec<Fault> {
     faults
 }
 
+/// Every instance loses the reply to the first change, and the controller stands still every few
+/// seconds.
+fn replies_are_lost(from: u64, plan: &Plan) -> Vec<Fault> {
+    let instances = plan.fleet.balancers.values().flat_map(|balancer| &balancer.instances);
+    let loses = instances
+        .map(|instance| at(0, What::Balancer(instance.name.clone(), BalancerTrouble::LosesReply)));
+    let paused = What::Controller(ControllerTrouble::Paused(Millis(1_200)));
+    let times = (from..from + 120_000).step_by(3_000);
+    loses.chain(times.map(|moment| at(moment, paused.clone()))).collect()
+}
+
 #[test]
 fn an_invented_capacity_lets_a_group_fall_below_its_least() {
     println!("{}", caught(Plant::CapacityIsInvented, "capacity"));
@@ -195,6 +206,11 @@ fn a_rollout_that_nobody_wakes_is_seen() {
 #[test]
 fn a_view_that_does_not_say_on_what_it_waits_is_seen() {
     println!("{}", caught(Plant::ViewSaysNothing, "waits"));
+}
+
+#[test]
+fn an_act_that_landed_unheard_and_is_said_never_to_have_begun_is_seen() {
+    println!("{}", caught_with(Plant::LostReplyIsNever, "never", replies_are_lost));
 }
 
 #[test]

@@ -214,9 +214,9 @@ impl Turn {
         self.unreadable.retain(|member| intents.contains_key(member));
         self.failing.retain(|member, _| intents.contains_key(member));
         if intents.is_empty() {
-            // Nothing to hold, nothing to know: the next reading starts afresh.
+            // Nothing to hold, nothing to look at. That it was silent is known until it answers, or
+            // one that is held in between attempts would be told each time.
             self.last = None;
-            self.down = false;
             return;
         }
         let members: Vec<MemberName> = intents.keys().cloned().collect();

@@ -242,6 +242,9 @@ pub enum InstanceError {
     /// A name that cannot be sent.
     #[error("{0}")]
     Name(String),
+    /// It could not be read before a change, so the change was not sent; why.
+    #[error("{0}")]
+    Unread(Box<InstanceError>),
     /// The change was accepted, and a reading right after it shows another state.
     #[error("{member} is {seen:?} right after it was set to {wanted:?}")]
     NotTaken {

@@ -14,6 +14,10 @@ pub(crate) struct Scripted {
     pub(crate) gate: Semaphore,
     /// Changes begun and ended.
     pub(crate) changes: Mutex<(u32, u32)>,
+    /// Returns that were asked for; each is refused.
+    pub(crate) returns: Mutex<u32>,
+    /// Whether it does not answer readings.
+    pub(crate) silent: Mutex<bool>,
     /// How a drain is answered, when not with success.
     pub(crate) refusal: Mutex<Option<InstanceError>>,
 }
@@ -37,6 +41,8 @@ impl Scripted {
             pid: Mutex::new(1),
             gate: Semaphore::new(0),
             changes: Mutex::new((0, 0)),
+            returns: Mutex::new(0),
+            silent: Mutex::new(false),
             refusal: Mutex::new(None),
         })
     }
@@ -78,6 +84,9 @@ impl BalancerInstance for Scripted {
         members: &'a [MemberName],
     ) -> BoxFuture<'a, Result<Observation, InstanceError>> {
         Box::pin(async move {
+            if *self.silent.lock().unwrap() {
+                return Err(InstanceError::Name("it is silent".to_owned()));
+            }
             let identity = Identity {
                 pid: *self.pid.lock().unwrap(),
                 started_unix_s: 0,
@@ -103,7 +112,12 @@ impl BalancerInstance for Scripted {
     }
 
     fn undrain<'a>(&'a self, _: &'a Before) -> BoxFuture<'a, Result<Undone, InstanceError>> {
-        unsupported()
+        *self.returns.lock().unwrap() += 1;
+        Box::pin(async {
+            // As long as a poll of a keeper may come in between.
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            Err(InstanceError::Name("not scripted".to_owned()))
+        })
     }
 
     fn kill_sessions<'a>(&'a self, _: &'a MemberName) -> BoxFuture<'a, Result<Cut, InstanceError>> {

@@ -406,7 +406,7 @@ impl<'run> Run<'run> {
         let mut channel = self.node.channel().await?;
         let killed = self.supervisor.kill(&mut channel, self.spec, grace).await?;
         if killed == StepState::Never {
-            return Ok(StepFate::Vanished);
+            return self.never_at_the_deadline(&mut channel).await;
         }
         self.begun = Begun::Yes;
         loop {
@@ -421,6 +421,24 @@ impl<'run> Run<'run> {
             StepState::Lost { reason, alive } => StepFate::Lost { reason, alive },
             StepState::RefusedEpoch { seen } => StepFate::RefusedEpoch { seen },
         })
+    }
+
+    /// The node has no record at the deadline. Of a step that began it is gone; one whose request
+    /// to start may still be on its way is made sure never to begin.
+    async fn never_at_the_deadline(
+        &mut self,
+        channel: &mut Lease,
+    ) -> Result<StepFate, SupervisorError> {
+        if self.begun == Begun::Yes {
+            return Ok(StepFate::Vanished);
+        }
+        if !self.supervisor.withdraw(channel, &self.spec.key()).await? {
+            // It has come in this very moment; who asks again finds it.
+            let error = Box::new(SupervisorError::Channel(ChannelError::Abandoned));
+            return Ok(StepFate::Unreachable { begun: Begun::Unknown, error });
+        }
+        let error = self.last_error.take().unwrap_or(ChannelError::Abandoned);
+        Ok(StepFate::Unreachable { begun: Begun::No, error: boxed(error) })
     }
 
     fn end(mut self, fate: StepFate) -> StepEnd {

@@ -64,7 +64,7 @@ impl InstanceError {
     /// Whether a change that was answered with this may have been carried out, in whole or in part.
     fn may_have_changed(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Name(_) => false,
+            Self::Unreachable { .. } | Self::Name(_) | Self::Unread(_) => false,
             Self::Reply(reply) => !reply.refuses_everything(),
             Self::TimedOut { .. }
             | Self::Connection { .. }
@@ -99,15 +99,19 @@ impl Reach {
         }
     }
 
-    /// What becomes of an act that may no longer begin. One that has landed is completed.
-    fn withdrawn(self) -> Option<End> {
+    /// What becomes of an act that may no longer begin, or go on: what it goes by (the capacity of
+    /// a group, readiness) is of another time, also where a part of it has landed.
+    fn withdrawn(self) -> End {
         match self {
-            Self::Nowhere => Some(End::Never),
+            Self::Nowhere => End::Never,
             Self::Perhaps => {
                 let why = "no balancer said that it took it, and it may no longer begin";
-                Some(End::Unreachable(why.into()))
+                End::Unreachable(why.into())
             }
-            Self::Landed => None,
+            Self::Landed => {
+                let why = "some balancers took it, and it may no longer go on";
+                End::Unreachable(why.into())
+            }
         }
     }
 }
@@ -122,7 +126,7 @@ pub(super) struct Everywhere<'t> {
 }
 
 impl Everywhere<'_> {
-    /// Asks every instance until all have taken it; withdrawn as long as none has.
+    /// Asks every instance until all have taken it, or it may no longer go on.
     pub(super) async fn set(
         &self,
         way: Way,
@@ -133,14 +137,8 @@ impl Everywhere<'_> {
         let until = tokio::time::Instant::now() + deadline;
         let mut reach = Reach::Nowhere;
         loop {
-            if let Some(end) = reach.withdrawn()
-                && !may_begin()
-            {
-                return Report::bare(end);
-            }
-            let failures = match self.mandate.holds() {
-                true => self.ask_all(way, befores, &mut reach).await,
-                false => vec![NO_MANDATE.to_owned()],
+            let Some(failures) = self.ask_all(way, befores, &mut reach, may_begin).await else {
+                return Report::bare(reach.withdrawn());
             };
             let Some(first) = failures.first() else { return Report::bare(End::Done) };
             waiting(first);
@@ -151,9 +149,15 @@ impl Everywhere<'_> {
         }
     }
 
-    /// Asks every instance once; what each refused.
-    async fn ask_all(&self, way: Way, befores: &Befores, reach: &mut Reach) -> Vec<String> {
-        let mut failures = Vec::new();
+    /// Asks every instance once; what each refused, or none when it may no longer go on.
+    async fn ask_all(
+        &self,
+        way: Way,
+        befores: &Befores,
+        reach: &mut Reach,
+        may_go_on: &(dyn Fn() -> bool + Send + Sync),
+    ) -> Option<Vec<String>> {
+        let mut failures = Some(Vec::new());
         let mut released = Vec::new();
         for (balancer, befores) in befores {
             let Some(instances) = self.balancers.get(balancer) else { continue };
@@ -165,6 +169,15 @@ impl Everywhere<'_> {
                     }
                 }
             }
+            // The keeper may have been busy for seconds, and so may the balancer before this.
+            if !may_go_on() {
+                failures = None;
+                break;
+            }
+            if !self.mandate.holds() {
+                failures.get_or_insert_default().push(NO_MANDATE.to_owned());
+                break;
+            }
             let answers = way.ask(instances, befores).await;
             *reach = answers.iter().map(Reach::of).fold(*reach, Reach::max);
             if let (Way::Out, Some(keeper)) = (way, keeper) {
@@ -172,7 +185,8 @@ impl Everywhere<'_> {
                     let _watched = keeper.hold(before).await;
                 }
             }
-            failures.extend(answers.into_iter().filter_map(Result::err).map(|missed| missed.text));
+            let missed = answers.into_iter().filter_map(Result::err).map(|missed| missed.text);
+            failures.get_or_insert_default().extend(missed);
         }
         if *reach == Reach::Nowhere {
             // It is as far out as it was, and nobody else holds it.

@@ -5,15 +5,18 @@ use super::Checker;
 use crate::layout::Place;
 use crate::seen::{Hand, Scene, Seen};
 use std::collections::{BTreeMap, BTreeSet};
+use zdu_model::event::Event;
 use zdu_model::ids::Epoch;
+use zdu_model::plan::Work;
 
 /// Watches drains as they land.
 #[derive(Default)]
 pub(super) struct Capacity {
-    /// For each node, by which controller the balancers were read last before a drain, and whether
-    /// there was room then. None for a controller that stood still since.
-    read: BTreeMap<Place, (Option<Epoch>, bool)>,
-    epoch: Epoch,
+    /// What each controller read last before a drain of a node: whether it stands, because nobody
+    /// stood still since, and whether there was room.
+    read: BTreeMap<(Place, Epoch), (bool, bool)>,
+    /// Nodes whose drain passed: they are held out, wherever they are seen in traffic.
+    drained: BTreeSet<Place>,
     /// Entries that are out by our hand.
     out: BTreeSet<usize>,
 }
@@ -25,28 +28,34 @@ impl Checker for Capacity {
 
     fn saw(&mut self, scene: &Scene<'_>, seen: &Seen<'_>) -> Option<String> {
         match seen {
-            Seen::Started { epoch, .. } => self.epoch = *epoch,
-            Seen::Read { node } => {
-                self.read.insert(*node, (Some(self.epoch), room_for(scene, *node)));
+            Seen::Read { node, epoch } => {
+                self.read.insert((*node, *epoch), (true, room_for(scene, *node)));
+            }
+            Seen::Durable(records) => {
+                records.iter().for_each(|record| self.durable(scene, &record.event));
             }
             Seen::Trouble(trouble) if trouble.stills() => {
-                self.read.values_mut().for_each(|(by, _)| *by = None);
+                self.read.values_mut().for_each(|(stands, _)| *stands = false);
             }
             Seen::Landed { slot, hand: Hand::Drain, epoch } => {
                 let node = scene.layout.slots[*slot].node;
                 let mut own = scene.layout.slots_of_node[node].iter();
                 let first = !own.any(|slot| self.out.contains(slot));
                 self.out.insert(*slot);
-                if first {
-                    return self.drained(scene, node, *epoch);
+                return self.drained(scene, node, *epoch, first);
+            }
+            Seen::Landed { slot, hand: Hand::Reassert, epoch } => {
+                let node = scene.layout.slots[*slot].node;
+                if !self.drained.contains(&node) {
+                    return self.drained(scene, node, *epoch, false);
                 }
             }
             Seen::Landed { slot, hand: Hand::Undrain, .. } => {
                 self.out.remove(slot);
             }
-            Seen::Landed { hand: Hand::Reassert | Hand::Cut, .. }
+            Seen::Landed { hand: Hand::Cut, .. }
+            | Seen::Started { .. }
             | Seen::Gone { .. }
-            | Seen::Durable(_)
             | Seen::Released { .. }
             | Seen::Began { .. }
             | Seen::Ended { .. }
@@ -54,7 +63,7 @@ impl Checker for Capacity {
             | Seen::Rests { .. }
             | Seen::Asked { .. }
             | Seen::Verdict(_)
-            | Seen::Fails
+            | Seen::Traffic
             | Seen::Over => {}
         }
         None
@@ -62,18 +71,40 @@ impl Checker for Capacity {
 }
 
 impl Capacity {
-    fn drained(&self, scene: &Scene<'_>, node: Place, epoch: Epoch) -> Option<String> {
+    fn durable(&mut self, scene: &Scene<'_>, event: &Event) {
+        let (Event::StepStarted { step, .. } | Event::StepEnded { step, .. }) = event else {
+            return;
+        };
+        let Some(node) = scene.layout.step(*step).node else { return };
+        let work = &scene.layout.plan.step(*step).work;
+        if !matches!(work, Work::Drain | Work::Undrain) {
+            return;
+        }
+        let passed = matches!(event, Event::StepEnded { class, .. } if class.passes());
+        if passed && matches!(work, Work::Drain) {
+            self.drained.insert(node);
+        } else if matches!(event, Event::StepStarted { .. }) && matches!(work, Work::Drain) {
+            self.drained.remove(&node);
+        }
+    }
+
+    fn drained(&self, scene: &Scene<'_>, node: Place, epoch: Epoch, first: bool) -> Option<String> {
         let (name, group) = (scene.layout.name(node), scene.layout.groups[node]);
-        match self.read.get(&node) {
+        match self.read.get(&(node, epoch)) {
+            None if room_for(scene, node) => {}
             None => return Some(format!("{name} is drained and nobody read the capacity")),
-            Some((_, false)) => {
+            // It may be short only because the node is half out already.
+            Some((_, false)) if first => {
                 return Some(format!("{name} is drained although the last reading had no room"));
             }
-            // What an earlier controller read, or one that stood still since, says nothing of now.
-            Some((by, true)) if *by != Some(epoch) && !room_for(scene, node) => {
+            // What a controller read that stood still since says nothing of now.
+            Some((false, _)) if !room_for(scene, node) => {
                 return Some(format!("{name} is drained by a reading from another time"));
             }
-            Some((_, true)) => {}
+            Some(_) => {}
+        }
+        if !first {
+            return None;
         }
         let group_of = &scene.layout.plan.fleet.groups[group];
         // What a reload or another hand put back is out no longer.

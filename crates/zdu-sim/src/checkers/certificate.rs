@@ -61,7 +61,7 @@ impl Checker for Certificate {
             | Seen::Rests { .. }
             | Seen::Asked { .. }
             | Seen::Verdict(_)
-            | Seen::Fails
+            | Seen::Traffic
             | Seen::Over => {}
         }
         None

@@ -77,7 +77,7 @@ impl Checker for Fencing {
             | Seen::Rests { .. }
             | Seen::Asked { .. }
             | Seen::Verdict(_)
-            | Seen::Fails
+            | Seen::Traffic
             | Seen::Over => None,
         }
     }

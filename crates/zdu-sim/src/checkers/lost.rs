@@ -23,8 +23,6 @@ pub(super) struct Lost {
     /// What runs on them that needs them drained.
     running: BTreeMap<Place, BTreeSet<StepNo>>,
     exposed: BTreeMap<Place, Timestamp>,
-    /// When something came to a balancer that shows only in what is seen next.
-    came: Option<Timestamp>,
     /// Since when a controller attends, if one does.
     attended: Option<Timestamp>,
 }
@@ -62,7 +60,6 @@ impl Checker for Lost {
                     }
                 }
             }
-            Seen::Trouble(What::Balancer(..)) => self.came = Some(scene.now),
             Seen::Trouble(_)
             | Seen::Released { .. }
             | Seen::Read { .. }
@@ -70,7 +67,7 @@ impl Checker for Lost {
             | Seen::Rests { .. }
             | Seen::Asked { .. }
             | Seen::Verdict(_)
-            | Seen::Fails
+            | Seen::Traffic
             | Seen::Over => {}
         }
         broken
@@ -80,7 +77,6 @@ impl Checker for Lost {
 impl Lost {
     /// What users reach as things were until now.
     fn exposure(&mut self, scene: &Scene<'_>) -> Option<String> {
-        let from = self.came.take().unwrap_or(scene.now);
         self.touched.iter().copied().find_map(|node| {
             let runs = self.running.get(&node).is_some_and(|steps| !steps.is_empty());
             let apart = runs || scene.world.is_between(node);
@@ -89,7 +85,7 @@ impl Lost {
                 self.exposed.remove(&node);
                 return None;
             }
-            let since = *self.exposed.entry(node).or_insert(from);
+            let since = *self.exposed.entry(node).or_insert(scene.now);
             let attended = self.attended?;
             let late = scene.now > since.max(attended).after(SECOND);
             late.then(|| format!("users reach {} while it is taken apart", scene.layout.name(node)))

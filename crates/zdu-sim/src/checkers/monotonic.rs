@@ -43,7 +43,7 @@ impl Checker for Monotonic {
             | Seen::Gone { .. }
             | Seen::Released { .. }
             | Seen::Read { .. }
-            | Seen::Fails
+            | Seen::Traffic
             | Seen::Trouble(_)
             | Seen::Rests { .. }
             | Seen::Asked { .. }

@@ -44,7 +44,7 @@ impl Checker for Never {
             | Seen::Rests { .. }
             | Seen::Asked { .. }
             | Seen::Verdict(_)
-            | Seen::Fails
+            | Seen::Traffic
             | Seen::Over => {}
         }
         None

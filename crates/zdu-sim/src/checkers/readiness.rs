@@ -46,7 +46,7 @@ impl Checker for Readiness {
             | Seen::Rests { .. }
             | Seen::Asked { .. }
             | Seen::Verdict(_)
-            | Seen::Fails
+            | Seen::Traffic
             | Seen::Over => {}
         }
         None

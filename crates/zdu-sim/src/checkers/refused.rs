@@ -52,7 +52,7 @@ impl Checker for Refused {
             | Seen::Landed { .. }
             | Seen::Trouble(_)
             | Seen::Rests { .. }
-            | Seen::Fails
+            | Seen::Traffic
             | Seen::Over => None,
         }
     }

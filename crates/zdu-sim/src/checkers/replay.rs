@@ -48,7 +48,7 @@ impl Checker for Replay {
             | Seen::Began { .. }
             | Seen::Ended { .. }
             | Seen::Landed { .. }
-            | Seen::Fails
+            | Seen::Traffic
             | Seen::Trouble(_)
             | Seen::Asked { .. }
             | Seen::Verdict(_) => None,

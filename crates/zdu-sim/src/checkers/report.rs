@@ -71,7 +71,7 @@ impl Checker for Report {
             | Seen::Began { .. }
             | Seen::Ended { .. }
             | Seen::Landed { .. }
-            | Seen::Fails
+            | Seen::Traffic
             | Seen::Trouble(_)
             | Seen::Rests { .. }
             | Seen::Asked { .. } => None,

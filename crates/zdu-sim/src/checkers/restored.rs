@@ -38,7 +38,7 @@ impl Checker for Restored {
         // again.
         self.out.retain(|slot| scene.world.slots[*slot].is_out());
         match seen {
-            Seen::Read { node } => {
+            Seen::Read { node, .. } => {
                 let slots = &scene.layout.slots_of_node[*node];
                 let ours =
                     self.drains.contains(node) || slots.iter().any(|slot| self.out.contains(slot));
@@ -87,7 +87,7 @@ impl Checker for Restored {
             | Seen::Trouble(_)
             | Seen::Rests { .. }
             | Seen::Asked { .. }
-            | Seen::Fails
+            | Seen::Traffic
             | Seen::Over => {}
         }
         None

@@ -65,7 +65,7 @@ impl Checker for Unknown {
             | Seen::Rests { .. }
             | Seen::Asked { .. }
             | Seen::Verdict(_)
-            | Seen::Fails
+            | Seen::Traffic
             | Seen::Over => None,
         }
     }

@@ -64,7 +64,7 @@ impl Checker for WriteAhead {
             | Seen::Rests { .. }
             | Seen::Asked { .. }
             | Seen::Verdict(_)
-            | Seen::Fails
+            | Seen::Traffic
             | Seen::Over => None,
         }
     }

@@ -33,12 +33,18 @@ impl Run {
 
     /// The keeper looks at an instance.
     pub(crate) fn keep(&mut self, process: usize, instance: usize) {
-        if self.plant == Some(Plant::KeeperSleeps) || !self.may_act(process) {
+        if self.plant == Some(Plant::KeeperSleeps) || !self.processes[process].alive {
+            return;
+        }
+        if !self.may_act(process) {
+            // It looks again as long as it lives: the lease may be had again.
+            let (now, awake) = (self.agenda.now(), self.processes[process].paused_until);
+            self.agenda
+                .at(awake.max(now.after(Millis(POLL))), Happening::Keep { process, instance });
             return;
         }
         let hands = &mut self.processes[process].hands;
         if hands.kept.is_empty() {
-            hands.silent.clear();
             return;
         }
         let here = |slot: &usize| self.layout.slots[*slot].instance == instance;

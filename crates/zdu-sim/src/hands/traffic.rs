@@ -43,7 +43,8 @@ impl Run {
         let first = all.clone().find(same).unwrap_or(node);
         let last = all.rev().find(same).unwrap_or(node);
         let readings = self.readings(first..last + 1);
-        self.tell(&Seen::Read { node });
+        let epoch = self.processes[process].epoch;
+        self.tell(&Seen::Read { node, epoch });
         if !self.processes[process].hands.held.contains(&node) {
             self.remember(process, node, &readings);
         }
@@ -100,8 +101,6 @@ impl Run {
         let next = self.touch_all(process, key, task, node);
         if matches!(next, Next::Answer(_)) {
             self.processes[process].hands.newly_held.remove(&node);
-            // A drain that did not pass may still land.
-            self.keep_out(process, node);
         }
         next
     }
@@ -154,7 +153,7 @@ impl Run {
     pub(crate) fn touch(&mut self, process: usize, key: Key, before: Before) {
         let Some(task) = self.processes[process].hands.tasks.get(&key).cloned() else { return };
         let Phase::Touching(left, mut refused) = task.phase.clone() else { return };
-        if task.reach < Reach::Landed && !self.may_begin(process, key, &task) {
+        if !self.may_begin(process, key, &task) {
             self.withdraw(process, key, task.reach);
             return;
         }
@@ -186,9 +185,9 @@ impl Run {
         self.hold_again(process, key);
         let end = match reach {
             Reach::Nowhere => End::Never,
-            Reach::Perhaps | Reach::Landed => {
-                End::Unreachable("no balancer said that it took it".into())
-            }
+            Reach::Perhaps if self.plant == Some(Plant::LostReplyIsNever) => End::Never,
+            Reach::Perhaps => End::Unreachable("no balancer said that it took it".into()),
+            Reach::Landed => End::Unreachable("some balancers took it".into()),
         };
         let hands = &mut self.processes[process].hands;
         hands.tasks.remove(&key);
@@ -455,7 +454,7 @@ impl Run {
         let mut checked = self.world.slots[slot].clone();
         checked.checked(passed);
         if self.world.in_traffic(slot, now) && !checked.takes_traffic() {
-            self.tell(&Seen::Fails);
+            self.tell(&Seen::Traffic);
         }
         if self.world.slots[slot].checked(passed) {
             self.plan_check(slot);

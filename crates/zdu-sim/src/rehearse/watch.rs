@@ -52,7 +52,7 @@ impl Checker for Watch {
             | Seen::Released { .. }
             | Seen::Read { .. }
             | Seen::Began { .. }
-            | Seen::Fails
+            | Seen::Traffic
             | Seen::Trouble(_)
             | Seen::Rests { .. }
             | Seen::Asked { .. }

@@ -118,7 +118,8 @@ impl Instance {
     /// Brings the server's forced state to `wanted` if it is not there, and reads it back in the
     /// same process. Sends nothing where nothing is to change.
     pub async fn hold(&self, member: &MemberName, wanted: Hold) -> Result<Identity, InstanceError> {
-        let (seen_by, view) = self.observe(&member.backend, &member.server).await?;
+        let read = self.observe(&member.backend, &member.server).await;
+        let (seen_by, view) = read.map_err(unread)?;
         if hold_of(&view) == wanted {
             return Ok(seen_by);
         }
@@ -136,7 +137,8 @@ impl Instance {
     /// Goes back to what `before` says, writing only what differs from it now.
     pub async fn undrain(&self, before: &Before) -> Result<Undone, InstanceError> {
         let member = &before.member;
-        let (_, now) = self.observe(&member.backend, &member.server).await?;
+        let read = self.observe(&member.backend, &member.server).await;
+        let (_, now) = read.map_err(unread)?;
         let mut changes = Vec::new();
         let mut undone = Undone {
             instance: self.name.clone(),
@@ -316,6 +318,10 @@ fn target(hold: Hold) -> TargetState {
 }
 
 /// The forced state: HAProxy keeps forced drain and forced maintenance exclusive.
+fn unread(error: InstanceError) -> InstanceError {
+    InstanceError::Unread(Box::new(error))
+}
+
 fn hold_of(view: &ServerView) -> Hold {
     if view.admin.forced_maint() {
         Hold::Maint

@@ -100,9 +100,10 @@ impl ReplyError {
             | Self::NoSuchBackend { .. }
             | Self::PermissionDenied { .. }
             | Self::UnknownCommand { .. }
-            | Self::BadServerPath { .. }
-            | Self::NotHaproxy { .. } => true,
-            Self::BadWeight { .. }
+            | Self::BadServerPath { .. } => true,
+            // A connection that ended without a word is among them.
+            Self::NotHaproxy { .. }
+            | Self::BadWeight { .. }
             | Self::BadState { .. }
             | Self::Refused { .. }
             | Self::Truncated { .. }

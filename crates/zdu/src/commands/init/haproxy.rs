@@ -84,6 +84,7 @@ fn unanswered(endpoint: &Endpoint, error: &InstanceError) -> Failure {
             | ReplyError::Truncated { .. }
             | ReplyError::Column { .. },
         ) => failure.hint("HAProxy 1.8 and later can be read"),
+        InstanceError::Unread(error) => unanswered(endpoint, error),
         InstanceError::Hook(_) | InstanceError::Name(_) | InstanceError::NotTaken { .. } => failure,
     }
 }
