@@ -54,7 +54,8 @@ fn head(report: &PlanReport) -> Vec<String> {
     let digest = procedure_digest.short();
     lines.push(format!("{nodes}, {forward} forward, {undo} to undo, procedure {digest}"));
     lines.push(match point_of_no_return {
-        None => "can be rolled back from every step".into(),
+        None if without_undo.is_empty() => "can be rolled back from every step".into(),
+        None => "no point of no return".into(),
         Some(PointReport { stage, step, no }) => {
             format!(
                 "can be rolled back up to step {no}, {step} of stage {stage}: no return behind it"

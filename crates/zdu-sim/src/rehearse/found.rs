@@ -89,6 +89,9 @@ pub struct Rest {
     pub old: usize,
     /// Nodes on the new release.
     pub new: usize,
+    /// Those of them on which something stays that disturbs a node and that no step undoes. What
+    /// it leaves there is not played: who accepted that it has no undo said that it needs none.
+    pub kept: Vec<NodeName>,
     /// Nodes between the two.
     pub between: Vec<NodeName>,
     /// Nodes that are held out of traffic, or that zdu has not seen back in it.

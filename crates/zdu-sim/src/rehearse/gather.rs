@@ -90,6 +90,8 @@ pub struct Ends {
     pub by: Vec<(StepKey, Vec<Trouble>)>,
     /// The fewest and the most nodes that are on the new release then.
     pub new: (usize, usize),
+    /// Nodes on the old release that keep what no step undoes, in one of them.
+    pub kept: BTreeSet<NodeName>,
     /// Nodes that are between two releases in one of them.
     pub between: BTreeSet<NodeName>,
     /// Nodes that are out of traffic in one of them.
@@ -112,6 +114,7 @@ pub fn ends(played: &[Played]) -> Vec<Ends> {
             count: 0,
             by: Vec::new(),
             new: (usize::MAX, 0),
+            kept: BTreeSet::new(),
             between: BTreeSet::new(),
             out: BTreeSet::new(),
             next: ending.next.clone(),
@@ -120,6 +123,7 @@ pub fn ends(played: &[Played]) -> Vec<Ends> {
         ends.count += 1;
         let rest = &ending.rest;
         ends.new = (ends.new.0.min(rest.new), ends.new.1.max(rest.new));
+        ends.kept.extend(rest.kept.iter().cloned());
         ends.between.extend(rest.between.iter().cloned());
         ends.out.extend(rest.out.iter().cloned());
         let waits = ending.waits_for.iter().filter(|why| !ends.waits_for.contains(why));

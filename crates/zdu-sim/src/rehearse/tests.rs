@@ -25,11 +25,21 @@ pub(super) struct Shape {
     pub(super) rerun: bool,
     pub(super) kill: bool,
     pub(super) wave: u32,
+    /// Whether a step that is undone stands behind the change.
+    pub(super) then: bool,
 }
 
 impl Default for Shape {
     fn default() -> Self {
-        Self { groups: vec![3], least: 1, undo: true, rerun: false, kill: false, wave: 1 }
+        Self {
+            groups: vec![3],
+            least: 1,
+            undo: true,
+            rerun: false,
+            kill: false,
+            wave: 1,
+            then: false,
+        }
     }
 }
 
@@ -133,7 +143,7 @@ fn procedure(shape: &Shape) -> Procedure {
         return_phase: Some(phase("POST-APPLY")),
         ready: Vec::new(),
         ready_old: Vec::new(),
-        steps: vec![change],
+        steps: [change].into_iter().chain(shape.then.then(then)).collect(),
     };
     let phases = [("APPLY", 73), ("POST-APPLY", 74), ("ROLLBACK", 75)];
     let phases = phases.map(|(name, exit)| Phase { name: phase(name), exit });
@@ -161,6 +171,12 @@ fn procedure(shape: &Shape) -> Procedure {
             rule(Vec::new(), FailureAction::RollbackNode),
         ],
     }
+}
+
+fn then() -> Step {
+    let mut then = step("then", "APPLY");
+    then.undo.push(step("then-back", "ROLLBACK"));
+    then
 }
 
 fn step(id: &str, shown: &str) -> Step {
@@ -280,4 +296,15 @@ fn a_node_that_zdu_names_as_out_is_never_told_to_be_in_traffic() {
         }
     }
     assert!(named > 0, "no play ends with a node out of traffic");
+}
+
+#[test]
+fn a_node_that_keeps_what_no_step_undoes_is_not_said_to_be_as_before() {
+    let kept = |undo| {
+        let plan = plan_of(&Shape { groups: vec![2], undo, then: true, ..Shape::default() });
+        let failures = rehearsed(&plan, 0).failures;
+        failures.iter().filter(|played| !played.ending.rest.kept.is_empty()).count()
+    };
+    assert_eq!(kept(true), 0);
+    assert!(kept(false) > 0, "a step behind the change fails, and nothing changes it back");
 }

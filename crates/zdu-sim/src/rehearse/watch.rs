@@ -103,6 +103,9 @@ impl Watch {
                 rest.new += 1;
             } else if stages.is_empty() || all(Standing::Old) {
                 rest.old += 1;
+                if scene.world.keeps_something(node) {
+                    rest.kept.push(name.clone());
+                }
             } else {
                 rest.between.push(name.clone());
             }

@@ -124,6 +124,16 @@ impl World {
         }
     }
 
+    /// Whether something that disturbs the node was done to it, and no step undoes that.
+    #[must_use]
+    pub(crate) fn keeps_something(&self, node: Place) -> bool {
+        let steps = self.layout.disrupting.get(node).into_iter().flat_map(|all| all.values());
+        steps.flatten().any(|step| {
+            self.layout.plan.step(*step).undo.is_empty()
+                && self.nodes[node].mark(*step) != Mark::Untouched
+        })
+    }
+
     /// Whether some stage has changed a node half: it cannot serve because of us.
     #[must_use]
     pub(crate) fn is_between(&self, node: Place) -> bool {

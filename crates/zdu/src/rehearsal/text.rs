@@ -94,6 +94,9 @@ fn undisturbed(found: &Rehearsal) -> String {
     said.push_str(&wrapped(
         "  return   ",
         &match points.is_empty() {
+            true if found.no_undo.iter().any(|step| step.disruptive) => {
+                "no point of no return, but what is not undone stays".to_owned()
+            }
             true => "no point of no return: everything can be put back at any time".to_owned(),
             false => format!("nothing is put back up to: {}", points.join("; ")),
         },
@@ -150,7 +153,7 @@ fn serving(room: &Room) -> String {
 
 /// One way in which rollouts end.
 fn group(end: &Ends, nodes: usize) -> String {
-    let Ends { mark, status, exit, count, by, new, between, out, next, waits_for } = end;
+    let Ends { mark, status, exit, count, by, new, kept, between, out, next, waits_for } = end;
     let name = end_name(status, *mark);
     let plural = if *count == 1 { "" } else { "s" };
     let mut said = wrapped("  ", &format!("exit code {exit}: {count} failure{plural}, {name}"));
@@ -165,6 +168,9 @@ fn group(end: &Ends, nodes: usize) -> String {
         (fewest, most) => format!("{fewest} to {most}"),
     };
     let mut fleet = format!("{range} of {nodes} nodes new");
+    if !kept.is_empty() {
+        fleet.push_str(&named("put back but for what no step undoes", kept));
+    }
     fleet.push_str(&named("between two releases", between));
     fleet.push_str(&named("out of traffic", out));
     said.push_str(&wrapped("      fleet  ", &fleet));
@@ -249,12 +255,15 @@ pub(super) fn end_name(status: &str, mark: Mark) -> String {
 
 /// Where the fleet stands.
 pub(super) fn fleet(rest: &Rest) -> String {
-    let Rest { old, new, between, out } = rest;
+    let Rest { old, new, kept, between, out } = rest;
     let names = |nodes: &[NodeName]| -> String {
         let names: Vec<&str> = nodes.iter().map(NodeName::as_str).collect();
         names.join(", ")
     };
     let mut said = format!("{new} new, {old} old");
+    if !kept.is_empty() {
+        let _ = write!(said, " (but for what no step undoes: {})", names(kept));
+    }
     if !between.is_empty() {
         let _ = write!(said, ", between two releases: {}", names(between));
     }
