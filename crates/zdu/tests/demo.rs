@@ -129,3 +129,15 @@ fn the_help_says_where_a_demo_lies_and_what_stays_of_it() {
         assert_eq!(demo.join(name).exists(), stays, "{name}");
     }
 }
+
+#[test]
+fn a_demo_in_a_directory_that_is_used_is_a_wrong_command() {
+    let shell = Shell::new();
+    std::fs::create_dir(shell.0.path().join("used")).expect("made");
+    std::fs::write(shell.0.path().join("used/mine"), "").expect("written");
+    let mut command = shell.command(env!("CARGO_BIN_EXE_zdu"));
+    let output = command.args(["demo", "--dir", "used"]).output().expect("the binary was built");
+    let said = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(i32::from(exit::USAGE)), "{said}");
+    assert!(said.contains("is not empty") && said.contains("hint:"), "{said}");
+}

@@ -34,7 +34,13 @@ pub(crate) fn run(args: &DemoArgs, context: &Context) -> Result<u8, Failure> {
         Failure::new(exit::USAGE, format!("demo: {why}")).hint("such as `--fail node-b:APPLY`")
     })?;
     let made = directory::make(dir.as_deref());
-    let dir = made.map_err(|error| Failure::fatal("make the demo's directory", &error))?;
+    let dir = made.map_err(|error| {
+        if error.kind() == std::io::ErrorKind::DirectoryNotEmpty {
+            let hint = "name a new directory, or none: `--dir` is not needed";
+            return Failure::of(exit::USAGE, &error).hint(hint);
+        }
+        Failure::fatal("make the demo's directory", &error)
+    })?;
     let launcher = Launcher::this_program(&["double"])
         .map_err(|error| Failure::fatal("find this program", &error))?;
     let fleet = lay_out(&dir, &launcher).map_err(|error| Failure::fatal("lay out", &error))?;
