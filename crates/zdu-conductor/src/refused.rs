@@ -75,7 +75,7 @@ impl Refusals {
     /// its first reason, and one that was cleared since that end is not refused for it again.
     pub fn refuse(&mut self, refusal: Refusal) -> bool {
         let Refusal { release, at, .. } = &refusal;
-        let answers = |known: &Clearing| known.release == *release && known.at >= *at;
+        let answers = |known: &Clearing| known.release == *release && known.at > *at;
         let lifted = self.cleared.iter().any(answers);
         let fresh = self.refusal_of(release).is_none() && !lifted;
         if fresh {

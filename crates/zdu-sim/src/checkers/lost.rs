@@ -38,7 +38,8 @@ impl Checker for Lost {
             Seen::Started { .. } => self.attended = Some(scene.now),
             Seen::Gone { .. } => self.attended = None,
             Seen::Trouble(What::Controller(ControllerTrouble::Paused(span))) => {
-                self.attended = self.attended.map(|_| scene.now.after(*span));
+                let until = scene.now.after(*span);
+                self.attended = self.attended.map(|since| since.max(until));
             }
             Seen::Began { step, .. } => {
                 let planned = scene.layout.plan.step(*step);

@@ -121,6 +121,13 @@ impl Restored {
             && let Some((Work::Undrain, node)) = of(*step)
         {
             self.drains.remove(&node);
+            // What is as it was before is not ours any longer, also where nothing had to be set.
+            for slot in &scene.layout.slots_of_node[node] {
+                let state = &scene.world.slots[*slot];
+                if self.before.get(slot) == Some(&(state.held, state.weight)) {
+                    self.out.remove(slot);
+                }
+            }
         }
     }
 
