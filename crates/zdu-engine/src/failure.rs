@@ -103,14 +103,17 @@ impl Rollout {
 
     /// Asks the node for its record of the last attempt, as long as that was not done too often.
     fn ask_node(&self, step: StepNo) -> Option<Decision> {
-        let state = self.state(step);
-        (!state.lost && state.inquiries < INQUIRIES_MAX).then(|| self.inquiry(step))
+        self.ask_at_most(INQUIRIES_MAX, step)
     }
 
     /// Right before a node is put back it is asked again, however often that was in vain.
     pub(crate) fn ask_once_more(&self, step: StepNo) -> Option<Decision> {
+        self.ask_at_most(INQUIRIES_MAX + 1, step)
+    }
+
+    fn ask_at_most(&self, times: u32, step: StepNo) -> Option<Decision> {
         let state = self.state(step);
-        (!state.lost && state.inquiries <= INQUIRIES_MAX).then(|| self.inquiry(step))
+        (!state.lost && state.inquiries < times).then(|| self.inquiry(step))
     }
 
     fn inquiry(&self, step: StepNo) -> Decision {
@@ -331,12 +334,7 @@ impl Rollout {
             if let Some(node) = lane.subject.node() {
                 self.entering.retain(|_, holder| holder != node);
             }
-            for step in &lane.steps {
-                if matches!(self.state(*step).status, StepStatus::Scheduled { .. }) {
-                    self.state_mut(*step).status = StepStatus::Pending;
-                    self.active.remove(step);
-                }
-            }
+            lane.steps.iter().for_each(|step| self.unschedule(*step));
         }
     }
 }

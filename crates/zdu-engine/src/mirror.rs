@@ -43,12 +43,14 @@ pub fn readings_before_drains(plan: &Plan, records: &[Record]) -> BTreeMap<NodeN
         }
         let Event::StepEnded { step, class, report, .. } = &record.event else { continue };
         let planned = plan.step(*step);
-        if *class == Class::NotRun && first.remove(step) {
-            out.retain(|out| planned.subject.node() != Some(*out));
-        }
-        let (true, Some(node)) = (class.passes(), planned.subject.node()) else { continue };
-        if matches!(planned.work, Work::Undrain) {
+        let Some(node) = planned.subject.node() else { continue };
+        let never = *class == Class::NotRun && first.remove(step);
+        let returned = class.passes() && matches!(planned.work, Work::Undrain);
+        if never || returned {
             out.remove(node);
+        }
+        if !class.passes() {
+            continue;
         }
         let guard = matches!(planned.work, Work::Guard { .. }) && !out.contains(node);
         if let (true, Evidence::Balancers(readings)) = (guard, &report.evidence) {

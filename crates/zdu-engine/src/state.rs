@@ -338,6 +338,14 @@ impl Rollout {
         })
     }
 
+    /// A step that was to be begun again waits for whoever begins it next.
+    pub(crate) fn unschedule(&mut self, step: StepNo) {
+        if matches!(self.state(step).status, StepStatus::Scheduled { .. }) {
+            self.state_mut(step).status = StepStatus::Pending;
+            self.active.remove(&step);
+        }
+    }
+
     /// Recomputes the cursor and what may be begun. Pure bookkeeping over the lanes.
     pub(crate) fn settle(&mut self) {
         let (mut stage, mut wave) = self.cursor;

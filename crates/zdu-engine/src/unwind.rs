@@ -274,12 +274,7 @@ impl Rollout {
             UnwindScope::Wave | UnwindScope::Rollout | UnwindScope::InFlight => true,
         };
         let dropped: Vec<StepNo> = self.active.iter().copied().filter(in_scope).collect();
-        for step in dropped {
-            if matches!(self.state(step).status, StepStatus::Scheduled { .. }) {
-                self.state_mut(step).status = StepStatus::Pending;
-                self.active.remove(&step);
-            }
-        }
+        dropped.into_iter().for_each(|step| self.unschedule(step));
         self.attention.retain(|step| !in_scope(step));
     }
 
@@ -361,12 +356,7 @@ impl Rollout {
         unwind.stuck = true;
         // What waited for this step waits for a person now, and not for its schedule.
         let next = unwind.steps.get(unwind.next).copied();
-        for waits in next.into_iter().chain([step]) {
-            if matches!(self.state(waits).status, StepStatus::Scheduled { .. }) {
-                self.state_mut(waits).status = StepStatus::Pending;
-                self.active.remove(&waits);
-            }
-        }
+        next.into_iter().chain([step]).for_each(|waits| self.unschedule(waits));
         if matches!(self.course, Course::Forward) {
             self.course = Course::Finishing;
         }

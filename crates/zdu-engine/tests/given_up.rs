@@ -4,7 +4,7 @@
 mod script;
 mod world;
 
-use script::{count, drift, plan_of, set_aside, until_begun};
+use script::{a_is_not_drained_and_b_not_served, count, drift, plan_of, set_aside, until_begun};
 use world::{World, node, rule};
 use zdu_engine::{Input, StepStatus};
 use zdu_model::contract::Class;
@@ -21,13 +21,7 @@ fn a_drain_that_stopped_the_rollout_does_not_keep_another_node_from_going_back()
         rule("PRE-APPLY", FailureAction::Stop),
         rule("POST-APPLY", FailureAction::RollbackNode),
     ];
-    let mut world = World::new(b.plan).answering(|planned, _| {
-        let on = planned.subject.node().map(|node| node.as_str());
-        let forward = planned.phase.as_str() != "ROLLBACK";
-        let fails =
-            matches!((planned.key.as_str(), on), ("drain", Some("a")) | ("serving", Some("b")));
-        (forward && fails).then(|| Report::bare(End::NotMet("no".into())))
-    });
+    let mut world = a_is_not_drained_and_b_not_served(World::new(b.plan));
     let verdict = world.run();
     let Verdict::Failed { rolled_back, .. } = verdict else { panic!("{verdict:?}") };
     assert_eq!(rolled_back, [node("b")]);

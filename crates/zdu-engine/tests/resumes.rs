@@ -4,7 +4,10 @@
 mod script;
 mod world;
 
-use script::{always, begun_after, count, failing, plan_of, until_begun, until_held};
+use script::{
+    a_is_not_drained_and_b_not_served, always, begun_after, count, failing, plan_of, until_begun,
+    until_held,
+};
 use world::{World, node, rule};
 use zdu_engine::{Input, StepStatus};
 use zdu_model::effect::Effect;
@@ -69,13 +72,7 @@ fn a_node_that_is_to_be_drained_again_waits_for_another_that_stands_in_the_entra
         rule("POST-APPLY", FailureAction::RollbackNode),
     ];
     b.plan.policy.failures_allowed = 2;
-    let mut world = World::new(b.plan).answering(|planned, _| {
-        let on = planned.subject.node().map(|node| node.as_str());
-        let forward = planned.phase.as_str() != "ROLLBACK";
-        let fails =
-            matches!((planned.key.as_str(), on), ("drain", Some("a")) | ("serving", Some("b")));
-        (forward && fails).then(|| Report::bare(End::NotMet("no".into())))
-    });
+    let mut world = a_is_not_drained_and_b_not_served(World::new(b.plan));
     until_held(&mut world);
     // While a person is asked about a, b goes back and stands between its guard and its drain.
     until_begun(&mut world, "drain", "b", 2);

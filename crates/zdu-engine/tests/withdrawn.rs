@@ -348,8 +348,8 @@ fn readiness_that_is_proved_again_for_the_way_back_is_tried_again_and_then_stuck
     assert_eq!(count(&world, "undrain@a"), 1);
 }
 
-#[test]
-fn a_drain_of_a_second_rollback_that_was_withdrawn_leaves_no_node_out() {
+/// Rolled out, put back, rolled out again, and to be put back once more.
+fn to_go_back_again() -> World {
     let mut world = World::new(plan_of(&["a"], &[&["a"]], 1, 0).plan);
     assert_eq!(world.run(), Verdict::Succeeded);
     world.request(Request::Rollback);
@@ -357,6 +357,12 @@ fn a_drain_of_a_second_rollback_that_was_withdrawn_leaves_no_node_out() {
     world.request(Request::Resume);
     assert_eq!(world.run(), Verdict::Succeeded);
     world.request(Request::Rollback);
+    world
+}
+
+#[test]
+fn a_drain_of_a_second_rollback_that_was_withdrawn_leaves_no_node_out() {
+    let mut world = to_go_back_again();
     until_begun(&mut world, "drain", "a", 4);
     let drain = world.queue.pop_front().expect("it runs");
     answer(&mut world, &drain, End::Never);
@@ -365,13 +371,7 @@ fn a_drain_of_a_second_rollback_that_was_withdrawn_leaves_no_node_out() {
 
 #[test]
 fn a_return_of_a_second_rollback_that_was_withdrawn_is_held_out() {
-    let mut world = World::new(plan_of(&["a"], &[&["a"]], 1, 0).plan);
-    assert_eq!(world.run(), Verdict::Succeeded);
-    world.request(Request::Rollback);
-    assert_eq!(world.run(), Verdict::RolledBack);
-    world.request(Request::Resume);
-    assert_eq!(world.run(), Verdict::Succeeded);
-    world.request(Request::Rollback);
+    let mut world = to_go_back_again();
     until_begun(&mut world, "undrain", "a", 4);
     let effect = world.queue.pop_front().expect("it runs");
     answer(&mut world, &effect, End::Never);
@@ -390,6 +390,7 @@ fn a_node_that_returned_in_part_is_out_though_the_drain_on_its_way_back_was_with
     answer(&mut world, &drain, End::Never);
     assert!(world.rollout.nodes_out().contains(&node("a")));
 }
+
 #[test]
 fn a_return_on_a_second_way_back_that_was_withdrawn_is_held_out_too() {
     let b = plan_of(&["a"], &[&["a"]], 1, 0);

@@ -11,7 +11,7 @@ use crate::world::{Builder, World, member, node};
 use zdu_engine::Input;
 use zdu_model::effect::Effect;
 use zdu_model::event::Event;
-use zdu_model::ids::InstanceName;
+use zdu_model::ids::{InstanceName, NodeName};
 use zdu_model::plan::Plan;
 use zdu_model::report::{End, Report};
 
@@ -83,6 +83,17 @@ pub fn failing(
         None
     });
     world
+}
+
+/// On its way forward a's drain is not taken, and b does not serve when it has returned.
+pub fn a_is_not_drained_and_b_not_served(world: World) -> World {
+    world.answering(|planned, _| {
+        let on = planned.subject.node().map(NodeName::as_str);
+        let forward = planned.phase.as_str() != "ROLLBACK";
+        let fails =
+            matches!((planned.key.as_str(), on), ("drain", Some("a")) | ("serving", Some("b")));
+        (forward && fails).then(|| Report::bare(End::NotMet("no".into())))
+    })
 }
 
 /// Answers every asking about a step with this ending.
