@@ -131,8 +131,7 @@ fn prepare(
         user: command.user.clone(),
         output_limit: OUTPUT_BYTES_MAX,
     };
-    let supervisor = Supervisor::new(inner.node_base.as_deref());
-    Ok((supervisor.map_err(|error| error.to_string())?, spec))
+    Ok((inner.supervisor()?, spec))
 }
 
 /// At recovery: the ending when the record tells it without running anything; none when there is

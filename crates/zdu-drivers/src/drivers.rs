@@ -5,6 +5,7 @@ use crate::answer::{Answer, Progress};
 use crate::balancer::keeper::KeeperEvent;
 use crate::capture::Captures;
 use crate::command::{self, Mode, node_of};
+use crate::exec::Supervisor;
 use crate::mandate::Mandate;
 use crate::output::OutputSink;
 use crate::probe;
@@ -75,6 +76,11 @@ impl Inner {
                 }
             }
         }
+    }
+
+    /// The supervisor of this rollout's records on nodes; why there is none otherwise.
+    pub(crate) fn supervisor(&self) -> Result<Supervisor, String> {
+        Supervisor::new(self.node_base.as_deref()).map_err(|error| error.to_string())
     }
 
     /// Where the open places of a step's texts get their values from.

@@ -3,7 +3,7 @@
 use crate::access::chain;
 use crate::command::{WITHHELD, capture, captures_secret, matched, node_of};
 use crate::drivers::{Inner, Released};
-use crate::exec::{Lease, Supervisor, backup_file, upload};
+use crate::exec::{Lease, backup_file, upload};
 use crate::probe;
 use std::time::Duration;
 use zdu_model::ids::Digest;
@@ -55,8 +55,7 @@ async fn channel(inner: &Inner, step: &PlannedStep, released: &Released) -> Resu
         |error: &dyn std::error::Error| End::NotMet(inner.access.redactor().mask(&chain(error)));
     let channel = inner.access.channel(node_of(step)).await;
     let mut channel = channel.map_err(|error| not_met(&error))?;
-    let supervisor = Supervisor::new(inner.node_base.as_deref());
-    let supervisor = supervisor.map_err(|error| End::Refused(error.to_string()))?;
+    let supervisor = inner.supervisor().map_err(End::Refused)?;
     let fleet = inner.plan.fleet.name.as_str();
     match supervisor.fence(&mut channel, fleet, inner.epoch.0).await {
         Err(error) => Err(not_met(&error)),

@@ -18,6 +18,7 @@ pub mod news;
 pub mod plan;
 pub mod policy;
 pub mod procedure;
+pub mod reach;
 pub mod render;
 pub mod report;
 pub mod text;

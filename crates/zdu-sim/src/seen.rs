@@ -6,8 +6,9 @@ use crate::layout::{Layout, Place};
 use crate::world::World;
 use zdu_conductor::Rollout;
 use zdu_model::effect::Effect;
-use zdu_model::event::Record;
+use zdu_model::event::{Event, Record};
 use zdu_model::ids::{Attempt, Epoch, StepNo};
+use zdu_model::plan::PlannedStep;
 use zdu_model::time::Timestamp;
 use zdu_model::verdict::Verdict;
 use zdu_view::fold::RolloutView;
@@ -122,6 +123,16 @@ pub(crate) struct Scene<'a> {
     pub(crate) bytes: &'a dyn Fn() -> Vec<u8>,
     /// The time.
     pub(crate) now: Timestamp,
+}
+
+impl Scene<'_> {
+    /// The step of a node that began or ended with this event, and the node.
+    pub(crate) fn on_a_node(&self, event: &Event) -> Option<(&PlannedStep, Place)> {
+        let (Event::StepStarted { step, .. } | Event::StepEnded { step, .. }) = event else {
+            return None;
+        };
+        Some((self.layout.plan.step(*step), self.layout.step(*step).node?))
+    }
 }
 
 /// A law that was broken.

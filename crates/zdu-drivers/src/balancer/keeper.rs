@@ -125,26 +125,22 @@ impl Keeper {
     /// From now on the member is to be out on that instance, as its `Before` says
     /// ([`Before::hold_while_out`]). Returns false where no such instance is watched.
     pub async fn hold(&self, before: &Before) -> bool {
-        for watched in &self.watched {
-            if watched.instance.name() == before.instance {
-                let mut intents = watched.intents.lock().await;
-                intents.insert(before.member.clone(), before.hold_while_out());
-                return true;
-            }
-        }
-        false
+        let Some(watched) = self.watched(before) else { return false };
+        let mut intents = watched.intents.lock().await;
+        intents.insert(before.member.clone(), before.hold_while_out());
+        true
     }
 
     /// Takes the member's intent on that instance away; whether there was one. When this returns,
     /// no re-assertion is under way and none will begin: the intents are locked for as long as one
     /// runs. It can so take as long as the instance's commands (a reading and a change) may.
     pub async fn release(&self, before: &Before) -> bool {
-        for watched in &self.watched {
-            if watched.instance.name() == before.instance {
-                return watched.intents.lock().await.remove(&before.member).is_some();
-            }
-        }
-        false
+        let Some(watched) = self.watched(before) else { return false };
+        watched.intents.lock().await.remove(&before.member).is_some()
+    }
+
+    fn watched(&self, before: &Before) -> Option<&Watched> {
+        self.watched.iter().find(|watched| watched.instance.name() == before.instance)
     }
 
     /// Stops all tasks and waits for their end; an intent held until then is no longer held.

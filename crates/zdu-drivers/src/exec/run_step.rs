@@ -178,10 +178,6 @@ pub async fn run_step(
     Ok(run.end(fate))
 }
 
-fn boxed(error: ChannelError) -> Box<SupervisorError> {
-    Box::new(SupervisorError::Channel(error))
-}
-
 struct Run<'run> {
     may_begin: &'run (dyn Fn() -> bool + Sync),
     node: &'run Node,
@@ -224,10 +220,12 @@ impl<'run> Run<'run> {
     fn unanswered(&self, error: SupervisorError) -> Result<StepFate, SupervisorError> {
         match self.begun {
             Begun::No => Err(error),
-            begun @ (Begun::Unknown | Begun::Yes) => {
-                Ok(StepFate::Unreachable { begun, error: Box::new(error) })
-            }
+            Begun::Unknown | Begun::Yes => Ok(self.unreachable(error)),
         }
+    }
+
+    fn unreachable(&self, error: impl Into<SupervisorError>) -> StepFate {
+        StepFate::Unreachable { begun: self.begun, error: Box::new(error.into()) }
     }
 
     /// Until the step has a fate. None when the deadline came first.
@@ -362,7 +360,7 @@ impl<'run> Run<'run> {
         if let ChannelError::Connect { failure, .. } = &error
             && !failure.may_pass()
         {
-            return Some(StepFate::Unreachable { begun: self.begun, error: boxed(error) });
+            return Some(self.unreachable(error));
         }
         // The first loss of a connection that worked is mended at once.
         let pause = match self.failures {
@@ -378,7 +376,7 @@ impl<'run> Run<'run> {
     async fn time_out(&mut self, grace: Duration) -> Result<StepFate, SupervisorError> {
         if self.begun == Begun::No {
             let error = self.last_error.take().unwrap_or(ChannelError::Abandoned);
-            return Ok(StepFate::Unreachable { begun: Begun::No, error: boxed(error) });
+            return Ok(self.unreachable(error));
         }
         let until = Instant::now() + grace + Duration::from_secs(10);
         // A connection lost just now must not leave the step running: killing twice does no harm.
@@ -399,7 +397,7 @@ impl<'run> Run<'run> {
         }
         let deadline = grace + Duration::from_secs(10);
         let error = self.last_error.take().unwrap_or(ChannelError::Deadline { deadline });
-        Ok(StepFate::Unreachable { begun: self.begun, error: boxed(error) })
+        Ok(self.unreachable(error))
     }
 
     async fn kill_and_collect(&mut self, grace: Duration) -> Result<StepFate, SupervisorError> {
@@ -434,11 +432,11 @@ impl<'run> Run<'run> {
         }
         if !self.supervisor.withdraw(channel, &self.spec.key()).await? {
             // It has come in this very moment; who asks again finds it.
-            let error = Box::new(SupervisorError::Channel(ChannelError::Abandoned));
-            return Ok(StepFate::Unreachable { begun: Begun::Unknown, error });
+            return Ok(self.unreachable(ChannelError::Abandoned));
         }
+        self.begun = Begun::No;
         let error = self.last_error.take().unwrap_or(ChannelError::Abandoned);
-        Ok(StepFate::Unreachable { begun: Begun::No, error: boxed(error) })
+        Ok(self.unreachable(error))
     }
 
     fn end(mut self, fate: StepFate) -> StepEnd {

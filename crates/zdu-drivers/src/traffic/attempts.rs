@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use zdu_model::ids::BalancerName;
+use zdu_model::reach::Reach;
 use zdu_model::report::{End, Report};
 
 /// How often a change that an instance did not take is tried again.
@@ -79,40 +80,11 @@ impl InstanceError {
 pub(super) type Words<'w> =
     (&'w (dyn Fn() -> bool + Send + Sync), &'w (dyn Fn(&str) + Send + Sync));
 
-/// How far an act has come on the balancers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Reach {
-    /// No instance has taken anything.
-    Nowhere,
-    /// An instance was asked and did not say what it made of it.
-    Perhaps,
-    /// Some instance has taken it.
-    Landed,
-}
-
-impl Reach {
-    fn of(answer: &Result<(), Missed>) -> Self {
-        match answer {
-            Ok(()) => Self::Landed,
-            Err(Missed { perhaps: true, .. }) => Self::Perhaps,
-            Err(Missed { perhaps: false, .. }) => Self::Nowhere,
-        }
-    }
-
-    /// What becomes of an act that may no longer begin, or go on: what it goes by (the capacity of
-    /// a group, readiness) is of another time, also where a part of it has landed.
-    fn withdrawn(self) -> End {
-        match self {
-            Self::Nowhere => End::Never,
-            Self::Perhaps => {
-                let why = "no balancer said that it took it, and it may no longer begin";
-                End::Unreachable(why.into())
-            }
-            Self::Landed => {
-                let why = "some balancers took it, and it may no longer go on";
-                End::Unreachable(why.into())
-            }
-        }
+fn reach_of(answer: &Result<(), Missed>) -> Reach {
+    match answer {
+        Ok(()) => Reach::Landed,
+        Err(Missed { perhaps: true, .. }) => Reach::Perhaps,
+        Err(Missed { perhaps: false, .. }) => Reach::Nowhere,
     }
 }
 
@@ -179,7 +151,7 @@ impl Everywhere<'_> {
                 break;
             }
             let answers = way.ask(instances, befores).await;
-            *reach = answers.iter().map(Reach::of).fold(*reach, Reach::max);
+            *reach = answers.iter().map(reach_of).fold(*reach, Reach::max);
             if let (Way::Out, Some(keeper)) = (way, keeper) {
                 for (before, _) in befores.iter().zip(&answers).filter(|(_, took)| took.is_ok()) {
                     let _watched = keeper.hold(before).await;

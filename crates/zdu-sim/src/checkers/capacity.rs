@@ -7,7 +7,7 @@ use crate::seen::{Hand, Scene, Seen};
 use std::collections::{BTreeMap, BTreeSet};
 use zdu_model::event::Event;
 use zdu_model::ids::Epoch;
-use zdu_model::plan::Work;
+use zdu_model::plan::{PlannedStep, Work};
 
 /// Watches drains as they land.
 #[derive(Default)]
@@ -42,12 +42,12 @@ impl Checker for Capacity {
                 let mut own = scene.layout.slots_of_node[node].iter();
                 let first = !own.any(|slot| self.out.contains(slot));
                 self.out.insert(*slot);
-                return self.drained(scene, node, *epoch, first);
+                return self.landed(scene, node, *epoch, first);
             }
             Seen::Landed { slot, hand: Hand::Reassert, epoch } => {
                 let node = scene.layout.slots[*slot].node;
                 if !self.drained.contains(&node) {
-                    return self.drained(scene, node, *epoch, false);
+                    return self.landed(scene, node, *epoch, false);
                 }
             }
             Seen::Landed { slot, hand: Hand::Undrain, .. } => {
@@ -72,23 +72,17 @@ impl Checker for Capacity {
 
 impl Capacity {
     fn durable(&mut self, scene: &Scene<'_>, event: &Event) {
-        let (Event::StepStarted { step, .. } | Event::StepEnded { step, .. }) = event else {
+        let Some((PlannedStep { work: Work::Drain, .. }, node)) = scene.on_a_node(event) else {
             return;
         };
-        let Some(node) = scene.layout.step(*step).node else { return };
-        let work = &scene.layout.plan.step(*step).work;
-        if !matches!(work, Work::Drain | Work::Undrain) {
-            return;
-        }
-        let passed = matches!(event, Event::StepEnded { class, .. } if class.passes());
-        if passed && matches!(work, Work::Drain) {
-            self.drained.insert(node);
-        } else if matches!(event, Event::StepStarted { .. }) && matches!(work, Work::Drain) {
+        if matches!(event, Event::StepStarted { .. }) {
             self.drained.remove(&node);
+        } else if matches!(event, Event::StepEnded { class, .. } if class.passes()) {
+            self.drained.insert(node);
         }
     }
 
-    fn drained(&self, scene: &Scene<'_>, node: Place, epoch: Epoch, first: bool) -> Option<String> {
+    fn landed(&self, scene: &Scene<'_>, node: Place, epoch: Epoch, first: bool) -> Option<String> {
         let (name, group) = (scene.layout.name(node), scene.layout.groups[node]);
         match self.read.get(&(node, epoch)) {
             None if room_for(scene, node) => {}

@@ -23,29 +23,14 @@ impl Checker for Never {
     }
 
     fn saw(&mut self, scene: &Scene<'_>, seen: &Seen<'_>) -> Option<String> {
-        match seen {
-            Seen::Durable(records) => {
-                return records.iter().find_map(|record| self.durable(scene, &record.event));
-            }
-            Seen::Landed { slot, hand, .. } => {
-                let node = scene.layout.slots[*slot].node;
-                if let Some((step, landed)) = self.under_way.get_mut(&node) {
-                    let drains = matches!(scene.layout.plan.step(*step).work, Work::Drain);
-                    *landed |= *hand == if drains { Hand::Drain } else { Hand::Undrain };
-                }
-            }
-            Seen::Started { .. }
-            | Seen::Gone { .. }
-            | Seen::Released { .. }
-            | Seen::Read { .. }
-            | Seen::Began { .. }
-            | Seen::Ended { .. }
-            | Seen::Trouble(_)
-            | Seen::Rests { .. }
-            | Seen::Asked { .. }
-            | Seen::Verdict(_)
-            | Seen::Traffic
-            | Seen::Over => {}
+        if let Seen::Durable(records) = seen {
+            return records.iter().find_map(|record| self.durable(scene, &record.event));
+        }
+        if let Seen::Landed { slot, hand, .. } = seen
+            && let Some((step, landed)) = self.under_way.get_mut(&scene.layout.slots[*slot].node)
+        {
+            let drains = matches!(scene.layout.plan.step(*step).work, Work::Drain);
+            *landed |= *hand == if drains { Hand::Drain } else { Hand::Undrain };
         }
         None
     }
@@ -53,19 +38,15 @@ impl Checker for Never {
 
 impl Never {
     fn durable(&mut self, scene: &Scene<'_>, event: &Event) -> Option<String> {
-        let (Event::StepStarted { step, .. } | Event::StepEnded { step, .. }) = event else {
-            return None;
-        };
-        let planned = scene.layout.plan.step(*step);
-        let node = scene.layout.step(*step).node?;
+        let (planned, node) = scene.on_a_node(event)?;
         if !matches!(planned.work, Work::Drain | Work::Undrain) {
             return None;
         }
         if matches!(event, Event::StepStarted { .. }) {
-            self.under_way.insert(node, (*step, false));
+            self.under_way.insert(node, (planned.no, false));
             return None;
         }
-        let of_it = self.under_way.get(&node).is_some_and(|under_way| *under_way == (*step, true));
+        let of_it = self.under_way.get(&node) == Some(&(planned.no, true));
         let never = matches!(event, Event::StepEnded { class: Class::NotRun, .. });
         (never && of_it).then(|| {
             format!("{} on {} never began, and has landed", planned.key, scene.layout.name(node))

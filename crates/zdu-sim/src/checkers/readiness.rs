@@ -59,11 +59,7 @@ impl Readiness {
     }
 
     fn recorded(&mut self, scene: &Scene<'_>, event: &Event) {
-        let (Event::StepStarted { step, .. } | Event::StepEnded { step, .. }) = event else {
-            return;
-        };
-        let Some(node) = scene.layout.step(*step).node else { return };
-        let planned = scene.layout.plan.step(*step);
+        let Some((planned, node)) = scene.on_a_node(event) else { return };
         let passed = matches!(event, Event::StepEnded { class, .. } if class.passes());
         if passed && matches!(planned.work, Work::Ready(_)) {
             self.unwatched.remove(&node);

@@ -96,37 +96,34 @@ impl Checker for Restored {
 
 impl Restored {
     fn durable(&mut self, scene: &Scene<'_>, event: &Event) {
-        let of = |step: StepNo| {
-            let planned = scene.layout.plan.step(step);
-            let node = planned.subject.node()?;
-            Some((&planned.work, *scene.layout.places.get(node)?))
-        };
-        if let Event::StepStarted { step, .. } = event
-            && let Some((Work::Drain, node)) = of(*step)
-        {
-            if self.drains.insert(node) {
-                self.first.insert(*step);
-            } else {
-                self.first.remove(step);
-            }
-        }
-        if let Event::StepEnded { step, class: Class::NotRun, .. } = event
-            && let Some((Work::Drain, node)) = of(*step)
-            && self.first.remove(step)
-        {
-            self.drains.remove(&node);
-        }
-        if let Event::StepEnded { step, class, .. } = event
-            && class.passes()
-            && let Some((Work::Undrain, node)) = of(*step)
-        {
-            self.drains.remove(&node);
-            // What is as it was before is not ours any longer, also where nothing had to be set.
-            for slot in &scene.layout.slots_of_node[node] {
-                let state = &scene.world.slots[*slot];
-                if self.before.get(slot) == Some(&(state.held, state.weight)) {
-                    self.out.remove(slot);
+        let Some((planned, node)) = scene.on_a_node(event) else { return };
+        let step = planned.no;
+        if matches!(planned.work, Work::Drain) {
+            if matches!(event, Event::StepEnded { class: Class::NotRun, .. }) {
+                if self.first.remove(&step) {
+                    self.drains.remove(&node);
                 }
+            } else if matches!(event, Event::StepStarted { .. }) {
+                if self.drains.insert(node) {
+                    self.first.insert(step);
+                } else {
+                    self.first.remove(&step);
+                }
+            }
+        } else if matches!(planned.work, Work::Undrain)
+            && matches!(event, Event::StepEnded { class, .. } if class.passes())
+        {
+            self.returned(scene, node);
+        }
+    }
+
+    fn returned(&mut self, scene: &Scene<'_>, node: Place) {
+        self.drains.remove(&node);
+        // What is as it was before is not ours any longer, also where nothing had to be set.
+        for slot in &scene.layout.slots_of_node[node] {
+            let state = &scene.world.slots[*slot];
+            if self.before.get(slot) == Some(&(state.held, state.weight)) {
+                self.out.remove(slot);
             }
         }
     }

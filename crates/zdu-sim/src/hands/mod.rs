@@ -17,6 +17,7 @@ use zdu_model::effect::Effect;
 use zdu_model::ids::{Attempt, StepNo};
 use zdu_model::news::Known;
 use zdu_model::plan::{Plan, PlannedStep, Work};
+use zdu_model::reach::Reach;
 use zdu_model::report::{End, Held, Report};
 use zdu_model::time::{Millis, Timestamp};
 
@@ -64,17 +65,6 @@ pub(crate) enum Phase {
     Sampling(u32, Option<u64>),
     /// Holds from then on.
     Holding(Timestamp),
-}
-
-/// How far the hands of a task have come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Reach {
-    /// No entry has taken anything.
-    Nowhere,
-    /// Some entry took it and the reply was lost.
-    Perhaps,
-    /// Some entry has taken it.
-    Landed,
 }
 
 /// One effect under way.

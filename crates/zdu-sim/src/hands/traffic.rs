@@ -1,6 +1,6 @@
 //! Reading capacity, draining, certifying, returning: over every instance the node stands in.
 
-use super::{Before, Key, Next, Phase, Reach, Task};
+use super::{Before, Key, Next, Phase, Task};
 use crate::layout::Place;
 use crate::plant::Plant;
 use crate::run::{Happening, Run};
@@ -10,6 +10,7 @@ use std::ops::Range;
 use zdu_model::ids::GroupName;
 use zdu_model::plan::Work;
 use zdu_model::policy::DrainExpiry;
+use zdu_model::reach::Reach;
 use zdu_model::report::{DrainEvidence, End, Evidence, Held, InstanceReading, Report};
 use zdu_model::time::{Millis, Timestamp};
 
@@ -183,12 +184,8 @@ impl Run {
     /// A task that may no longer begin, as far as it has come.
     fn withdraw(&mut self, process: usize, key: Key, reach: Reach) {
         self.hold_again(process, key);
-        let end = match reach {
-            Reach::Nowhere => End::Never,
-            Reach::Perhaps if self.plant == Some(Plant::LostReplyIsNever) => End::Never,
-            Reach::Perhaps => End::Unreachable("no balancer said that it took it".into()),
-            Reach::Landed => End::Unreachable("some balancers took it".into()),
-        };
+        let denied = reach == Reach::Perhaps && self.plant == Some(Plant::LostReplyIsNever);
+        let end = if denied { End::Never } else { reach.withdrawn() };
         let hands = &mut self.processes[process].hands;
         hands.tasks.remove(&key);
         if let Some(node) = self.layout.step(key.0).node
