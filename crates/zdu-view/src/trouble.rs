@@ -4,6 +4,7 @@ use crate::describe;
 use crate::fold::RolloutView;
 use crate::history::HoldView;
 use crate::next::grouped;
+use crate::node::Stuck;
 use crate::step::StepState;
 use serde::Serialize;
 use zdu_model::ids::{Attempt, NodeName, StepNo};
@@ -50,8 +51,11 @@ impl RolloutView {
 
     /// Steps that undo and failed at it.
     pub(crate) fn stuck_steps(&self) -> Vec<StepNo> {
-        let of_nodes = self.nodes().filter_map(|node| node.stuck.as_ref());
-        of_nodes.chain(&self.history().stuck).map(|stuck| stuck.step).collect()
+        self.stuck().map(|stuck| stuck.step).collect()
+    }
+
+    fn stuck(&self) -> impl Iterator<Item = &Stuck> {
+        self.nodes().filter_map(|node| node.stuck.as_ref()).chain(&self.history().stuck)
     }
 
     /// Forward steps whose end did not pass and that no rule let go on.
@@ -96,9 +100,7 @@ impl RolloutView {
         if let Some(end) = end.filter(|end| !end.class.passes()) {
             return Some(describe::end(&end.report.end));
         }
-        let mut stuck = self.nodes().filter_map(|node| node.stuck.as_ref());
-        let stuck = stuck.find(|stuck| stuck.step == planned.no);
-        let stuck = stuck.or(self.history().stuck.iter().find(|stuck| stuck.step == planned.no));
+        let stuck = self.stuck().find(|stuck| stuck.step == planned.no);
         stuck.map(|stuck| stuck.reason.clone())
     }
 
