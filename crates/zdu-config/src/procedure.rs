@@ -13,8 +13,8 @@ use zdu_model::ids::{
     CaptureName, PhaseName, ProcedureName, RoleName, SecretName, StageName, StepKey, VarName,
 };
 use zdu_model::procedure::{
-    Action, Capture, CaptureFrom, Check, Deadline, Over, Phase, Procedure, RoleDecl, RollbackClass,
-    Site, Stage, Step, UnknownRule, VarDecl, VarKind,
+    Action, Capture, CaptureFrom, Check, Deadline, GoesBack, Over, Phase, Procedure, RoleDecl,
+    RollbackClass, Site, Stage, Step, UnknownRule, VarDecl, VarKind,
 };
 use zdu_model::time::Millis;
 
@@ -187,6 +187,13 @@ impl Converter<'_> {
             let hint = "they name the columns in which drain and return to traffic are shown";
             self.scan.findings.error_hint(raw.name.place, message, hint);
         }
+        let with_rollout = raw.goes_back == raw::GoesBack::WithRollout;
+        if with_rollout && raw.over != raw::Over::Nodes {
+            let message = "only a stage over `nodes` can go back with the rollout alone";
+            let hint = "what a `rolling` stage changes on a node goes back with it; what is done \
+                        `once` is of none";
+            self.scan.findings.error_hint(raw.name.place, message, hint);
+        }
         let standing = Standing { over: raw.over, undo_of: None };
         let stage = Stage {
             name: name(&raw.name, |t| StageName::new(t), self.scan.findings)?,
@@ -199,6 +206,10 @@ impl Converter<'_> {
             first,
             last,
             parallel: raw.parallel,
+            goes_back: match raw.goes_back {
+                raw::GoesBack::WithNode => GoesBack::WithNode,
+                raw::GoesBack::WithRollout => GoesBack::WithRollout,
+            },
             drain_phase: self.phase(raw.drain_phase.as_ref()),
             return_phase: self.phase(raw.return_phase.as_ref()),
             ready: raw.ready.iter().filter_map(|p| self.scan.probe(p)).collect(),

@@ -118,6 +118,9 @@ pub(crate) struct Stage {
     pub(crate) last: Vec<At<String>>,
     /// The most nodes under way at once.
     pub(crate) parallel: Option<u32>,
+    /// When a finished lane of it is put back: `with_node` or `with_rollout`.
+    #[serde(default)]
+    pub(crate) goes_back: GoesBack,
     /// The phase the drain is shown in.
     pub(crate) drain_phase: Option<At<String>>,
     /// The phase readiness, undrain and soak are shown in.
@@ -142,6 +145,17 @@ pub(crate) enum Over {
     Nodes,
     /// Wave by wave, each node drained while its steps run.
     Rolling,
+}
+
+/// When a finished lane of a stage is put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum GoesBack {
+    /// Whenever its node is.
+    #[default]
+    WithNode,
+    /// Only with the whole rollout.
+    WithRollout,
 }
 
 /// One action on one node, or once.

@@ -146,6 +146,12 @@ hint: give `exit`, `status`, `output` or `json`";
     ) => "\
 p.yaml:13:21: the step `restart` disturbs traffic outside a rolling stage\n\
 hint: only a rolling stage drains nodes: set `over: rolling` for its stage";
+    a_rolling_stage_that_a_node_would_keep: with(
+        "over: rolling\n",
+        "over: rolling\n    goes_back: with_rollout\n"
+    ) => "\
+p.yaml:9:11: only a stage over `nodes` can go back with the rollout alone\n\
+hint: what a `rolling` stage changes on a node goes back with it; what is done `once` is of none";
     a_step_that_takes_longer_than_it_may: with(
         "rollback: redo",
         "takes: 9m\n        rollback: redo"

@@ -9,6 +9,7 @@ use zdu_model::contract::Class;
 use zdu_model::event::{Event, UnwindScope};
 use zdu_model::ids::{NodeName, StepNo};
 use zdu_model::plan::Subject;
+use zdu_model::procedure::GoesBack;
 
 type At = (usize, usize, usize);
 
@@ -61,8 +62,10 @@ impl Rollout {
                     let course = self.waves[stage][wave].lanes[lane].course;
                     let begun = !matches!(course, LaneCourse::Waiting | LaneCourse::Unwound);
                     let whole = !self.is_cut_by_point_of_no_return((stage, wave, lane));
-                    if begun && whole && self.in_scope(scope, &nodes, (stage, wave, lane)) {
-                        here.push((course == LaneCourse::Done, (stage, wave, lane)));
+                    let at = (stage, wave, lane);
+                    let meant = self.in_scope(scope, &nodes, at) && !self.is_kept(scope, at);
+                    if begun && whole && meant {
+                        here.push((course == LaneCourse::Done, at));
                     }
                 }
                 here.sort_by_key(|(done, _)| *done);
@@ -72,7 +75,21 @@ impl Rollout {
         lanes
     }
 
-    /// A node goes back with all its lanes; of the fleet's own lanes only the one that is meant.
+    /// A finished lane of a stage that goes back with the whole rollout only; one that is under
+    /// way, or in the very wave that is meant, has prepared nothing that could be kept.
+    fn is_kept(&self, scope: &UnwindScope, at: At) -> bool {
+        let keeps = self.plan.stages[at.0].goes_back == GoesBack::WithRollout;
+        let done = self.waves[at.0][at.1].lanes[at.2].course == LaneCourse::Done;
+        let meant = match scope {
+            UnwindScope::Rollout => true,
+            UnwindScope::Wave => self.cursor == (at.0, at.1),
+            UnwindScope::Node(_) | UnwindScope::InFlight => false,
+        };
+        keeps && done && !meant
+    }
+
+    /// A node goes back with all its lanes, but for what is kept; of the fleet's own lanes only
+    /// the one that is meant.
     fn in_scope(&self, scope: &UnwindScope, nodes: &Option<BTreeSet<NodeName>>, at: At) -> bool {
         let course = self.waves[at.0][at.1].lanes[at.2].course;
         match (nodes, &self.lane(at.0, at.1, at.2).subject) {

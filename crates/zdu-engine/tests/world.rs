@@ -12,7 +12,7 @@ use zdu_model::fleet::{Fleet, Group, Member, Node, Reach};
 use zdu_model::ids::*;
 use zdu_model::plan::*;
 use zdu_model::policy::*;
-use zdu_model::procedure::{Over, Phase, RollbackClass};
+use zdu_model::procedure::{GoesBack, Over, Phase, RollbackClass};
 use zdu_model::report::*;
 use zdu_model::time::{Millis, Timestamp};
 use zdu_model::verdict::Verdict;
@@ -195,7 +195,7 @@ impl Builder {
 
     fn stage(&mut self, name: &str, over: Over, waves: Vec<Wave>) {
         let name = StageName::new(name).expect("a name");
-        self.plan.stages.push(PlannedStage { name, over, waves });
+        self.plan.stages.push(PlannedStage { name, over, goes_back: GoesBack::WithNode, waves });
     }
 
     fn rolling_lane(&mut self, name: &str) -> Lane {

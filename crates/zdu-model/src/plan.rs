@@ -8,7 +8,7 @@ use crate::ids::{
     StepKey, StepNo,
 };
 use crate::policy::{FailureRule, Policy};
-use crate::procedure::{Capture, Comparison, Over, Phase, RollbackClass};
+use crate::procedure::{Capture, Comparison, GoesBack, Over, Phase, RollbackClass};
 use crate::text::Text;
 use crate::time::Millis;
 use alloc::boxed::Box;
@@ -67,6 +67,9 @@ pub struct PlannedStage {
     pub name: StageName,
     /// Its way of going over the fleet.
     pub over: Over,
+    /// When a finished lane of it is put back. Plans from before it was there have the default.
+    #[serde(default, skip_serializing_if = "GoesBack::is_default")]
+    pub goes_back: GoesBack,
     /// Its waves, in order; `once` and `nodes` stages have one.
     pub waves: Vec<Wave>,
 }

@@ -121,6 +121,9 @@ pub struct Stage {
     pub drain_phase: Option<PhaseName>,
     /// The phase readiness, undrain and soak are shown in (`rolling`).
     pub return_phase: Option<PhaseName>,
+    /// When what it did is put back. Not in the digest of a procedure that does not say it.
+    #[serde(default, skip_serializing_if = "GoesBack::is_default")]
+    pub goes_back: GoesBack,
     /// Readiness of the new release, proved directly on the node (`rolling`).
     pub ready: Vec<ProbeTemplate>,
     /// Readiness of the old release, proved before a rolled-back node returns (`rolling`).
@@ -139,6 +142,27 @@ pub enum Over {
     Nodes,
     /// Wave by wave, each node drained while its steps run.
     Rolling,
+}
+
+/// When a finished lane of a stage is put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GoesBack {
+    /// Whenever its node is.
+    #[default]
+    WithNode,
+    /// Only when the whole rollout is. A node that is put back alone keeps what the stage
+    /// prepared, and goes on behind it when the rollout is resumed: what could not be prepared a
+    /// second time once other nodes run the new release.
+    WithRollout,
+}
+
+impl GoesBack {
+    /// Whether it is what a stage that says nothing does.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A step of a procedure.

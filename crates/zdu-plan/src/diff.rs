@@ -1,6 +1,6 @@
 //! What changed from one plan to the next, in words.
 
-use crate::wording::{act, count, list, rollback_class};
+use crate::wording::{act, count, goes_back, list, rollback_class};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -150,6 +150,8 @@ fn stages(old: &Plan, new: &Plan, said: &mut Vec<String>) {
                 .map(|w| (w.parallel, w.lanes.iter().map(|lane| lane.subject.clone()).collect()))
                 .collect()
         };
+        let what = format!("when stage {} is put back", stage.name);
+        changed_in(|when| goes_back(*when), said, &what, &stage.goes_back, &now.goes_back);
         if shape(stage) != shape(now) {
             said.push(format!("the waves of stage {} changed", stage.name));
         }

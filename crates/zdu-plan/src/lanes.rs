@@ -37,7 +37,12 @@ impl<'a> Builder<'a> {
             self.warn(Warning::NothingToDo { stage: stage.name.clone(), nodes });
             return None;
         }
-        Some(PlannedStage { name: stage.name.clone(), over: stage.over, waves })
+        Some(PlannedStage {
+            name: stage.name.clone(),
+            over: stage.over,
+            goes_back: stage.goes_back,
+            waves,
+        })
     }
 
     fn once(&mut self, index: usize, stage: &'a Stage) -> Vec<Wave> {

@@ -13,7 +13,7 @@ use zdu_model::plan::{
     Ask, Lane, PLAN_FORMAT, Plan, PlannedStage, PlannedStep, Probe, Run, Subject, Target, Unknown,
     Wave, Work,
 };
-use zdu_model::procedure::Over;
+use zdu_model::procedure::{GoesBack, Over};
 
 /// Something that must not be in a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -210,6 +210,10 @@ impl<'a> Lint<'a> {
         let name = &stage.name;
         if stage.waves.is_empty() || (stage.over != Over::Rolling && stage.waves.len() != 1) {
             let detail = format!("stage {name} has {} waves", stage.waves.len());
+            self.find(None, LintRule::Waves, detail);
+        }
+        if stage.goes_back == GoesBack::WithRollout && stage.over != Over::Nodes {
+            let detail = format!("stage {name} prepares nothing that a node could keep");
             self.find(None, LintRule::Waves, detail);
         }
         let mut subjects = BTreeSet::new();

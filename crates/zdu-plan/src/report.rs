@@ -18,7 +18,7 @@ use zdu_model::plan::{
     Ask, HttpCall, Lane, Plan, PlannedStage, PlannedStep, Probe, Release, Wave, Work,
 };
 use zdu_model::policy::DrainExpiry;
-use zdu_model::procedure::{Over, RollbackClass};
+use zdu_model::procedure::{GoesBack, Over, RollbackClass};
 use zdu_model::time::Millis;
 
 /// What a plan will do. Data for `--json`; [`crate::render_text`] renders it for people.
@@ -67,6 +67,8 @@ pub struct StageReport {
     pub name: StageName,
     /// Its way of going over the fleet.
     pub over: Over,
+    /// When a finished lane of it is put back.
+    pub goes_back: GoesBack,
     /// How many nodes it touches; 0 for what is done once.
     pub nodes: usize,
     /// How many forward steps it has.
@@ -316,6 +318,7 @@ fn stage_report(
     StageReport {
         name: stage.name.clone(),
         over: stage.over,
+        goes_back: stage.goes_back,
         nodes: waves.iter().map(|wave| wave.nodes.len()).sum(),
         steps: waves.iter().flat_map(|w| &w.steps).map(|step| step.numbers.len()).sum(),
         waves,

@@ -8,7 +8,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use zdu_model::ids::{NodeName, StepKey};
-use zdu_model::procedure::{Over, RollbackClass};
+use zdu_model::procedure::{GoesBack, Over, RollbackClass};
 
 /// Renders a report. Commands stand on lines of their own and are never broken, so that they can
 /// be read and copied as they are; everything else stays within about a hundred columns.
@@ -19,7 +19,12 @@ pub fn render_text(report: &PlanReport) -> String {
         lines.push(String::new());
         let (at, of) = (index + 1, report.stages.len());
         let (name, over) = (&stage.name, over(stage));
-        lines.push(format!("stage {at} of {of}: {name} ({over}, {})", count(stage.steps, "step")));
+        let back = match stage.goes_back {
+            GoesBack::WithNode => "",
+            GoesBack::WithRollout => ", put back only with the whole rollout",
+        };
+        let steps = count(stage.steps, "step");
+        lines.push(format!("stage {at} of {of}: {name} ({over}, {steps}{back})"));
         waves(stage, &mut lines);
     }
     lines.push(String::new());

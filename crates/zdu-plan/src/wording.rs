@@ -7,7 +7,7 @@ use core::fmt::Display;
 use zdu_model::fleet::Fleet;
 use zdu_model::ids::NodeName;
 use zdu_model::plan::{Ask, HttpCall, Probe, Run, Want, Work};
-use zdu_model::procedure::{Comparison, RollbackClass};
+use zdu_model::procedure::{Comparison, GoesBack, RollbackClass};
 
 /// The most names a list spells out: more do not fit a line beside anything else.
 const NAMES_MAX: usize = 6;
@@ -42,6 +42,14 @@ pub(crate) fn rollback_class(class: RollbackClass) -> &'static str {
         RollbackClass::Redo => "redo",
         RollbackClass::Restore => "restore",
         RollbackClass::None => "none",
+    }
+}
+
+/// When a stage is put back, as procedures write it.
+pub(crate) fn goes_back(when: GoesBack) -> &'static str {
+    match when {
+        GoesBack::WithNode => "with_node",
+        GoesBack::WithRollout => "with_rollout",
     }
 }
 

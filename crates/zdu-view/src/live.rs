@@ -274,6 +274,7 @@ mod tests {
     use crate::sample::{Story, name};
     use zdu_model::event::{Event, UnwindScope};
     use zdu_model::plan::{Lane, PlannedStage, Wave};
+    use zdu_model::procedure::GoesBack;
     use zdu_model::time::Millis;
 
     const ROOM: Room = Room { width: 100, lines: 10 };
@@ -346,7 +347,12 @@ mod tests {
             lane
         });
         let wave = Wave { lanes: lanes.collect(), parallel: 1, gate: vec![] };
-        let stage = PlannedStage { name: name("verify"), over: Over::Nodes, waves: vec![wave] };
+        let stage = PlannedStage {
+            name: name("verify"),
+            over: Over::Nodes,
+            goes_back: GoesBack::WithNode,
+            waves: vec![wave],
+        };
         plan.stages.push(stage);
         story.plan = plan.into();
     }

@@ -11,7 +11,7 @@ use zdu_model::plan::{
     Wave, Work,
 };
 use zdu_model::policy::{CertifyPolicy, DrainExpiry, FailureAction, FailureRule, Policy};
-use zdu_model::procedure::{Over, Phase, RollbackClass};
+use zdu_model::procedure::{GoesBack, Over, Phase, RollbackClass};
 use zdu_model::report::{
     DrainEvidence, End, Evidence, Held, InstanceReading, MemberReading, MemberState, Report,
 };
@@ -152,7 +152,7 @@ pub(crate) fn plan(nodes: &[&str]) -> Arc<Plan> {
 }
 
 fn stage(text: &str, over: Over, waves: Vec<Wave>) -> PlannedStage {
-    PlannedStage { name: name(text), over, waves }
+    PlannedStage { name: name(text), over, goes_back: GoesBack::WithNode, waves }
 }
 
 fn whole(nodes: &[&str], stages: Vec<PlannedStage>, steps: Vec<PlannedStep>) -> Plan {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use zdu_doubles::axway::Phase;
 use zdu_lab::need_lab;
 use zdu_lab::rig::checks::{self, Expected};
-use zdu_lab::rig::{NODES, Ran, Rig, RigSpec, Side, tell, tell_load};
+use zdu_lab::rig::{Case, NODES, Ran, Rig, RigSpec, Side, tell, tell_load};
 
 /// Where a phase of the rollout is made to fail, its exit code, and whether nodes before it in the
 /// order stay on the new release.
@@ -52,13 +52,8 @@ fn fail_each_phase(node: &str) {
         let began = Instant::now();
         let load = rig.load(|_| {}).expect("load flows");
         let ran = case.run().expect("zdu ends");
-        let load = load.stop().expect("the load ends");
-        tell_load(&format!("{column} fails on {node}"), began, &load);
         let ran = ran.ended(exit);
         checks::after(&case, Expected { exit, found: &found, left_out: &[] });
-        if load.failed > 0 {
-            wrong.push(format!("{column}: {load}"));
-        }
         let rolling = exit >= 72;
         let failed_at = NODES.iter().position(|name| *name == node).unwrap_or(0);
         let expected: [&str; 3] =
@@ -67,8 +62,27 @@ fn fail_each_phase(node: &str) {
             wrong.push(format!("{column}: {:?} serve, wanted {expected:?}", rig.releases()));
         }
         wrong.extend(table(&ran, node, column, rolling));
+        if rolling {
+            goes_on(&rig, &case, node);
+            checks::after(&case, Expected { exit: 0, found: &found, left_out: &[] });
+        }
+        let load = load.stop().expect("the load ends");
+        tell_load(&format!("{column} fails on {node}"), began, &load);
+        if load.failed > 0 {
+            wrong.push(format!("{column}: {load}"));
+        }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The cause is repaired and the rollout resumed. A node that was put back keeps its export, which
+/// it could not have again: others are new.
+fn goes_on(rig: &Rig, case: &Case<'_>, node: &str) {
+    rig.unplant(node).expect("it is taken back");
+    case.resume("the cause is repaired").expect("zdu ends").ended(0);
+    assert_eq!(rig.releases(), ["7.7"; 3]);
+    let exports = rig.count(node, Side::New, "sysupgrade", "export").expect("it is counted");
+    assert_eq!(exports, 1, "exports on {node}");
 }
 
 /// The row of the node in the summary table: passed before the column, failed in it, and in a

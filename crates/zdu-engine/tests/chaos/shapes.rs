@@ -5,7 +5,7 @@ use crate::world::{Builder, node, run};
 use zdu_model::contract::{Class, Rule};
 use zdu_model::ids::*;
 use zdu_model::plan::*;
-use zdu_model::procedure::Over;
+use zdu_model::procedure::{GoesBack, Over};
 use zdu_model::time::Millis;
 
 fn probe() -> Probe {
@@ -43,7 +43,7 @@ pub(crate) fn once(b: &mut Builder, rng: &mut Rng, name: &str, pnr: bool) {
     let lanes = vec![Lane { subject: Subject::Fleet, steps }];
     let waves = vec![Wave { lanes, parallel: 1, gate: vec![] }];
     let name = StageName::new(name).expect("a name");
-    b.plan.stages.push(PlannedStage { name, over: Over::Once, waves });
+    b.plan.stages.push(PlannedStage { name, over: Over::Once, goes_back: goes_back(rng), waves });
 }
 
 /// What a step may be beside its work.
@@ -76,7 +76,16 @@ pub(crate) fn rolling(b: &mut Builder, rng: &mut Rng, names: &[&str], stage: &st
         waves.push(Wave { lanes, parallel, gate });
     }
     let name = StageName::new(stage).expect("a name");
-    b.plan.stages.push(PlannedStage { name, over: Over::Rolling, waves });
+    b.plan.stages.push(PlannedStage {
+        name,
+        over: Over::Rolling,
+        goes_back: goes_back(rng),
+        waves,
+    });
+}
+
+fn goes_back(rng: &mut Rng) -> GoesBack {
+    if rng.chance(30) { GoesBack::WithRollout } else { GoesBack::WithNode }
 }
 
 fn gate(b: &mut Builder, rng: &mut Rng, pnr: bool) -> Vec<StepNo> {

@@ -4,7 +4,7 @@ use crate::fixture::*;
 use zdu_model::fleet::Front;
 use zdu_model::ids::{Digest, SecretName};
 use zdu_model::policy::{CertifyPolicy, DrainExpiry, FailureAction, FailureRule, WaveSize};
-use zdu_model::procedure::{RollbackClass, Site, UnknownRule};
+use zdu_model::procedure::{GoesBack, RollbackClass, Site, UnknownRule};
 use zdu_model::time::Millis;
 use zdu_plan::{Input, diff};
 
@@ -99,6 +99,15 @@ fn nodes_groups_balancers_and_fronts_that_changed_are_named() {
         ]
     );
     assert!(!said.iter().any(|line| line.contains("node-a changed")), "{said:#?}");
+}
+
+#[test]
+fn when_a_stage_goes_back_is_said() {
+    let said = said(|input| {
+        input.procedure.stages[0].goes_back = GoesBack::WithRollout;
+    });
+    let changed = "when stage apply is put back changed from with_node to with_rollout";
+    assert!(said.iter().any(|line| line == changed), "{said:#?}");
 }
 
 #[test]

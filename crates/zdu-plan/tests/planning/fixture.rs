@@ -10,7 +10,7 @@ use zdu_model::ids::{Digest, NodeName, PhaseName, RoleName, StepNo};
 use zdu_model::plan::{Plan, Release, Run, Subject, Work};
 use zdu_model::policy::{CertifyPolicy, DrainExpiry, Policy, WaveSize};
 use zdu_model::procedure::{
-    Action, AskTemplate, Deadline, Over, Phase, ProbeTemplate, Procedure, RollbackClass,
+    Action, AskTemplate, Deadline, GoesBack, Over, Phase, ProbeTemplate, Procedure, RollbackClass,
     RunTemplate, Site, Stage, Step, UnknownRule, WantTemplate,
 };
 use zdu_model::render::{Render, RenderError, Scope};
@@ -191,6 +191,7 @@ pub(crate) fn stage(called: &str, over: Over, steps: Vec<Step>) -> Stage {
         first: vec![],
         last: vec![],
         parallel: None,
+        goes_back: GoesBack::WithNode,
         drain_phase: Some(phase("PRE-APPLY")),
         return_phase: Some(phase("POST-APPLY")),
         ready: vec![probe("version {{to}}")],

@@ -5,7 +5,7 @@ use zdu_model::contract::Class;
 use zdu_model::ids::{CaptureName, SecretName, StepNo};
 use zdu_model::plan::{Ask, Plan, Probe, Run, Subject, Target, Unknown, Want, Work};
 use zdu_model::policy::FailureRule;
-use zdu_model::procedure::{Capture, CaptureFrom, Over};
+use zdu_model::procedure::{Capture, CaptureFrom, GoesBack, Over};
 use zdu_model::text::{Piece, Text};
 use zdu_model::time::Millis;
 use zdu_plan::{LintRule, lint};
@@ -152,6 +152,12 @@ fn a_step_without_an_attempt_is_found_and_a_soak_may_be_over_at_once() {
 fn a_compensation_that_is_a_point_of_no_return_is_found() {
     let end = "step 7: a compensation must be the end of the way (Undo)";
     says(|plan| plan.steps[7].point_of_no_return = true, end);
+}
+
+#[test]
+fn only_what_prepares_nodes_is_kept_by_them() {
+    let keeps = "stage apply prepares nothing that a node could keep (Waves)";
+    says(|plan| plan.stages[0].goes_back = GoesBack::WithRollout, keeps);
 }
 
 #[test]

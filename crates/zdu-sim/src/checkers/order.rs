@@ -2,6 +2,8 @@
 //! before it have passed; a point of no return is crossed only where the policy or a person says
 //! so, and never crossed back.
 //!
+//! A node that goes back alone keeps what is to go back with the whole rollout only.
+//!
 //! An unwind that was begun before a point was crossed elsewhere is completed: its list is whole.
 
 use super::Checker;
@@ -11,6 +13,7 @@ use zdu_model::contract::Class;
 use zdu_model::event::{Event, HoldCause, Record, Request, UnwindScope};
 use zdu_model::ids::StepNo;
 use zdu_model::plan::{Subject, Wave};
+use zdu_model::procedure::GoesBack;
 
 /// Watches the journal; the world carries out what stands there or another checker says so. The
 /// order holds within a lane: lanes of one wave ran side by side, and those in flight come first.
@@ -77,7 +80,7 @@ impl Order {
                 }
                 self.undone.retain(|step| !steps.contains(step));
                 self.lists.push((scope.clone(), steps.clone()));
-                return self.unwinds(scene, steps);
+                return self.unwinds(scene, steps).or_else(|| self.keeps(scene, scope, steps));
             }
             Event::UnwindEnded { scope } => self.lists.retain(|(of, _)| of != scope),
             Event::Requested { .. }
@@ -157,6 +160,26 @@ impl Order {
             }
         }
         None
+    }
+}
+
+/// What a node keeps that goes back alone.
+impl Order {
+    fn keeps(&self, scene: &Scene<'_>, scope: &UnwindScope, steps: &[StepNo]) -> Option<String> {
+        let alone = matches!(scope, UnwindScope::Node(_) | UnwindScope::InFlight);
+        let plan = &scene.layout.plan;
+        let behind = |of: &Subject, stage: usize| {
+            let later = |step: &&StepNo| self.ranks.get(step).is_some_and(|rank| rank.0 > stage);
+            let mut begun = self.begun.keys().filter(later);
+            begun.any(|step| plan.step(*step).subject == *of)
+        };
+        steps.iter().filter(|_| alone).find_map(|step| {
+            let undone = scene.layout.step(*step).undoes?;
+            let stage = self.ranks.get(&undone)?.0;
+            let kept = plan.stages[stage].goes_back == GoesBack::WithRollout
+                && behind(&plan.step(undone).subject, stage);
+            kept.then(|| format!("step {step} takes what goes back with the whole rollout only"))
+        })
     }
 }
 

@@ -10,7 +10,8 @@ use zdu_model::ids::{
 use zdu_model::plan::Release;
 use zdu_model::policy::{CertifyPolicy, DrainExpiry, FailureAction, FailureRule, Policy, WaveSize};
 use zdu_model::procedure::{
-    Action, Over, Phase, Procedure, RollbackClass, RunTemplate, Site, Stage, Step, UnknownRule,
+    Action, GoesBack, Over, Phase, Procedure, RollbackClass, RunTemplate, Site, Stage, Step,
+    UnknownRule,
 };
 use zdu_model::render::{Render, RenderError, Scope};
 use zdu_model::text::{Template, Text};
@@ -139,6 +140,7 @@ fn procedure(shape: &Shape) -> Procedure {
         first: Vec::new(),
         last: Vec::new(),
         parallel: None,
+        goes_back: GoesBack::WithNode,
         drain_phase: Some(phase("APPLY")),
         return_phase: Some(phase("POST-APPLY")),
         ready: Vec::new(),

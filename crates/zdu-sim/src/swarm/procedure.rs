@@ -6,8 +6,9 @@ use zdu_model::contract::{AgainLimit, Class, Contract, Rule};
 use zdu_model::ids::{CaptureName, PhaseName, ProcedureName, RoleName, StageName, StepKey};
 use zdu_model::policy::{FailureAction, FailureRule};
 use zdu_model::procedure::{
-    Action, AskTemplate, Capture, CaptureFrom, Deadline, HttpTemplate, Over, Phase, ProbeTemplate,
-    Procedure, RoleDecl, RollbackClass, RunTemplate, Site, Stage, Step, UnknownRule, WantTemplate,
+    Action, AskTemplate, Capture, CaptureFrom, Deadline, GoesBack, HttpTemplate, Over, Phase,
+    ProbeTemplate, Procedure, RoleDecl, RollbackClass, RunTemplate, Site, Stage, Step, UnknownRule,
+    WantTemplate,
 };
 use zdu_model::text::Template;
 use zdu_model::time::Millis;
@@ -79,6 +80,7 @@ fn stage(name: &str, over: Over, steps: Vec<Step>) -> Stage {
         first: Vec::new(),
         last: Vec::new(),
         parallel: None,
+        goes_back: GoesBack::WithNode,
         drain_phase: None,
         return_phase: None,
         ready: Vec::new(),
@@ -104,6 +106,9 @@ fn plain_stage(dice: &mut Dice, name: &str, over: Over) -> Stage {
     let steps = steps.collect();
     let mut stage = stage(name, over, steps);
     stage.parallel = dice.chance(30).then_some(1);
+    if over == Over::Nodes && dice.chance(40) {
+        stage.goes_back = GoesBack::WithRollout;
+    }
     stage
 }
 
