@@ -1,5 +1,5 @@
-//! The forms a secret is met in: base64, URL, JSON and shell encodings, each as the common tools
-//! write it. Pure.
+//! The forms a secret is met in: base64, hexadecimal, URL, JSON and shell encodings, each as the
+//! common tools write it, URL and JSON also one within another of its kind. Pure.
 //!
 //! A form must be found inside a longer text of the same encoding, so none has its outer quotes,
 //! and in base64 only what the value alone decides is looked for.
@@ -10,8 +10,15 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD
 /// The value as it is and in every encoding; forms that are alike are there once.
 pub(crate) fn forms(value: &str) -> Vec<String> {
     let mut forms = vec![value.to_owned()];
-    forms.extend(in_urls(value));
-    forms.extend(in_json(value));
+    for once in in_urls(value) {
+        forms.extend(in_urls(&once));
+        forms.push(once);
+    }
+    for once in in_json(value) {
+        forms.extend(in_json(&once));
+        forms.push(once);
+    }
+    forms.extend(in_hex(value.as_bytes()));
     forms.extend(in_shells(value));
     forms.extend(in_markup(value));
     forms.extend(in_base64(value.as_bytes()));
@@ -90,6 +97,17 @@ fn escaped(c: char, by_number: &dyn Fn(char) -> bool, slash: bool, upper: bool) 
         c if c < ' ' => numbered(),
         c => c.into(),
     }
+}
+
+/// As `xxd -p`, `od -An -tx1`, Python's `bytes.hex` and debuggers print bytes.
+fn in_hex(value: &[u8]) -> Vec<String> {
+    let mut forms = Vec::new();
+    for between in ["", " ", ":", "\\x", "0x", " 0x", ", 0x"] {
+        let lower: Vec<String> = value.iter().map(|byte| format!("{byte:02x}")).collect();
+        let upper: Vec<String> = value.iter().map(|byte| format!("{byte:02X}")).collect();
+        forms.extend([lower.join(between), upper.join(between)]);
+    }
+    forms
 }
 
 /// Words of a shell without their outer quotes: quoted as zdu and bash's `set -x` do, as dash's
@@ -226,6 +244,27 @@ mod tests {
         let text = STANDARD.encode(format!("{long}\n"));
         for line in text.as_bytes().chunks(76).map(String::from_utf8_lossy) {
             assert_eq!(masked(&long, &line), MASK, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_masked_in_hexadecimal_and_when_it_was_encoded_twice() {
+        for text in [
+            "70c3a4737377c3b67264",
+            "70C3A4737377C3B67264",
+            "70 c3 a4 73 73 77 c3 b6 72 64",
+            "70:C3:A4:73:73:77:C3:B6:72:64",
+            r"\x70\xc3\xa4\x73\x73\x77\xc3\xb6\x72\x64",
+            "0x70, 0xc3, 0xa4, 0x73, 0x73, 0x77, 0xc3, 0xb6, 0x72, 0x64",
+        ] {
+            assert!(masked("pässwörd", text).contains(MASK), "{text}");
+        }
+        for text in [
+            r#"pa ss'wo\\\"rd/+ü&9,<$`\\\\(~*!"#,
+            "pa%2520ss%2527wo%2522rd%252F%252B%25C3%25BC%25269%252C%253C%2524%2560%255C%2528~%252A\
+             %2521",
+        ] {
+            assert_eq!(masked(SECRET, &format!("<{text}>")), format!("<{MASK}>"), "{text}");
         }
     }
 

@@ -298,8 +298,8 @@ impl Rollout {
             }
             FailureAction::Stop => self.course = Course::Finishing,
             FailureAction::RollbackNode => self.count_failed_node(planned.subject.node()),
-            FailureAction::RollbackWave => self.quiet(UnwindScope::Wave, "a rule said so"),
-            FailureAction::RollbackRollout => self.quiet(UnwindScope::Rollout, "a rule said so"),
+            FailureAction::RollbackWave => self.quiet(UnwindScope::Wave, false),
+            FailureAction::RollbackRollout => self.quiet(UnwindScope::Rollout, false),
         }
         if self.first_failure.is_none() {
             self.first_failure = Some(planned.phase.clone());
@@ -320,9 +320,9 @@ impl Rollout {
         }
     }
 
-    pub(crate) fn quiet(&mut self, scope: UnwindScope, cause: &str) {
+    pub(crate) fn quiet(&mut self, scope: UnwindScope, asked: bool) {
         self.holds.clear();
-        self.course = Course::Quieting { scope, cause: cause.into() };
+        self.course = Course::Quieting { scope, asked };
     }
 
     fn give_up_lane(&mut self, step: StepNo) {

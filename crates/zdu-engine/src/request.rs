@@ -21,11 +21,11 @@ impl Rollout {
             Request::Resume => self.reopen(),
             Request::Abort => {
                 self.reopen_to_go_back();
-                self.quiet(UnwindScope::InFlight, "aborted");
+                self.quiet(UnwindScope::InFlight, true);
             }
             Request::Rollback => {
                 self.reopen_to_go_back();
-                self.quiet(UnwindScope::Rollout, "rollback was asked for");
+                self.quiet(UnwindScope::Rollout, true);
             }
             Request::Approve(step) => {
                 self.approvals.insert(*step);

@@ -87,8 +87,8 @@ pub enum Course {
     Quieting {
         /// What will be put back.
         scope: UnwindScope,
-        /// Why.
-        cause: String,
+        /// Whether a person asked, rather than a rule.
+        asked: bool,
     },
     /// The scope is being put back, or was.
     Unwinding {

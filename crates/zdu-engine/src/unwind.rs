@@ -205,10 +205,17 @@ impl Rollout {
 
     /// Begins what a quiet `Quieting` course promised.
     pub(crate) fn begin_unwind(&self) -> Option<Event> {
-        let Course::Quieting { scope, cause } = &self.course else {
+        let Course::Quieting { scope, asked } = &self.course else {
             return None;
         };
-        self.is_quiet().then(|| self.unwind_event(scope.clone(), cause.clone()))
+        let cause = match (asked, scope) {
+            (false, _) => "a rule said so",
+            (true, UnwindScope::InFlight) => "aborted",
+            (true, UnwindScope::Node(_) | UnwindScope::Wave | UnwindScope::Rollout) => {
+                "rollback was asked for"
+            }
+        };
+        self.is_quiet().then(|| self.unwind_event(scope.clone(), cause.into()))
     }
 
     pub(crate) fn unwind_event(&self, scope: UnwindScope, cause: String) -> Event {
@@ -281,7 +288,7 @@ impl Rollout {
     }
 
     fn course_was_asked(&self) -> bool {
-        matches!(&self.course, Course::Quieting { cause, .. } if cause != "a rule said so")
+        matches!(&self.course, Course::Quieting { asked: true, .. })
     }
 
     fn drop_scheduled(&mut self, scope: &UnwindScope) {

@@ -89,7 +89,7 @@ fn a_wave_that_prepares_goes_back_whole_and_a_finished_node_of_it_stays_when_the
     assert!(matches!(world.run(), Verdict::Failed { .. }));
     assert_eq!((count(&world, "clean@a"), count(&world, "clean@b")), (1, 1));
 
-    let mut world = World::new(prepared(&[]).plan);
+    let mut world = failing(World::new(prepared(&[]).plan), "upgrade", "b", 1, End::Exited(1));
     let upgrade = set_aside(&mut world, "upgrade", "b");
     world.turn();
     world.request(Request::Abort);

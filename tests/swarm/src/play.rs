@@ -54,6 +54,9 @@ impl Order {
     }
 }
 
+/// After so many rollouts of a thread a person is told that it goes on.
+const SAID_EVERY: u64 = 10_000;
+
 /// Runs that break a law are listed up to this many; more say nothing new.
 const SHOWN: usize = 20;
 
@@ -114,6 +117,9 @@ fn work(range: &Range, seeds: &Seeds) -> Sum {
     for seed in seeds {
         let played = std::panic::catch_unwind(|| run(&swarm::setup(range, seed)));
         sum.rollouts += 1;
+        if sum.rollouts.is_multiple_of(SAID_EVERY) {
+            say::error(&format!("at seed {seed}, broken here so far: {}", sum.broken.len()));
+        }
         match played {
             Ok(outcome) => {
                 add(&mut sum.counts, outcome.counts);
