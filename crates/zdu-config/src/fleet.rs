@@ -77,6 +77,7 @@ fn front(raw: &raw::Front, findings: &mut Findings) -> Option<Front> {
     Some(Front {
         http: url.clone(),
         timeout: span_or(raw.timeout.as_ref(), FRONT_TIMEOUT, findings),
+        watch: None,
     })
 }
 

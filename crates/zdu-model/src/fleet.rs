@@ -1,5 +1,6 @@
 //! The declared whole: groups, nodes, balancers and how each is reached.
 
+use crate::front::Watch;
 use crate::ids::{BalancerName, FleetName, GroupName, InstanceName, NodeName, RoleName, ZoneName};
 use crate::time::Millis;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -166,7 +167,7 @@ pub enum Socket {
     Tcp(String),
 }
 
-/// A place where users come in, asked at every gate.
+/// A place where users come in, asked once at every gate, and all the time where it says so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Front {
@@ -174,4 +175,7 @@ pub struct Front {
     pub http: String,
     /// How long an answer may take.
     pub timeout: Millis,
+    /// How it is asked all the time; absent: at gates alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<Watch>,
 }

@@ -13,6 +13,7 @@ pub mod contract;
 pub mod effect;
 pub mod event;
 pub mod fleet;
+pub mod front;
 pub mod ids;
 pub mod news;
 pub mod plan;

@@ -84,7 +84,8 @@ fn nodes_groups_balancers_and_fronts_that_changed_are_named() {
         let edge = input.fleet.balancers.values_mut().next().expect("a balancer");
         edge.instances.pop();
         let timeout = Millis::from_secs(9);
-        input.fleet.front = vec![Front { http: "https://shop.example/".into(), timeout }];
+        input.fleet.front =
+            vec![Front { http: "https://shop.example/".into(), timeout, watch: None }];
     });
     assert_eq!(
         said[..7],

@@ -133,7 +133,11 @@ pub(crate) fn fleet(groups: Vec<Group>) -> Fleet {
         groups,
         balancers: [("edge".to_string().try_into().expect("valid"), edge)].into(),
         hosts: BTreeMap::new(),
-        front: vec![Front { http: "https://shop.example/".into(), timeout: Millis::from_secs(5) }],
+        front: vec![Front {
+            http: "https://shop.example/".into(),
+            timeout: Millis::from_secs(5),
+            watch: None,
+        }],
     }
 }
 

@@ -37,7 +37,11 @@ pub(super) fn random(dice: &mut Dice, nodes_max: u64) -> Fleet {
         fleet.groups.push(random_group(dice, group, own, balancers));
     }
     if dice.chance(30) {
-        let front = Front { http: "http://front.example/".into(), timeout: Millis::from_secs(5) };
+        let front = Front {
+            http: "http://front.example/".into(),
+            timeout: Millis::from_secs(5),
+            watch: None,
+        };
         fleet.front.push(front);
     }
     fleet
