@@ -54,6 +54,7 @@ where
             | Input::Advance
             | Input::Drift { .. }
             | Input::InstanceChanged { .. }
+            | Input::FrontSeen { .. }
             | Input::StoodStill { .. } => {}
         }
         self.turn(now, input).map(Heard::Turn)

@@ -3,6 +3,7 @@
 use crate::capacity;
 use crate::state::{Course, Rollout, StepStatus, is_engines_own};
 use crate::wake::Wake;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -11,6 +12,7 @@ use zdu_model::contract::Class;
 use zdu_model::effect::Effect;
 use zdu_model::event::{Event, HoldCause, Inquiry, Request, ScheduleCause};
 use zdu_model::fleet::Member;
+use zdu_model::front::FrontSeen;
 use zdu_model::ids::{Attempt, InstanceName, NodeName, StepNo};
 use zdu_model::plan::{PlannedStep, Work};
 use zdu_model::report::{End, Report};
@@ -63,6 +65,13 @@ pub enum Input {
         up: bool,
         /// What it said.
         reason: String,
+    },
+    /// What was seen of a front in a span of time.
+    FrontSeen {
+        /// Which front, as the fleet lists them.
+        front: u32,
+        /// What was seen.
+        seen: Box<FrontSeen>,
     },
     /// The whole process stood still for [`STILLNESS`](crate::STILLNESS) or longer. Told before
     /// whatever is heard next.
@@ -149,6 +158,15 @@ impl Rollout {
                 } else {
                     let (instance, up, reason) = (instance.clone(), *up, reason.clone());
                     Decision::events(vec![Event::InstanceChanged { instance, up, reason }])
+                }
+            }
+            Input::FrontSeen { front, seen } => {
+                let known = self.plan.fleet.front.len() > *front as usize;
+                if self.ended.is_some() || !known {
+                    Decision::nothing()
+                } else {
+                    let (front, seen) = (*front, seen.clone());
+                    Decision::events(vec![Event::FrontSeen { front, seen }])
                 }
             }
             Input::StoodStill { span } => self.stood_still(now, *span),

@@ -63,6 +63,8 @@ impl Rollout {
             Event::NodeStuck { node, step, reason: _ } => self.node_stuck(node.as_ref(), *step)?,
             Event::Drifted { node, .. } => self.drifted(node),
             Event::InstanceChanged { .. } => self.instance_changed(),
+            // Evidence: nothing is decided by it.
+            Event::FrontSeen { .. } => {}
             Event::ControllerStoodStill { span: _ } => self.controller_stood_still(),
             Event::Requested { request, .. } => self.requested(at, request),
             Event::HoldStarted { cause } => {

@@ -3,6 +3,7 @@
 
 use crate::contract::Class;
 use crate::fleet::Member;
+use crate::front::FrontSeen;
 use crate::ids::{
     Attempt, Digest, Epoch, FleetName, InstanceName, NodeName, ProcedureName, RolloutId, Seq,
     StepNo,
@@ -12,6 +13,7 @@ use crate::policy::FailureAction;
 use crate::report::Report;
 use crate::time::{Millis, Timestamp};
 use crate::verdict::Verdict;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -153,6 +155,13 @@ pub enum Event {
     ControllerStoodStill {
         /// For how long.
         span: Millis,
+    },
+    /// What was seen of a front in a span of time.
+    FrontSeen {
+        /// Which front, as the fleet lists them, from 0.
+        front: u32,
+        /// What was seen.
+        seen: Box<FrontSeen>,
     },
     /// A person, or a signal, asked for something.
     Requested {

@@ -55,6 +55,7 @@ fn about(input: &Input) -> Option<About<'_>> {
         | Input::Advance
         | Input::Report { .. }
         | Input::Request { .. }
+        | Input::FrontSeen { .. }
         | Input::StoodStill { .. } => None,
     }
 }

@@ -1,9 +1,12 @@
 //! One sentence for everything that can happen. Every renderer takes its words from here, so a
 //! screen, a log and a report never call the same thing by two names.
 
+use crate::front::kind_word;
 use crate::moment::span;
+use std::fmt::Write;
 use zdu_model::contract::Class;
 use zdu_model::event::{Event, HoldCause, Inquiry, Request, ScheduleCause, UnwindScope};
+use zdu_model::front::{FrontSeen, WaySeen};
 use zdu_model::ids::{NodeName, StepNo};
 use zdu_model::plan::{Plan, PlannedStep, Subject};
 use zdu_model::policy::FailureAction;
@@ -262,6 +265,7 @@ pub fn event(plan: &Plan, event: &Event) -> String {
         | Event::Drifted { .. }
         | Event::InstanceChanged { .. }
         | Event::ControllerStoodStill { .. }
+        | Event::FrontSeen { .. }
         | Event::Requested { .. }
         | Event::HoldStarted { .. }
         | Event::RolloutEnded { .. } => course(plan, event),
@@ -272,6 +276,21 @@ pub fn event(plan: &Plan, event: &Event) -> String {
 pub(crate) fn stood_still(long: Millis) -> String {
     let long = span(long);
     format!("the controller stood still for {long}: drains are certified and groups read again")
+}
+
+/// What was seen of a front: how many requests, and what happened to those that failed.
+fn front_seen(plan: &Plan, front: u32, seen: &FrontSeen) -> String {
+    let url = plan.fleet.front.get(front as usize).map_or("a front", |front| front.http.as_str());
+    let sum = |count: fn(&WaySeen) -> u64| seen.ways.iter().map(count).sum::<u64>();
+    let (sent, failed) = (sum(|way| way.sent), sum(|way| way.failed));
+    let mut text = format!("{url}: {failed} of {sent} requests failed");
+    if let Some(run) = seen.failures.first() {
+        let steps: Vec<String> = run.steps.iter().map(|no| step(plan, *no)).collect();
+        let during =
+            if steps.is_empty() { String::new() } else { format!(" during {}", steps.join(", ")) };
+        let _ = write!(text, "; the first: {}{during}", kind_word(run.kind));
+    }
+    text
 }
 
 /// The events about the course of the rollout and not about one attempt.
@@ -293,6 +312,7 @@ fn course(plan: &Plan, event: &Event) -> String {
             };
             format!("{node} drifted: {member} on {instance} was {seen}; {then}")
         }
+        Event::FrontSeen { front, seen } => front_seen(plan, *front, seen),
         Event::InstanceChanged { instance, up, reason } => {
             let what = if *up { "answers again" } else { "does not answer" };
             format!("balancer instance {instance} {what}: {reason}")

@@ -5,6 +5,7 @@
 //! panics, because it is what a person looks at when something is wrong.
 
 use crate::call::Call;
+use crate::front::{self, FrontView};
 use crate::history::{
     ControllerView, DecisionView, EndingView, History, HoldView, InstanceView, Opening,
     RequestView, ScheduleView, StillView, UnknownView, UnwindView,
@@ -15,9 +16,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use zdu_model::contract::Class;
 use zdu_model::event::{Event, Record, Request, UnwindScope};
+use zdu_model::front::FrontSeen;
 use zdu_model::ids::{Attempt, NodeName, PhaseName, Seq, StepNo};
-use zdu_model::plan::{Plan, Subject};
+use zdu_model::plan::{Plan, PlannedStage, PlannedStep, Subject};
 use zdu_model::policy::FailureAction;
+use zdu_model::procedure::GoesBack;
 use zdu_model::time::Timestamp;
 use zdu_model::verdict::Verdict;
 
@@ -32,6 +35,9 @@ pub struct RolloutView {
     pub(crate) active: BTreeSet<StepNo>,
     pub(crate) unwinding: BTreeMap<Subject, BTreeSet<StepNo>>,
     pub(crate) nodes: BTreeMap<NodeName, NodeView>,
+    pub(crate) fronts: Vec<FrontView>,
+    /// When the first step that changes something was begun, and when one last was or ended.
+    changed: Option<(Timestamp, Timestamp)>,
     pub(crate) history: History,
     pub(crate) last: Option<(Seq, Timestamp)>,
     pub(crate) skipped: u64,
@@ -57,6 +63,7 @@ impl RolloutView {
                 nodes.insert(name, view);
             }
         }
+        let fronts = plan.fleet.front.len();
         Self {
             steps: vec![StepView::default(); plan.steps.len()],
             plan,
@@ -65,6 +72,8 @@ impl RolloutView {
             active: BTreeSet::new(),
             unwinding: BTreeMap::new(),
             nodes,
+            fronts: vec![FrontView::default(); fronts],
+            changed: None,
             history: History::default(),
             last: None,
             skipped: 0,
@@ -136,6 +145,7 @@ impl RolloutView {
             | Event::Drifted { .. }
             | Event::InstanceChanged { .. }
             | Event::ControllerStoodStill { .. }
+            | Event::FrontSeen { .. }
             | Event::Requested { .. }
             | Event::HoldStarted { .. }
             | Event::RolloutEnded { .. } => self.apply_course(at, event),
@@ -155,7 +165,8 @@ impl RolloutView {
             Event::NodeStuck { .. }
             | Event::Drifted { .. }
             | Event::InstanceChanged { .. }
-            | Event::ControllerStoodStill { .. } => self.apply_mishap(at, event),
+            | Event::ControllerStoodStill { .. }
+            | Event::FrontSeen { .. } => self.apply_mishap(at, event),
             Event::Requested { request, by, reason } => self.requested(at, request, by, reason),
             Event::HoldStarted { cause } => {
                 self.history.holds.push(HoldView { since: at, cause: cause.clone(), ended: None })
@@ -218,6 +229,7 @@ impl RolloutView {
                     reason: reason.clone(),
                 })
             }
+            Event::FrontSeen { front, seen } => self.front_seen(*front, seen),
             Event::ControllerStoodStill { span } => {
                 self.history.stood_still.push(StillView { at, span: *span });
             }
@@ -240,6 +252,7 @@ impl RolloutView {
         let Some(index) = self.index(no) else { return };
         self.steps[index].begin(attempt, at);
         self.active.insert(no);
+        self.change(at, no, true);
         self.history.stuck.retain(|stuck| stuck.step != no);
         let plan = self.plan.clone();
         let step = &plan.steps[index];
@@ -253,20 +266,72 @@ impl RolloutView {
         }
     }
 
-    /// A node that was put back begins again: what was done and undone is not done. Only what a
-    /// crossed point of no return keeps was not undone.
+    /// A node that was put back begins again: what was done and undone is not done. Not undone was
+    /// what a crossed point of no return keeps, and what goes back with the whole rollout only.
     fn begin_anew(&mut self, name: &NodeName, begun: StepNo) {
         let plan = self.plan.clone();
         let steps = || plan.steps.iter().zip(0..);
         let crossed = steps()
             .filter(|(step, at)| step.point_of_no_return && self.steps[*at].may_have_begun());
         let kept = crossed.map(|(step, _)| step.no).max();
+        let prepared = self.prepared(name);
         for (step, at) in steps() {
             let mine = step.subject.node() == Some(name) && step.no != begun;
+            let mine = mine && !prepared.contains(&step.no);
             if mine && !self.undo.contains(&step.no) && kept.is_none_or(|kept| step.no > kept) {
                 self.steps[at].state = StepState::NotBegun;
                 self.steps[at].went_on = false;
             }
+        }
+    }
+
+    /// The steps of a node that it kept when it was last put back without the whole rollout.
+    fn prepared(&self, name: &NodeName) -> BTreeSet<StepNo> {
+        let of_node =
+            |no: &StepNo| self.planned(*no).is_some_and(|step| step.subject.node() == Some(name));
+        let mut unwinds = self.history.unwinds.iter().rev();
+        let last = unwinds.find(|unwind| unwind.steps.iter().any(of_node));
+        let Some(last) = last.filter(|last| last.scope != UnwindScope::Rollout) else {
+            return BTreeSet::new();
+        };
+        let keeps = |stage: &&PlannedStage| stage.goes_back == GoesBack::WithRollout;
+        let waves = self.plan.stages.iter().filter(keeps).flat_map(|stage| &stage.waves);
+        let lanes = waves.flat_map(|wave| &wave.lanes);
+        let kept = |no: &StepNo| {
+            let undone =
+                |planned: &PlannedStep| planned.undo.iter().any(|u| last.steps.contains(u));
+            self.planned(*no).is_some_and(|planned| !undone(planned))
+        };
+        lanes
+            .filter(|lane| lane.subject.node() == Some(name) && lane.steps.iter().all(kept))
+            .flat_map(|lane| lane.steps.iter().copied())
+            .collect()
+    }
+
+    /// Takes in what was seen of a front, as before, during or after the changes.
+    fn front_seen(&mut self, front: u32, seen: &FrontSeen) {
+        let changing = |no: &StepNo| self.planned(*no).is_some_and(front::is_change);
+        let changes = self.active.iter().any(changing);
+        let part = match self.changed {
+            None => 0,
+            Some((first, _)) if seen.until <= first => 0,
+            Some((_, last)) if changes || seen.since < last => 1,
+            Some(_) => 2,
+        };
+        if let Some(view) = self.fronts.get_mut(front as usize) {
+            view.add(seen, part);
+        }
+    }
+
+    /// A change begins or ends.
+    fn change(&mut self, at: Timestamp, no: StepNo, begins: bool) {
+        if !self.planned(no).is_some_and(front::is_change) {
+            return;
+        }
+        let first = self.changed.map_or(at, |(first, _)| first);
+        self.changed = Some((first, at));
+        if begins {
+            self.fronts.iter_mut().for_each(FrontView::changes);
         }
     }
 
@@ -283,6 +348,7 @@ impl RolloutView {
                 }
             }
         }
+        self.change(end.at, no, false);
         if end.class.passes() && self.undo.contains(&no) {
             self.put_back(no);
         }

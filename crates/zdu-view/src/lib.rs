@@ -14,6 +14,7 @@ pub mod cell;
 pub mod describe;
 pub mod durations;
 pub mod fold;
+pub mod front;
 pub mod history;
 pub mod lines;
 pub mod live;
@@ -31,6 +32,8 @@ pub mod table;
 pub mod trouble;
 pub mod waiting;
 
+#[cfg(test)]
+mod front_stories;
 #[cfg(test)]
 mod sample;
 #[cfg(test)]

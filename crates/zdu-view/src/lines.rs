@@ -10,6 +10,7 @@ use crate::next::next_commands;
 use jiff::tz::Offset;
 use zdu_model::contract::Class;
 use zdu_model::event::{Event, Record};
+use zdu_model::front::FrontSeen;
 use zdu_model::ids::{Attempt, NodeName, StepNo};
 use zdu_model::plan::PlannedStep;
 use zdu_model::report::Report;
@@ -64,6 +65,10 @@ impl Lines {
     /// The lines of a record the view has already applied, without newlines.
     #[must_use]
     pub fn of(&self, view: &RolloutView, record: &Record) -> Vec<String> {
+        // A front that shows what it should is told in the end and in the status.
+        if matches!(&record.event, Event::FrontSeen { seen, .. } if !failed(seen)) {
+            return Vec::new();
+        }
         let time = moment(record.at, self.offset);
         let (subject, phase, what) = head(view, &record.event);
         let tone = tone(&record.event);
@@ -104,11 +109,16 @@ impl Lines {
             | Event::Drifted { .. }
             | Event::InstanceChanged { .. }
             | Event::ControllerStoodStill { .. }
+            | Event::FrontSeen { .. }
             | Event::Requested { .. }
             | Event::HoldStarted { .. }
             | Event::RolloutEnded { .. } => describe::event(plan, event),
         }
     }
+}
+
+fn failed(seen: &FrontSeen) -> bool {
+    seen.ways.iter().any(|way| way.failed > 0)
 }
 
 fn ended(view: &RolloutView, which: (StepNo, Attempt), class: Class, report: &Report) -> String {
@@ -141,6 +151,7 @@ fn head<'a>(view: &'a RolloutView, event: &'a Event) -> (&'a str, &'a str, &'a s
         }
         Event::Drifted { node, .. } => (node.as_str(), "-", ""),
         Event::InstanceChanged { instance, .. } => (instance.as_str(), "-", ""),
+        Event::FrontSeen { .. } => ("front", "-", ""),
         Event::RolloutStarted { .. }
         | Event::ControllerStarted { .. }
         | Event::ControllerStoodStill { .. }
@@ -170,7 +181,7 @@ fn tone(event: &Event) -> Tone {
             Verdict::Held | Verdict::Aborted | Verdict::RolledBack => Tone::Warn,
             Verdict::Failed { .. } | Verdict::Stuck { .. } => Tone::Bad,
         },
-        Event::NodeStuck { .. } => Tone::Bad,
+        Event::NodeStuck { .. } | Event::FrontSeen { .. } => Tone::Bad,
         Event::StepUnknown { .. }
         | Event::FailureDecided { .. }
         | Event::UnwindStarted { .. }
@@ -209,6 +220,7 @@ fn more(view: &RolloutView, event: &Event) -> Vec<String> {
         | Event::Drifted { .. }
         | Event::InstanceChanged { .. }
         | Event::ControllerStoodStill { .. }
+        | Event::FrontSeen { .. }
         | Event::Requested { .. } => Vec::new(),
     }
 }

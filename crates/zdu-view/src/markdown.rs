@@ -1,5 +1,6 @@
 //! The report as Markdown: the same facts as the JSON, for the change ticket and the mail.
 
+use crate::front::{FrontReport, Latency, WayReport};
 use crate::moment::span;
 use crate::report::{
     AttemptReport, CertificateReport, NodeReport, RolloutReport, Said, SampleReport,
@@ -17,6 +18,7 @@ pub fn markdown(report: &RolloutReport) -> String {
     page.0.push_str("```text\n");
     page.0.push_str(&report.summary);
     page.0.push_str("```\n");
+    report.fronts.iter().for_each(|front| one_front(&mut page, front));
     for node in &report.nodes {
         one_node(&mut page, node);
     }
@@ -62,6 +64,45 @@ fn journal(report: &RolloutReport) -> String {
         count => format!(", {count} records not understood"),
     };
     format!("record {}, head `{digest}`{skipped}", journal.seq)
+}
+
+/// What users saw: the proof, and its limits.
+fn one_front(page: &mut Page, front: &FrontReport) {
+    page.section(&format!("What users saw at {}", text(&front.url)));
+    let absent = "-".to_owned();
+    let (since, until) = (front.since.as_ref(), front.until.as_ref());
+    page.line(&format!(
+        "Watched from {} to {}.",
+        since.unwrap_or(&absent),
+        until.unwrap_or(&absent)
+    ));
+    page.line("");
+    page.line(
+        "| Connections | Sent | Failed | Not sent | Late | Longest gap | Before | During | After |",
+    );
+    page.line("|---|---|---|---|---|---|---|---|---|");
+    let latency = |latency: &Option<Latency>| {
+        latency.map_or_else(|| "-".into(), |l| format!("{} / {} ms", l.p50_ms, l.p99_ms))
+    };
+    for way in &front.ways {
+        let WayReport { sent, failed, unsent, late, longest_gap_ms, .. } = way;
+        let times = [&way.before, &way.during, &way.after].map(latency).join(" | ");
+        page.line(&format!(
+            "| {} | {sent} | {failed} | {unsent} | {late} | {} | {times} |",
+            way.way,
+            span(Millis(*longest_gap_ms))
+        ));
+    }
+    page.line("");
+    page.line(&format!("Times are the median and the 99th percentile. {}", text(&front.unseen)));
+    page.line("");
+    let lists = [("failed", &front.failures), ("release", &front.versions), ("hole", &front.holes)];
+    for (what, list) in lists {
+        list.iter().for_each(|line| page.line(&format!("- {what}: {}", text(line))));
+    }
+    if front.more_failures > 0 {
+        page.line(&format!("- failed: {} more requests", front.more_failures));
+    }
 }
 
 fn one_node(page: &mut Page, node: &NodeReport) {

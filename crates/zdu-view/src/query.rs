@@ -3,6 +3,7 @@
 use crate::call::Call;
 use crate::cell::PhaseCell;
 use crate::fold::RolloutView;
+use crate::front::FrontView;
 use crate::history::{EndingView, History, HoldView};
 use crate::node::NodeView;
 use crate::step::{StepState, StepView};
@@ -49,6 +50,12 @@ impl RolloutView {
     #[must_use]
     pub fn history(&self) -> &History {
         &self.history
+    }
+
+    /// What was seen of each front, as the fleet lists them.
+    #[must_use]
+    pub fn fronts(&self) -> &[FrontView] {
+        &self.fronts
     }
 
     /// The rollout's id, when its first record is known.

@@ -6,6 +6,7 @@
 
 use crate::describe;
 use crate::fold::RolloutView;
+use crate::front::{self, FrontReport};
 use crate::live::{Counts, counts};
 use crate::next::next_commands;
 use crate::report_lists as lists;
@@ -48,6 +49,8 @@ pub struct RolloutReport {
     pub rollbacks: Vec<RollbackReport>,
     /// Balancer instances that stopped or began to answer.
     pub instances: Vec<Said>,
+    /// What users saw at each front that was watched.
+    pub fronts: Vec<FrontReport>,
     /// When the controller stood still: what was out was not watched meanwhile.
     pub stood_still: Vec<Said>,
     /// The controllers that drove it.
@@ -349,6 +352,7 @@ pub fn report(view: &RolloutView, now: Timestamp, head: Option<&Digest>) -> Roll
         requests: history.requests.iter().map(|r| lists::request(view, r)).collect(),
         rollbacks: history.unwinds.iter().map(|u| lists::rollback(view, u)).collect(),
         instances: history.instances.iter().map(lists::instance).collect(),
+        fronts: front::reports(view),
         stood_still: history.stood_still.iter().map(lists::stood_still).collect(),
         controllers: history.controllers.iter().map(lists::controller).collect(),
         waited: lists::waited(view, now),

@@ -19,6 +19,7 @@ use zdu_model::event::{Event, HoldCause, Inquiry, Record, Request, ScheduleCause
 use zdu_model::ids::{Digest, Epoch, Seq, StepNo};
 use zdu_model::plan::Subject;
 use zdu_model::policy::FailureAction;
+use zdu_model::procedure::GoesBack;
 use zdu_model::report::{End, Evidence, Report};
 use zdu_model::time::{Millis, Timestamp};
 use zdu_model::verdict::Verdict;
@@ -209,6 +210,19 @@ fn a_stuck_node_that_a_person_resumes_is_no_longer_stuck_when_its_undo_begins() 
     let undo = story.no("start_old", "node-a");
     story.start(undo, 2);
     assert_eq!(state(&story.view(), "node-a"), NodeState::Out);
+}
+
+#[test]
+fn a_node_that_begins_anew_shows_what_it_kept_and_not_what_was_undone() {
+    let mut story = rolled_back(false);
+    let mut plan = (*story.plan).clone();
+    plan.stages[0].goes_back = GoesBack::WithRollout;
+    story.plan = plan.into();
+    ask(&mut story, Request::Resume);
+    story.start(story.no("guard", "node-a"), 2);
+    let view = story.view();
+    assert!(matches!(cell(&view, "node-a", "UPGRADE"), PhaseCell::Passed { .. }));
+    assert_eq!(cell(&view, "node-a", "APPLY"), PhaseCell::NotRun);
 }
 
 #[test]

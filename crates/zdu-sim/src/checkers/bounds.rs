@@ -60,6 +60,7 @@ impl Bounds {
             | Event::Drifted { .. }
             | Event::InstanceChanged { .. }
             | Event::ControllerStoodStill { .. }
+            | Event::FrontSeen { .. }
             | Event::HoldStarted { .. }
             | Event::RolloutEnded { .. } => {}
         }

@@ -94,6 +94,7 @@ impl Order {
             | Event::Drifted { .. }
             | Event::InstanceChanged { .. }
             | Event::ControllerStoodStill { .. }
+            | Event::FrontSeen { .. }
             | Event::HoldStarted { .. }
             | Event::RolloutEnded { .. } => {}
         }

@@ -132,6 +132,7 @@ impl Unknown {
             | Event::Drifted { .. }
             | Event::InstanceChanged { .. }
             | Event::ControllerStoodStill { .. }
+            | Event::FrontSeen { .. }
             | Event::HoldStarted { .. }
             | Event::RolloutEnded { .. } => {}
         }
