@@ -26,8 +26,10 @@ pub(crate) const OWN_KEYS: [&str; 8] =
 /// answers in milliseconds; half a minute leaves room for a slow SSH login in front of it.
 const COMMAND_DEADLINE: Millis = Millis::from_secs(30);
 
-/// How often a drain or undrain may be tried. Both read before they change, so another try is
-/// harmless, and a login that failed once is no reason to ask the failure rules.
+/// How often a drain may be tried. It reads before it changes, so another try is harmless, and a
+/// login that failed once is no reason to ask the failure rules. It is not tried for longer: it
+/// goes by a reading of its group that grows old meanwhile (law 1), and what it has begun is undone
+/// when it fails, so that the instances that took it have the node back soon.
 const COMMAND_ATTEMPTS: u32 = 3;
 
 /// How often a front may be asked before the gate counts as failed, for the same reason.
@@ -151,9 +153,13 @@ impl Acts<'_> {
         self.act("ready", Work::Ready(probes), target, self.input.policy.ready_deadline)
     }
 
+    /// Nothing but the instance that does not answer mends a failure of this one: each takes it as
+    /// soon as it can, and one that is silent is waited for as long as the operator says, in one
+    /// attempt, so that it is that long and not a multiple.
     pub(crate) fn undrain(&self) -> PlannedStep {
-        let act = self.act("undrain", Work::Undrain, Target::Controller, COMMAND_DEADLINE);
-        PlannedStep { attempts: COMMAND_ATTEMPTS, ..act }
+        let least = COMMAND_DEADLINE.0.saturating_mul(u64::from(COMMAND_ATTEMPTS));
+        let deadline = Millis(self.input.policy.capacity_deadline.0.max(least));
+        self.act("undrain", Work::Undrain, Target::Controller, deadline)
     }
 
     pub(crate) fn serving(&self) -> PlannedStep {

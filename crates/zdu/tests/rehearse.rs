@@ -126,6 +126,59 @@ fn a_missing_undo_and_a_budget_without_room_are_named() {
     assert!(!out.contains("has no undo"), "{out}");
 }
 
+/// The example of the manual.
+fn example() -> Place {
+    let config = block(&document("rehearse.md"), "yaml config");
+    let procedure = block(&document("procedures.md"), "yaml procedure=switch-release.yaml");
+    Place::with(&[("zdu.yaml", &config), ("switch-release.yaml", &procedure)])
+}
+
+#[test]
+fn a_plan_that_outlasts_every_single_failure_is_rehearsed_with_exit_code_0() {
+    let place = example();
+    let Answer { code, out, .. } = place.zdu(&["rehearse", "--pairs", "0"]);
+    assert!(!out.contains("STUCK"), "{out}");
+    assert_eq!(code, exit::SUCCESS);
+    let Answer { code, out, .. } = place.zdu(&["rehearse"]);
+    assert!(out.contains("hint: an undo that is tried once leaves its node stuck"), "{out}");
+    assert_eq!(code, exit::REHEARSAL_FOUND);
+    // What the hint says is enough, for pairs too.
+    let path = place.0.path().join("switch-release.yaml");
+    let text = std::fs::read_to_string(&path).expect("written");
+    let back = "          - id: switch-back\n";
+    let often = text.replace(back, &format!("{back}            attempts: 3\n"));
+    assert_ne!(often, text);
+    std::fs::write(&path, often).expect("written");
+    let Answer { code, out, .. } = place.zdu(&["rehearse"]);
+    assert_eq!(code, exit::SUCCESS, "{out}");
+}
+
+#[test]
+fn an_instance_that_is_down_longer_than_the_policy_waits_leaves_a_node_stuck() {
+    let hasty = FLEET.replace("soak: 5s,", "soak: 5s, capacity_deadline: 2m,");
+    let place =
+        Place::with(&[("zdu.yaml", &hasty), ("switch.yaml", &SWITCH.replace("UNDO", UNDO))]);
+    let Answer { code, out, .. } = place.zdu(&["rehearse", "--pairs", "0"]);
+    assert!(out.contains("hint: a balancer instance that is down at drain"), "{out}");
+    assert!(out.contains("or raise capacity_deadline (2m)"), "{out}");
+    assert_eq!(code, exit::REHEARSAL_FOUND);
+}
+
+#[test]
+fn the_rule_that_a_hint_names_for_a_sick_node_makes_it_wait_for_a_person() {
+    let Answer { code, out, .. } = switching(UNDO).zdu(&["rehearse", "--pairs", "0"]);
+    let rule = "[{ phase: POST-APPLY, do: hold }]";
+    // Where its line ends is a matter of the words before.
+    let said: String = out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains(&format!("`policy.on_failure: {rule}`")), "{out}");
+    assert_eq!(code, exit::REHEARSAL_FOUND);
+    let fleet = FLEET.replace("soak: 5s,", &format!("soak: 5s, on_failure: {rule},"));
+    let place =
+        Place::with(&[("zdu.yaml", &fleet), ("switch.yaml", &SWITCH.replace("UNDO", UNDO))]);
+    let Answer { code, out, .. } = place.zdu(&["rehearse", "--pairs", "0"]);
+    assert_eq!(code, exit::SUCCESS, "{out}");
+}
+
 #[test]
 fn how_long_it_takes_follows_from_what_the_steps_declare() {
     let Answer { out, .. } = switching(UNDO).zdu(&["rehearse", "--pairs", "0", "--json"]);
@@ -201,9 +254,7 @@ fn block(document: &str, info: &str) -> String {
 #[test]
 fn the_examples_of_the_manual_are_what_is_printed() {
     let text = document("rehearse.md");
-    let config = block(&text, "yaml config");
-    let procedure = block(&document("procedures.md"), "yaml procedure=switch-release.yaml");
-    let place = Place::with(&[("zdu.yaml", &config), ("switch-release.yaml", &procedure)]);
+    let place = example();
     let mut parts = text.split("\n```text zdu ");
     let mut blessed = parts.next().expect("what stands before").to_owned();
     for part in parts {

@@ -58,7 +58,7 @@ fn a_guard_asks_again_for_as_long_as_the_capacity_deadline() {
 }
 
 #[test]
-fn what_reads_before_it_changes_and_a_front_may_fail_twice() {
+fn a_drain_and_a_front_may_fail_twice() {
     let plan = planned(&input()).plan;
     let tries = |key: &str| {
         let of: Vec<_> = plan.steps.iter().filter(|step| step.key.as_str() == key).collect();
@@ -66,7 +66,26 @@ fn what_reads_before_it_changes_and_a_front_may_fail_twice() {
         of[0].attempts
     };
     let keys = ["drain", "undrain", "front", "certify", "switch"];
-    assert_eq!(keys.map(tries), [3, 3, 3, 1, 1]);
+    assert_eq!(keys.map(tries), [3, 1, 3, 1, 1]);
+}
+
+#[test]
+fn an_undrain_waits_for_a_silent_instance_as_long_as_the_policy_says_and_a_drain_does_not() {
+    let deadlines = |capacity_deadline: Millis, key: &str| {
+        let mut input = input();
+        input.policy.capacity_deadline = capacity_deadline;
+        let plan = planned(&input).plan;
+        let of = plan.steps.iter().filter(|step| step.key.as_str() == key);
+        let mut of: Vec<_> = of.map(|step| step.deadline).collect();
+        of.dedup();
+        of
+    };
+    let (long, short) = (Millis::from_secs(20 * 60), Millis::from_secs(1));
+    // Those that return a node, and those that put one back.
+    assert_eq!(deadlines(long, "undrain"), [long]);
+    assert_eq!(deadlines(short, "undrain"), [Millis::from_secs(90)]);
+    // A drain goes by a reading, which must not grow old.
+    assert_eq!(deadlines(long, "drain"), [Millis::from_secs(30)]);
 }
 
 #[test]

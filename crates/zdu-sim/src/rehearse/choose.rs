@@ -7,7 +7,7 @@ use super::trouble::Trouble;
 use crate::dice::Dice;
 use std::collections::{BTreeMap, BTreeSet};
 use zdu_model::ids::{NodeName, StepNo};
-use zdu_model::plan::{Plan, PlannedStage, Subject, Work};
+use zdu_model::plan::{Plan, PlannedStage, PlannedStep, Subject, Work};
 use zdu_model::time::Millis;
 
 /// Kills that are played when not all are asked for.
@@ -100,7 +100,8 @@ pub(super) fn kills(ground: &Ground, all: bool) -> (Vec<Play>, u64) {
 
 /// So many pairs. First each kind of undo, failing once; then single failures, drawn by lot, and
 /// another failure at a step that comes after. The second goes wrong once, because an undo that
-/// fails each time is stuck by definition.
+/// fails each time is stuck by definition. So is a node that is put back and stays unready or sick,
+/// which no plan could change (law 3): that is not played.
 pub(super) fn pairs(ground: &Ground, singles: &[Played], count: usize) -> Vec<Play> {
     // What is as bad as can be alone says nothing with another failure behind it.
     let singles: Vec<&Played> = singles.iter().filter(|one| !one.ending.is_bad()).collect();
@@ -126,7 +127,7 @@ fn undo_failing(ground: &Ground, singles: &[&Played]) -> Vec<Play> {
     for Played { mishaps, ending } in singles {
         let new = ending.undid.iter().filter(|no| {
             let step = ground.plan.step(**no);
-            Trouble::of(&ground.plan, step).contains(&Trouble::Fail) && !known.contains(&step.key)
+            beside(ground, step).contains(&Trouble::Fail) && !known.contains(&step.key)
         });
         let new: Vec<StepNo> = new.copied().collect();
         let (Some(first), false) = (mishaps.first(), new.is_empty()) else { continue };
@@ -141,6 +142,26 @@ fn undo_failing(ground: &Ground, singles: &[&Played]) -> Vec<Play> {
         }
     }
     plays
+}
+
+/// What makes sense for a step behind another failure.
+fn beside(ground: &Ground, step: &PlannedStep) -> Vec<Trouble> {
+    let undoes = ground.undo.contains(&step.no);
+    let never_back = |trouble: &Trouble| match trouble {
+        Trouble::Fail => undoes && matches!(step.work, Work::Ready(_)),
+        Trouble::Sick => undoes && matches!(step.work, Work::Serving),
+        Trouble::Half
+        | Trouble::Hang
+        | Trouble::Lost
+        | Trouble::Reboot
+        | Trouble::Cut
+        | Trouble::Sessions
+        | Trouble::Stopped
+        | Trouble::Reload
+        | Trouble::Nobody => false,
+    };
+    let all = Trouble::of(&ground.plan, step).into_iter();
+    all.filter(|trouble| !never_back(trouble)).collect()
 }
 
 fn second(ground: &Ground, dice: &mut Dice, first: &Mishap) -> Option<Mishap> {
@@ -159,7 +180,7 @@ fn second(ground: &Ground, dice: &mut Dice, first: &Mishap) -> Option<Mishap> {
         return None;
     }
     let (step, _) = *dice.pick(among);
-    let troubles = Trouble::of(plan, plan.step(*step));
+    let troubles = beside(ground, plan.step(*step));
     if troubles.is_empty() {
         return None;
     }
@@ -217,6 +238,14 @@ mod tests {
         let once = pairs(&ground, &played, 12);
         assert!(once.len() > 6, "{}", once.len());
         assert_eq!(once, pairs(&ground, &played, 12));
+        // What no plan could change is no pair.
+        let never_back = once.iter().filter(|play| {
+            let Play::Mishaps(both) = play else { return false };
+            let key = both[1].key.as_str();
+            let ends = [("ready", Trouble::Fail), ("serving", Trouble::Sick)];
+            both[1].undoes && ends.contains(&(key, both[1].trouble))
+        });
+        assert_eq!(never_back.count(), 0, "{once:?}");
         let undone = once.iter().filter(|play| match play {
             Play::Mishaps(both) => both[1].at > both[0].at && both[1].undoes,
             Play::Quiet | Play::Kill { .. } => false,

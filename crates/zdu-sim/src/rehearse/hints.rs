@@ -3,7 +3,7 @@
 
 use super::Trouble;
 use super::forecast::Known;
-use super::found::{Mark, Mishap, Played, Point, Rehearsal, Unmade};
+use super::found::{Ending, Mark, Mishap, Played, Point, Rehearsal, Unmade};
 use std::collections::{BTreeMap, BTreeSet};
 use zdu_model::ids::StepKey;
 use zdu_model::plan::{Plan, PlannedStep, Unknown, Work};
@@ -90,16 +90,24 @@ fn stuck(plan: &Plan, found: &Rehearsal) -> Vec<String> {
         all.push(format!(
             "a balancer instance that is down at {by} leaves the node stuck, since nobody can tell \
              what that instance sends to it; have each instance watched and started again by \
-             itself: one that is back within {time} leaves no node stuck; after a \
-             longer time start it, then `zdu resume ID` puts the node back"
+             itself: one that is back within {time} leaves no node stuck; or raise \
+             capacity_deadline ({}) to wait longer for it; after a longer time start it, then \
+             `zdu resume ID` puts the node back",
+            plan.policy.capacity_deadline
         ));
     }
     if let Some((by, time)) = stuck_by(found, Trouble::Sick) {
+        let phases: BTreeSet<&str> =
+            stuck_mishaps(found, Trouble::Sick).map(|(mishap, _)| mishap.phase.as_str()).collect();
+        let rules: Vec<String> =
+            phases.iter().map(|phase| format!("{{ phase: {phase}, do: hold }}")).collect();
         all.push(format!(
             "a node that is sick at {by} and stays so is put back and still not ready: it is \
              stuck, out of traffic; have somebody repair it within {time}, or raise \
-             ready_deadline ({}) to give them longer; after that repair it, then `zdu resume ID`",
-            plan.policy.ready_deadline
+             ready_deadline ({}) to give them longer; after that repair it, then `zdu resume ID`; \
+             to have a person decide before anything is put back: `policy.on_failure: [{}]`",
+            plan.policy.ready_deadline,
+            rules.join(", ")
         ));
     }
     let known = [Trouble::Stopped, Trouble::Sick];
@@ -124,11 +132,7 @@ fn stuck(plan: &Plan, found: &Rehearsal) -> Vec<String> {
 /// shortest time until zdu gives up, in whole steps that leave room for its last look.
 fn stuck_by(found: &Rehearsal, trouble: Trouble) -> Option<(String, Millis)> {
     let (mut keys, mut shortest): (Vec<&StepKey>, Option<Millis>) = (Vec::new(), None);
-    for Played { mishaps, ending } in &found.failures {
-        let Some(mishap) = mishaps.first() else { continue };
-        if mishap.trouble != trouble || ending.mark() != Mark::Stuck {
-            continue;
-        }
+    for (mishap, ending) in stuck_mishaps(found, trouble) {
         let lasted = Millis(ending.took.0.saturating_sub(mishap.at.0));
         shortest = Some(shortest.map_or(lasted, |known| known.min(lasted)));
         if !keys.contains(&&mishap.key) {
@@ -137,6 +141,13 @@ fn stuck_by(found: &Rehearsal, trouble: Trouble) -> Option<(String, Millis)> {
     }
     let room = shortest?.0.saturating_sub(LAST_LOOK.0) / STEP.0 * STEP.0;
     Some((joined(&keys), Millis(room)))
+}
+
+fn stuck_mishaps(found: &Rehearsal, trouble: Trouble) -> impl Iterator<Item = (&Mishap, &Ending)> {
+    found.failures.iter().filter_map(move |Played { mishaps, ending }| {
+        let mishap = mishaps.first()?;
+        (mishap.trouble == trouble && ending.mark() == Mark::Stuck).then_some((mishap, ending))
+    })
 }
 
 /// A budget that leaves no room when one node is sick.
@@ -366,11 +377,12 @@ mod tests {
 
     #[test]
     fn a_stopped_instance_that_leaves_a_node_stuck_is_named_with_the_time_to_start_it() {
-        let plan = plan_of(&Shape::default());
+        let plan = plan_of(&Shape { patience: 100, ..Shape::default() });
         let found = rehearsed(&plan, 0);
         let (by, time) = stuck_by(&found, Trouble::Stopped).expect("it leaves a node stuck");
         names(&found.hints, &format!("is down at {by} leaves the node stuck"));
         names(&found.hints, &format!("back within {time} leaves no node stuck"));
+        names(&found.hints, "or raise capacity_deadline (1m40s)");
         let at = urgent(&found, Trouble::Stopped).at;
         let stopped = |span| {
             let edge = InstanceName::new("edge-1").expect("a name");
@@ -381,6 +393,10 @@ mod tests {
         assert!(is_stuck(lasting(&plan, stopped(longer), at, Vec::new()).as_ref()));
         let resume = vec![Ask::For(Request::Resume)];
         assert!(!is_stuck(lasting(&plan, stopped(longer), at, resume).as_ref()));
+        // And what the hint says to raise does it.
+        let patient = plan_of(&Shape::default());
+        assert!(!is_stuck(lasting(&patient, stopped(longer), at, Vec::new()).as_ref()));
+        assert_eq!(stuck_by(&rehearsed(&patient, 0), Trouble::Stopped), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::*;
 use zdu_model::contract::Contract;
+use zdu_model::event::Event;
 use zdu_model::fleet::{Balancer, BalancerDriver, Fleet, Group, Instance, Member, Node, Reach};
 use zdu_model::ids::{
     BalancerName, Digest, FleetName, GroupName, InstanceName, NodeName, PhaseName, ProcedureName,
@@ -28,6 +29,8 @@ pub(super) struct Shape {
     pub(super) wave: u32,
     /// Whether a step that is undone stands behind the change.
     pub(super) then: bool,
+    /// `policy.capacity_deadline`, in seconds.
+    pub(super) patience: u64,
 }
 
 impl Default for Shape {
@@ -40,6 +43,7 @@ impl Default for Shape {
             kill: false,
             wave: 1,
             then: false,
+            patience: 600,
         }
     }
 }
@@ -212,7 +216,7 @@ fn policy(shape: &Shape) -> Policy {
         certify: CertifyPolicy { samples: 3, interval: Millis(20) },
         ready_deadline: Millis::from_secs(120),
         serving_deadline: Millis::from_secs(30),
-        capacity_deadline: Millis::from_secs(600),
+        capacity_deadline: Millis::from_secs(shape.patience),
         hold_deadline: Millis::from_secs(600),
         reconnect_deadline: Millis::from_secs(30),
         failures_allowed: 0,
@@ -267,6 +271,31 @@ fn a_failure_ends_with_the_exit_code_of_its_phase_and_the_node_put_back() {
     assert_eq!((ending.rest.new, ending.rest.old), (1, 2));
     assert_eq!(ending.rest.out, Vec::<NodeName>::new());
     assert!(ending.next.iter().any(|line| line.starts_with("zdu resume ID")), "{:?}", ending.next);
+}
+
+#[test]
+fn a_silent_instance_is_waited_for_by_what_returns_a_node_and_by_no_drain() {
+    let ground = ground(&fleet_of(&[3]));
+    let ends = |asked_for: &[&str]| {
+        let ending = ground.play(&asked(&ground, asked_for).expect("known"));
+        assert_eq!(ending.rest.out, Vec::<NodeName>::new(), "{asked_for:?}");
+        (ending.mark(), ending.rest.new)
+    };
+    // The drain is given up and its node put back; the instances that answer have it at once.
+    assert_eq!(ends(&["g0-n1:drain=lbstop"]), (Mark::Failed(73), 1));
+    let story = ground.story(&asked(&ground, &["g0-n1:drain=lbstop"]).expect("known"));
+    let node = NodeName::new("g0-n1").expect("a name");
+    let tries = |key: &str| {
+        let begun = story.records.iter().filter(|record| {
+            let Event::StepStarted { step, .. } = &record.event else { return false };
+            let step = ground.plan.step(*step);
+            step.key.as_str() == key && step.subject.node() == Some(&node)
+        });
+        begun.count()
+    };
+    assert_eq!((tries("drain"), tries("undrain")), (3, 1));
+    // What is on the new release and ready waits too, and goes on.
+    assert_eq!(ends(&["g0-n1:undrain=lbstop"]), (Mark::Done, 3));
 }
 
 #[test]
