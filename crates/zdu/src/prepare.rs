@@ -57,7 +57,8 @@ pub fn prepared(config: Config) -> Prepared {
     Prepared { config, input, templates, access: OnceCell::new() }
 }
 
-fn digest_of(procedure: &zdu_model::procedure::Procedure) -> Digest {
+/// What a plan says of the procedure it was made from.
+pub(crate) fn digest_of(procedure: &zdu_model::procedure::Procedure) -> Digest {
     use sha2::Digest as _;
     // The model's maps are ordered, so its JSON is canonical; names and numbers cannot fail.
     let bytes = serde_json::to_vec(procedure).unwrap_or_default();

@@ -116,6 +116,30 @@ fn the_reference_is_rehearsed_where_there_is_no_configuration() {
 }
 
 #[test]
+fn who_has_a_built_in_procedure_is_told_how_to_change_it_and_does_as_is_said() {
+    let said = |answer: &Answer| answer.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    let place = Place::new();
+    let of_built_in = place.zdu(&["rehearse", "--pairs", "0"]);
+    let (write, uses) = (
+        "`zdu procedures axway-apigateway > axway-apigateway.yaml`",
+        "`procedure: axway-apigateway.yaml`",
+    );
+    assert!(said(&of_built_in).contains(write), "{}", of_built_in.out);
+    assert!(said(&of_built_in).contains(uses), "{}", of_built_in.out);
+    let written = place.zdu(&["procedures", "axway-apigateway"]).out;
+    let changed = written.replace("  - id: export\n", "  - id: export\n        takes: 1m\n");
+    assert_ne!(written, changed);
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/axway-reference.yaml");
+    let fleet = std::fs::read_to_string(example).expect("an example");
+    let fleet =
+        fleet.replace("procedure: axway-apigateway\n", "procedure: axway-apigateway.yaml\n");
+    let own = Place::with(&[("zdu.yaml", &fleet), ("axway-apigateway.yaml", &changed)]);
+    let of_own = own.zdu(&["rehearse", "--pairs", "0"]);
+    assert!(said(&of_own).contains("hint: how long some steps take"), "{}", of_own.err);
+    assert!(!of_own.out.contains("zdu procedures"), "{}", of_own.out);
+}
+
+#[test]
 fn a_missing_undo_and_a_budget_without_room_are_named() {
     let Answer { code, out, err } = switching("rollback: none").zdu(&["rehearse", "--pairs", "0"]);
     assert!(out.contains("hint: switch disturbs its node and has no undo"), "{out}{err}");

@@ -40,6 +40,8 @@ pub struct Rehearsal {
     pub points: Vec<Point>,
     /// What to change in plan, procedure or policy.
     pub hints: Vec<String>,
+    /// Whether one of them asks for a change of the procedure.
+    pub changes_procedure: bool,
     /// What was not played.
     pub left_out: LeftOut,
 }

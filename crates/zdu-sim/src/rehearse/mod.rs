@@ -89,9 +89,11 @@ pub fn rehearse(plan: &Arc<Plan>, order: &Order, each: &mut Each<'_>) -> Rehears
         no_undo: hints::no_undo(plan),
         points: hints::points(plan),
         hints: Vec::new(),
+        changes_procedure: false,
         left_out,
     };
-    rehearsal.hints = hints::hints(plan, &rehearsal);
+    let hints::Hints { all, of_procedure } = hints::hints(plan, &rehearsal);
+    (rehearsal.hints, rehearsal.changes_procedure) = (all, of_procedure);
     rehearsal
 }
 

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use zdu_conductor::plan_file::read_plan;
+use zdu_config::{builtin_procedures, parse_procedure};
 use zdu_model::ids::{NodeName, StepKey};
 use zdu_model::plan::Plan;
 use zdu_model::time::Millis;
@@ -35,9 +36,12 @@ pub(crate) fn run(args: &RehearseArgs, context: &Context) -> Result<u8, Failure>
     if !fault.is_empty() {
         return one(&plan, &order, fault, context);
     }
-    let found = rehearse(&plan, &order, &mut |part, plays, play| {
+    let mut found = rehearse(&plan, &order, &mut |part, plays, play| {
         pool::play(context.printer, part, plays, play)
     });
+    if found.changes_procedure {
+        found.hints.extend(own_copy(&plan));
+    }
     let code = if found.found_something() { exit::REHEARSAL_FOUND } else { exit::SUCCESS };
     if context.printer.wants_json() {
         context.printer.json(&json!({
@@ -50,6 +54,19 @@ pub(crate) fn run(args: &RehearseArgs, context: &Context) -> Result<u8, Failure>
         context.printer.data(&text::whole(&found, &assumed));
     }
     Ok(code)
+}
+
+/// How somebody whose procedure is built in comes to one that can be changed.
+fn own_copy(plan: &Plan) -> Option<String> {
+    let is_it = |(name, text): &&(&str, &str)| {
+        let known = parse_procedure(text, &format!("builtin:{name}")).ok();
+        known.is_some_and(|known| prepare::digest_of(&known) == plan.procedure_digest)
+    };
+    let (name, _) = builtin_procedures().iter().find(is_it)?;
+    Some(format!(
+        "the procedure is built in: to change it, `zdu procedures {name} > {name}.yaml` writes it, \
+         and `procedure: {name}.yaml` in zdu.yaml uses what was written"
+    ))
 }
 
 fn sentence(assumed: &Assumed) -> String {
