@@ -20,25 +20,46 @@ impl Input {
     /// Who has a role that is looked up is not known without asking. Everything else can still be
     /// planned, with the role on the first nodes that may have it.
     pub fn assume_roles(&mut self) -> Vec<Assumed> {
-        let fleet = &self.fleet;
-        let mut all = Vec::new();
-        for (role, decl) in &self.procedure.roles {
-            let RoleDecl { help: _, lookup, among: _, exactly } = decl;
-            if lookup.is_none() || fleet.nodes().any(|node| node.roles.contains(role)) {
-                continue;
-            }
+        let of = |(role, exactly): (RoleName, Option<u32>)| {
             let count = usize::try_from(exactly.unwrap_or(1)).unwrap_or(usize::MAX);
-            let nodes: Vec<NodeName> = self.may_have(role).into_iter().take(count).collect();
-            all.push(Assumed { role: role.clone(), nodes });
-        }
-        let observed = &mut self.observed;
-        observed.consulted = !all.is_empty();
-        for Assumed { role, nodes } in &all {
+            let nodes = self.may_have(&role).into_iter().take(count).collect();
+            Assumed { role, nodes }
+        };
+        let all: Vec<Assumed> = self.not_looked_up().into_iter().map(of).collect();
+        self.observed.consulted = !all.is_empty();
+        self.take(&all);
+        all
+    }
+
+    /// Where exactly one node has a role and only one may have it, a lookup can find that one or
+    /// that the fleet is not as it was declared: a plan with the role on it is the one to be had.
+    /// Every other role that is looked up stays unknown.
+    pub fn assume_only_candidates(&mut self) -> Vec<Assumed> {
+        let of = |(role, exactly): (RoleName, Option<u32>)| {
+            let nodes = self.may_have(&role);
+            (exactly == Some(1) && nodes.len() == 1).then_some(Assumed { role, nodes })
+        };
+        let all: Vec<Assumed> = self.not_looked_up().into_iter().filter_map(of).collect();
+        self.take(&all);
+        all
+    }
+
+    /// Roles that only preflight can find, and how many nodes must have each.
+    fn not_looked_up(&self) -> Vec<(RoleName, Option<u32>)> {
+        let declared = |role: &RoleName| self.fleet.nodes().any(|node| node.roles.contains(role));
+        let roles = self.procedure.roles.iter().filter(|(role, decl)| {
+            let RoleDecl { help: _, lookup, among: _, exactly: _ } = decl;
+            lookup.is_some() && !declared(role)
+        });
+        roles.map(|(role, decl)| (role.clone(), decl.exactly)).collect()
+    }
+
+    fn take(&mut self, all: &[Assumed]) {
+        for Assumed { role, nodes } in all {
             for node in nodes {
-                observed.roles.entry(node.clone()).or_default().insert(role.clone());
+                self.observed.roles.entry(node.clone()).or_default().insert(role.clone());
             }
         }
-        all
     }
 
     /// The nodes a lookup of the role would ask.

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use serde::Serialize;
-use zdu_model::ids::{GroupName, InstanceName, NodeName, StageName, StepKey};
+use zdu_model::ids::{GroupName, InstanceName, NodeName, RoleName, StageName, StepKey};
 
 /// What a plan's reader must know although the plan is allowed. Display gives the sentence.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -89,6 +89,13 @@ pub enum Warning {
         /// Why.
         why: String,
     },
+    /// A role that is looked up, on the only node that may have it, which nobody asked.
+    RoleAssumed {
+        /// The role.
+        role: RoleName,
+        /// The node.
+        nodes: Vec<NodeName>,
+    },
     /// A variable that the procedure does not know.
     UnknownVariable(String),
     /// A disruptive step whose missing undo the operator accepted.
@@ -145,6 +152,12 @@ impl fmt::Display for Warning {
             Self::Unread { instance, why } => {
                 write!(f, "the instance {instance} could not be read: {why}")
             }
+            Self::RoleAssumed { role, nodes } => write!(
+                f,
+                "the role {role} is taken to lie with {}, the only node that may have it: nobody \
+                 was asked",
+                list(nodes)
+            ),
             Self::UnknownVariable(name) => {
                 write!(f, "the variable {name} is set, but the procedure does not declare it")
             }

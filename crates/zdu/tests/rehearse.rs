@@ -230,6 +230,27 @@ fn a_plan_file_is_rehearsed_as_it_is() {
 }
 
 #[test]
+fn a_plan_made_offline_takes_the_only_candidate_for_a_role_and_says_so() {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/axway-reference.yaml");
+    let two = std::fs::read_to_string(example).expect("an example");
+    let Answer { code, err, .. } =
+        Place::with(&[("zdu.yaml", &two)]).zdu(&["plan", "--offline", "--out", "plan.json"]);
+    assert!(err.contains("nobody knows yet which of"), "{err}");
+    assert_eq!(code, exit::PLAN_REFUSED);
+    let one = two.replacen("roles: [anm]", "roles: []", 1);
+    assert_ne!(one, two);
+    let place = Place::with(&[("zdu.yaml", &one)]);
+    let Answer { code, out, err } = place.zdu(&["plan", "--offline", "--out", "plan.json"]);
+    let warning = "the role first_anm is taken to lie with node-c, the only node that may have it: \
+                   nobody was asked";
+    let said: String = out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains(warning), "{out}{err}");
+    assert_eq!(code, exit::SUCCESS, "{err}");
+    let words = ["plan", "--offline", "--diff", "plan.json"];
+    assert!(place.zdu(&words).err.contains(warning), "also where only differences are told");
+}
+
+#[test]
 fn one_failure_is_told_with_its_story_and_its_end() {
     let place = Place::new();
     for (fault, end) in [

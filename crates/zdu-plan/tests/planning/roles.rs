@@ -3,7 +3,7 @@
 use crate::fixture::*;
 use zdu_model::ids::CaptureName;
 use zdu_model::procedure::{Capture, CaptureFrom, Over, RoleDecl, Site};
-use zdu_plan::Input;
+use zdu_plan::{Assumed, Input};
 
 /// The sentences of the refusals of an input that was changed in one way.
 fn said(change: impl FnOnce(&mut Input)) -> Vec<String> {
@@ -25,6 +25,27 @@ fn a_role_nobody_looked_up_is_refused_when_it_orders_something() {
     });
     let which = "nobody knows yet which of node-a, node-b, node-c has the role leader";
     assert_eq!(said, [format!("{which}, and it orders the plan")]);
+}
+
+#[test]
+fn a_role_that_exactly_one_must_have_and_only_one_may_have_is_assumed_and_no_other_is() {
+    let assumed = |exactly, candidates: usize| {
+        let mut input = input();
+        for node in &mut input.fleet.groups[0].nodes[..candidates] {
+            node.roles.insert(role("odd"));
+        }
+        let decl = RoleDecl { among: Some(role("odd")), ..lookup(exactly) };
+        input.procedure.roles.insert(role("leader"), decl);
+        input.procedure.stages[0].first = vec![role("leader")];
+        let assumed = input.assume_only_candidates();
+        (assumed, zdu_plan::plan(&input, &Braces).is_ok())
+    };
+    let sure = Assumed { role: role("leader"), nodes: vec![name("node-a")] };
+    assert_eq!(assumed(Some(1), 1), (vec![sure], true));
+    for (exactly, candidates) in [(Some(1), 2), (Some(1), 0), (Some(2), 1), (None, 1)] {
+        let unsure = (Vec::new(), false);
+        assert_eq!(assumed(exactly, candidates), unsure, "{exactly:?} of {candidates}");
+    }
 }
 
 #[test]

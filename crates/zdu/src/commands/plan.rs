@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::prepare;
 use zdu_conductor::plan_file::{plan_digest, read_plan, write_plan};
 use zdu_model::verdict::exit;
-use zdu_plan::{diff, render_text};
+use zdu_plan::{Assumed, Warning, diff, render_text};
 
 /// Answers the command.
 ///
@@ -16,15 +16,21 @@ use zdu_plan::{diff, render_text};
 pub(crate) fn run(args: &PlanArgs, context: &Context) -> Result<u8, Failure> {
     let PlanArgs { config, out, offline, diff: old } = args;
     let mut prepared = prepare::load(&config.config.display().to_string())?;
-    if !*offline {
+    let mut assumed = Vec::new();
+    if *offline {
+        assumed = prepared.input.assume_only_candidates();
+    } else {
         preflight::see(&mut prepared)?;
     }
-    let planned = prepared.plan()?;
+    let mut planned = prepared.plan()?;
+    let of = |Assumed { role, nodes }| Warning::RoleAssumed { role, nodes };
+    let assumed: Vec<Warning> = assumed.into_iter().map(of).collect();
     let digest = match out {
         Some(path) => write_plan(path, &planned.plan)?,
         None => plan_digest(&planned.plan),
     };
     if let Some(old) = old {
+        assumed.iter().for_each(|warning| context.printer.warn(&warning.to_string()));
         let (old, _digest) = read_plan(old)?;
         let changes = diff(&old, &planned.plan);
         if context.printer.wants_json() {
@@ -34,6 +40,7 @@ pub(crate) fn run(args: &PlanArgs, context: &Context) -> Result<u8, Failure> {
         }
         return Ok(exit::SUCCESS);
     }
+    planned.report.warnings.extend(assumed);
     if context.printer.wants_json() {
         context.printer.json(&serde_json::json!({
             "digest": digest, "report": planned.report, "plan": planned.plan,
