@@ -273,6 +273,22 @@ fn one_failure_is_told_with_its_story_and_its_end() {
 }
 
 #[test]
+fn hundreds_of_attempts_that_end_alike_are_one_line_of_the_story() {
+    let place = switching(UNDO);
+    let Answer { out, .. } = place.zdu(&["rehearse", "--fault", "web-1:guard=sick"]);
+    let many: Vec<&str> = out.lines().filter(|line| line.contains("guard begun")).collect();
+    let [first, alike, last] = many.as_slice() else { panic!("{out}") };
+    assert!(first.ends_with("guard begun"), "{first}");
+    let told = "guard begun, attempt 2; 299 attempts end like the one before, the last begun at \
+                1970-01-01T00:09:59Z";
+    assert!(alike.ends_with(told), "{alike}");
+    assert!(last.ends_with("guard begun, attempt 301"), "{last}");
+    let json = place.zdu(&["rehearse", "--fault", "web-1:guard=sick", "--json"]).out;
+    let json: Value = serde_json::from_str(&json).expect("JSON on stdout");
+    assert!(json["records"].as_array().expect("records").len() > 900, "data is never left out");
+}
+
+#[test]
 fn a_failure_that_is_not_there_is_answered_with_those_that_are() {
     let place = Place::new();
     for (fault, known) in [

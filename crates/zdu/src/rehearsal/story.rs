@@ -1,5 +1,6 @@
-//! The story of one failure: every record as a line, and the end.
+//! The story of one failure: every record as a line, attempts that end alike as one, and the end.
 
+use super::alike::{Alike, Run, Told};
 use super::text::{end_name, fleet, with};
 use jiff::tz::Offset;
 use std::sync::Arc;
@@ -7,17 +8,23 @@ use zdu_model::plan::Plan;
 use zdu_sim::rehearse::{Play, Story};
 use zdu_view::fold::RolloutView;
 use zdu_view::lines::{Lines, Palette};
-use zdu_view::moment::span;
+use zdu_view::moment::{moment, span};
 
 /// Its lines.
 pub(crate) fn lines(plan: &Arc<Plan>, play: &Play, told: &Story, palette: Palette) -> Vec<String> {
     let mut all = vec![format!("{}; times are simulated and begin at 1970", with(play))];
     let mut view = RolloutView::new(Arc::clone(plan));
     let lines = Lines { offset: Offset::UTC, palette };
-    for record in &told.records {
+    let alike = Alike::of(&told.records);
+    for (at, record) in told.records.iter().enumerate() {
         view.apply(record);
         let said = lines.of(&view, record).into_iter();
-        all.extend(said.map(|line| line.replace(" simulated", " ID")));
+        let mut said = said.map(|line| line.replace(" simulated", " ID"));
+        match alike.told(at) {
+            Told::Itself => all.extend(said),
+            Told::Run(run) => all.extend(said.next().map(|first| many(&first, run))),
+            Told::Nothing => {}
+        }
     }
     let ending = &told.ending;
     let status = zdu_view::table::status_name(ending.verdict.as_ref());
@@ -33,4 +40,10 @@ pub(crate) fn lines(plan: &Arc<Plan>, play: &Play, told: &Story, palette: Palett
     let broken = ending.defects.iter();
     all.extend(broken.map(|it| format!("DEFECT of zdu, please report: {}: {}", it.law, it.what)));
     all
+}
+
+/// The beginning of the first of many attempts, with what is to be known of the others.
+fn many(first: &str, Run { count, last }: Run) -> String {
+    let last = moment(last, Offset::UTC);
+    format!("{first}; {count} attempts end like the one before, the last begun at {last}")
 }
