@@ -82,6 +82,8 @@ pub(crate) struct Served {
 /// Latency of answered requests, milliseconds; zeros when there were none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub(crate) struct Latency {
+    /// How many requests that were answered it is over.
+    pub(crate) answers: u64,
     /// Half of the requests were answered within this.
     pub(crate) p50_ms: f64,
     /// Nine in ten.
@@ -125,20 +127,26 @@ pub(crate) struct TrafficReport {
 impl fmt::Display for TrafficReport {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.duration_ms / 1000;
-        writeln!(out, "{} requests in {seconds} s, {} failed", self.requests, self.failed)?;
+        let Self { requests, answered, failed, clients, .. } = self;
+        writeln!(out, "{requests} requests in {seconds} s: {answered} answered, {failed} failed")?;
+        let of = |kind| clients.get(&kind).copied().unwrap_or_default();
+        let (kept, single) = (of(ClientKind::Kept), of(ClientKind::Single));
+        let slow = of(ClientKind::Slow);
+        writeln!(
+            out,
+            "  asked on kept connections {kept}, on a connection each {single}, for slow answers \
+             {slow}"
+        )?;
         for served in &self.served {
             let Served { host, version, answers, first_at_ms, last_at_ms } = served;
             let (first, last) = (in_s(*first_at_ms), in_s(*last_at_ms));
             writeln!(out, "  {host} {version}: {answers} answers from {first} s to {last} s")?;
         }
         let (gap, at) = (self.longest_gap_ms, in_s(self.longest_gap_at_ms));
-        writeln!(out, "longest gap between two successes: {gap} ms (at {at} s)")?;
-        let Latency { p50_ms, p90_ms, p99_ms, max_ms } = self.latency;
-        writeln!(
-            out,
-            "latency: p50 {p50_ms:.1} ms, p90 {p90_ms:.1} ms, p99 {p99_ms:.1} ms, \
-             max {max_ms:.1} ms"
-        )?;
+        writeln!(out, "longest gap between two of all {answered} answers: {gap} ms (at {at} s)")?;
+        write_latency(out, "quick", self.latency)?;
+        write_latency(out, "slow", self.slow_latency)?;
+
         // A flood of failures is in the data; a person reads the first ones.
         for failure in self.failures.iter().take(FAILURES_SHOWN) {
             let Failure { at_ms, after_ms, client, kind } = failure;
@@ -150,6 +158,19 @@ impl fmt::Display for TrafficReport {
             more => writeln!(out, "  and {more} more"),
         }
     }
+}
+
+/// Quick and slow answers together would be a latency of neither.
+fn write_latency(out: &mut fmt::Formatter<'_>, kind: &str, latency: Latency) -> fmt::Result {
+    let Latency { answers, p50_ms, p90_ms, p99_ms, max_ms } = latency;
+    if answers == 0 {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "latency of {answers} {kind} answers: p50 {p50_ms:.1} ms, p90 {p90_ms:.1} ms, p99 \
+         {p99_ms:.1} ms, max {max_ms:.1} ms"
+    )
 }
 
 /// Failures spelled out in the text form.
@@ -291,7 +312,8 @@ fn latency(took_us: &mut [u32]) -> Latency {
         let rank = (took_us.len() * hundredths).div_ceil(100).max(1);
         took_us.get(rank - 1).map_or(0.0, |us| f64::from(*us) / 1000.0)
     };
-    Latency { p50_ms: at(50), p90_ms: at(90), p99_ms: at(99), max_ms: at(100) }
+    let answers = took_us.len() as u64;
+    Latency { answers, p50_ms: at(50), p90_ms: at(90), p99_ms: at(99), max_ms: at(100) }
 }
 
 fn ms(span: Duration) -> u64 {
@@ -309,7 +331,8 @@ mod tests {
     #[test]
     fn percentiles_are_measured_values() {
         let mut took: Vec<u32> = (1..=200).rev().map(|ms| ms * 1000).collect();
-        let wanted = Latency { p50_ms: 100.0, p90_ms: 180.0, p99_ms: 198.0, max_ms: 200.0 };
+        let (p50_ms, p90_ms, p99_ms, max_ms) = (100.0, 180.0, 198.0, 200.0);
+        let wanted = Latency { answers: 200, p50_ms, p90_ms, p99_ms, max_ms };
         assert_eq!(latency(&mut took), wanted);
         assert_eq!(latency(&mut []), Latency::default());
         assert_eq!(latency(&mut [7000]).p50_ms, 7.0);
@@ -335,6 +358,31 @@ mod tests {
         assert_eq!(tally.longest_gap, (210, 490));
         let served = tally.served.values().next().unwrap();
         assert_eq!((served.answers, served.first_at_ms, served.last_at_ms), (5, 400, 1900));
+    }
+
+    #[test]
+    fn every_figure_says_what_it_is_over_and_they_add_up() {
+        let recorder = Recorder::new();
+        let answer = |client, ms, host| {
+            recorder.record(client, Duration::from_millis(ms), Ok(answered(host, "7.7")));
+        };
+        answer(ClientKind::Kept, 3, "node-a");
+        answer(ClientKind::Single, 5, "node-b");
+        answer(ClientKind::Slow, 1500, "node-a");
+        let lost = Err(FailureKind::ClosedIdle);
+        recorder.record(ClientKind::Kept, Duration::ZERO, lost);
+        let text = recorder.report().to_string();
+        for part in [
+            "4 requests in 0 s: 3 answered, 1 failed",
+            "asked on kept connections 2, on a connection each 1, for slow answers 1",
+            "node-a 7.7: 2 answers",
+            "node-b 7.7: 1 answers",
+            "longest gap between two of all 3 answers",
+            "latency of 2 quick answers: p50 3.0 ms, p90 5.0 ms",
+            "latency of 1 slow answers: p50 1500.0 ms",
+        ] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
     }
 
     #[test]
