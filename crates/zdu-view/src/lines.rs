@@ -1,7 +1,8 @@
 //! One line per event, for terminals that cannot redraw, for pipes and for the rollout log.
 //!
 //! A line reads: time, subject, phase, step, outcome, duration. A failure adds the last lines of
-//! its output, indented, and what to do next. Every fact stands in the words; colour repeats it.
+//! its output, indented; a hold and the end add what to do next. Every fact stands in the words;
+//! colour repeats it.
 
 use crate::describe;
 use crate::fold::RolloutView;
@@ -198,14 +199,16 @@ fn tone(event: &Event) -> Tone {
     }
 }
 
-/// The indented lines under an event: the end of a failure's output, then what to do next.
+/// The indented lines under an event: the end of a failure's output and where the rest is, or what
+/// to do next.
 fn more(view: &RolloutView, event: &Event) -> Vec<String> {
     match event {
         Event::StepEnded { step, class, report, .. } => match class {
             Class::Failed | Class::TimedOut | Class::Unknown => output(view, *step, report),
             Class::Succeeded | Class::Warned | Class::Again | Class::NotRun => Vec::new(),
         },
-        Event::HoldStarted { .. } | Event::NodeStuck { .. } | Event::RolloutEnded { .. } => {
+        // What is stuck ends the rollout, and its end names all there is to do.
+        Event::HoldStarted { .. } | Event::RolloutEnded { .. } => {
             let next = next_commands(view).into_iter();
             next.map(|line| format!("    next: {}", printable(&line))).collect()
         }
@@ -217,6 +220,7 @@ fn more(view: &RolloutView, event: &Event) -> Vec<String> {
         | Event::FailureDecided { .. }
         | Event::UnwindStarted { .. }
         | Event::UnwindEnded { .. }
+        | Event::NodeStuck { .. }
         | Event::Drifted { .. }
         | Event::InstanceChanged { .. }
         | Event::ControllerStoodStill { .. }
@@ -231,7 +235,7 @@ fn output(view: &RolloutView, step: StepNo, report: &Report) -> Vec<String> {
     let mut lines: Vec<String> = tail.map(|line| format!("    | {}", printable(line))).collect();
     if let Some(node) = view.planned(step).and_then(|planned| planned.subject.node()) {
         let command = view.command("log", &format!("--node {node}"));
-        lines.push(format!("    next: {command}  # the whole output"));
+        lines.push(format!("    {command}  # the whole output"));
     }
     lines
 }
@@ -249,7 +253,7 @@ pub(crate) fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::Story;
+    use crate::sample::{Story, name};
     use zdu_model::event::HoldCause;
 
     fn all(story: &Story) -> Vec<String> {
@@ -286,11 +290,26 @@ mod tests {
              after 1s"
                 .into(),
             "    | ERROR: a localhost Cassandra server has been specified.".into(),
-            "    next: zdu log r1 --node node-a  # the whole output".into(),
+            "    zdu log r1 --node node-a  # the whole output".into(),
             format!("2026-01-31T09:00:06Z -          -          held: {why}"),
             format!("    next: zdu resume r1  # {why}"),
         ];
         assert_eq!(all(&story), expected);
+    }
+
+    #[test]
+    fn what_is_stuck_is_told_with_what_to_do_at_the_end_and_only_there() {
+        let mut story = Story::begin(&["node-a"]);
+        let step = story.no("start_old", "node-a");
+        let (node, reason) = (Some(name("node-a")), "exit code 9".to_owned());
+        story.tell(Event::NodeStuck { node, step, reason });
+        let next = |story: &Story| {
+            let lines = all(story).into_iter();
+            lines.filter(|line| line.contains("next: zdu resume ")).count()
+        };
+        assert_eq!(next(&story), 0);
+        story.tell(Event::RolloutEnded { verdict: Verdict::Stuck { nodes: vec![name("node-a")] } });
+        assert_eq!(next(&story), 1);
     }
 
     #[test]

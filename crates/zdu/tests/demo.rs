@@ -1,6 +1,7 @@
 //! `zdu demo` by the built binary: what it tells to do next can be done, from the shell it was
 //! started in.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -40,7 +41,7 @@ impl Shell {
     }
 }
 
-/// What stands behind `next:` at the end, and at the lines of events.
+/// What stands behind `next:`.
 fn next(said: &[String]) -> Vec<&str> {
     said.iter().filter_map(|line| line.trim_start().strip_prefix("next: ")).collect()
 }
@@ -56,6 +57,8 @@ fn what_a_demo_tells_to_do_next_works_from_the_shell_it_was_started_in() {
     let (again, others): (Vec<&str>, Vec<&str>) =
         next.iter().partition(|line| line.contains("zdu demo --keep --fail node-b:EXPORT "));
     assert!(!again.is_empty() && !others.is_empty(), "{said:#?}");
+    let once: BTreeSet<&str> = next.iter().copied().collect();
+    assert_eq!(once.len(), next.len(), "each command is told once: {next:#?}");
     for line in others {
         let (code, printed) = shell.paste(line);
         assert_eq!(code, Some(0), "{line}\n{printed}");

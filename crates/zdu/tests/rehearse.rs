@@ -273,6 +273,20 @@ fn one_failure_is_told_with_its_story_and_its_end() {
 }
 
 #[test]
+fn what_to_do_next_is_told_once_at_the_end_of_a_story() {
+    let place = switching(UNDO);
+    for fault in ["web-1:serving=sick", "web-1:switch=reboot", "web-1:switch=fail"] {
+        let Answer { out, .. } = place.zdu(&["rehearse", "--fault", fault]);
+        let lines: Vec<&str> = out.lines().collect();
+        let is_next = |line: &&&str| line.trim_start().starts_with("next: ");
+        let told = lines.iter().filter(is_next).count();
+        let end = lines.iter().position(|line| line.starts_with("end: ")).expect("an end");
+        let last = lines[..end].iter().rev().take_while(is_next).count();
+        assert!(told > 0 && told == last, "{fault}: {out}");
+    }
+}
+
+#[test]
 fn hundreds_of_attempts_that_end_alike_are_one_line_of_the_story() {
     let place = switching(UNDO);
     let Answer { out, .. } = place.zdu(&["rehearse", "--fault", "web-1:guard=sick"]);

@@ -4,11 +4,15 @@ use super::alike::{Alike, Run, Told};
 use super::text::{end_name, fleet, with};
 use jiff::tz::Offset;
 use std::sync::Arc;
+use zdu_model::event::Event;
 use zdu_model::plan::Plan;
 use zdu_sim::rehearse::{Play, Story};
 use zdu_view::fold::RolloutView;
 use zdu_view::lines::{Lines, Palette};
 use zdu_view::moment::{moment, span};
+
+/// How a line about what to do begins.
+const NEXT: &str = "    next: ";
 
 /// Its lines.
 pub(crate) fn lines(plan: &Arc<Plan>, play: &Play, told: &Story, palette: Palette) -> Vec<String> {
@@ -19,6 +23,9 @@ pub(crate) fn lines(plan: &Arc<Plan>, play: &Play, told: &Story, palette: Palett
     for (at, record) in told.records.iter().enumerate() {
         view.apply(record);
         let said = lines.of(&view, record).into_iter();
+        // Nobody acts before the end of a story: what to do next is told there, once.
+        let ends = matches!(record.event, Event::RolloutEnded { .. });
+        let said = said.filter(|line| ends || !line.starts_with(NEXT));
         let mut said = said.map(|line| line.replace(" simulated", " ID"));
         match alike.told(at) {
             Told::Itself => all.extend(said),

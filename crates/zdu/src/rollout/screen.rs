@@ -5,7 +5,7 @@ use crate::printer::Printer;
 use crate::rollout::logs::Logs;
 use std::sync::Arc;
 use zdu_drivers::Progress;
-use zdu_model::event::Record;
+use zdu_model::event::{Event, Record};
 use zdu_model::plan::Plan;
 use zdu_model::time::Timestamp;
 use zdu_runtime::Watch;
@@ -83,9 +83,11 @@ impl Watch for Screen {
         for record in records {
             self.view.apply(record);
             self.logs.rollout(&log::rollout_log(&self.view, record, self.lines.offset));
-            for line in self.lines.of(&self.view, record) {
-                self.printer.note(&line);
-            }
+            let lines = self.lines.of(&self.view, record);
+            // What to do next stands below the table, which follows at once.
+            let ends = matches!(record.event, Event::RolloutEnded { .. });
+            let shown = if ends { 1 } else { lines.len() };
+            lines.iter().take(shown).for_each(|line| self.printer.note(line));
         }
     }
 
