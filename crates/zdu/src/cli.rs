@@ -366,7 +366,7 @@ pub struct ProceduresArgs {
 #[derive(Debug, Clone, Args)]
 pub struct DemoArgs {
     /// Let this phase fail on node-a, node-b or node-c: EXPORT, UPGRADE, PRE-APPLY, APPLY or
-    /// POST-APPLY
+    /// POST-APPLY. It fails each time until the file `planted-failure` in DIR is removed
     #[arg(long, value_name = "NODE:PHASE")]
     pub fail: Option<String>,
     /// Where everything of the demo lies: its zdu.yaml and secrets, the state directory with

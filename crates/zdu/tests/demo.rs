@@ -93,6 +93,32 @@ fn a_demo_that_is_kept_can_be_rolled_back_from_another_shell() {
 }
 
 #[test]
+fn the_cause_of_a_planted_failure_is_repaired_by_the_line_that_is_printed_and_a_resume_goes_on() {
+    let shell = Shell::new();
+    let words = ["--fail", "node-b:EXPORT", "--keep", "--dir", "it's here"];
+    let mut demo = shell.demo(&words);
+    let mut stderr = BufReader::new(demo.stderr.take().expect("piped")).lines();
+    let mut said: Vec<String> = Vec::new();
+    while !said.last().is_some_and(|line| line.contains("Enter ends them")) {
+        said.push(stderr.next().expect("it goes on").expect("UTF-8"));
+    }
+    let resume = next(&said).into_iter().find(|line| line.contains("zdu resume "));
+    let resume = resume.expect("it is told");
+    let (code, printed) = shell.paste(resume);
+    assert_eq!(code, Some(i32::from(exit::EXPORT_FAILED)), "not repaired yet: {printed}");
+    let told = "the failure was planted; this repairs its cause: ";
+    let repair = said.iter().find_map(|line| line.strip_prefix(told)).expect("it is told");
+    let (code, printed) = shell.paste(repair);
+    assert_eq!((code, printed.as_str()), (Some(0), ""), "{repair}");
+    let (code, printed) = shell.paste(resume);
+    assert_eq!(code, Some(i32::from(exit::SUCCESS)), "{printed}");
+    drop(demo.stdin.take());
+    let rest: Vec<String> = stderr.map(|line| line.expect("UTF-8")).collect();
+    let code = demo.wait().expect("ended").code();
+    assert_eq!(code, Some(i32::from(exit::EXPORT_FAILED)), "{rest:#?}");
+}
+
+#[test]
 fn the_help_says_where_a_demo_lies_and_what_stays_of_it() {
     let shell = Shell::new();
     let help = shell.command(env!("CARGO_BIN_EXE_zdu")).args(["demo", "--help"]).output();

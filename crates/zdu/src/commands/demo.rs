@@ -44,13 +44,13 @@ pub(crate) fn run(args: &DemoArgs, context: &Context) -> Result<u8, Failure> {
     let launcher = Launcher::this_program(&["double"])
         .map_err(|error| Failure::fatal("find this program", &error))?;
     let fleet = lay_out(&dir, &launcher).map_err(|error| Failure::fatal("lay out", &error))?;
-    if let Some(fail) = &fail {
-        fleet.plant(fail).map_err(|error| Failure::of(exit::USAGE, &error))?;
-    }
+    let planted = fail.as_ref().map(|fail| fleet.plant(fail)).transpose();
+    let cause = planted.map_err(|error| Failure::of(exit::USAGE, &error))?;
     let stage = Stage::set(&dir, &fleet)?;
     let inner = inner(context, &dir, args)?;
     let ended = stage.play(&inner, &dir, &fleet);
     if *keep && ended.is_ok() {
+        cause.iter().for_each(|cause| context.printer.say(&lifting(cause)));
         context.printer.say(
             "gateways, balancer and traffic go on for commands from another shell; Enter ends them",
         );
@@ -70,6 +70,12 @@ pub(crate) fn run(args: &DemoArgs, context: &Context) -> Result<u8, Failure> {
         return Err(Failure::new(exit::FATAL_ERROR, "demo: requests were lost"));
     }
     Ok(exit)
+}
+
+/// How the cause of a planted failure is repaired, so that a resume can go on.
+fn lifting(cause: &Path) -> String {
+    let remove = quote_all(["rm", &cause.display().to_string()]);
+    format!("the failure was planted; this repairs its cause: {remove}")
 }
 
 /// As the rollout sees the command line: a state directory of the demo's own. What would be asked

@@ -40,6 +40,11 @@ pub(crate) const BACKEND: &str = "gateway";
 /// What every gateway answers when it is healthy.
 pub(crate) const CHECK_PATH: &str = "/healthcheck";
 
+/// The file that makes a planted failure happen.
+const CAUSE: &str = "planted-failure";
+/// What a person finds in it.
+const CAUSE_TEXT: &str = "The failure of `zdu demo --fail` happens as long as this file is here.\n";
+
 /// Why the fleet could not be laid out, started or changed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FleetError {
@@ -223,11 +228,12 @@ impl DemoFleet {
         self.nodes.iter().map(|node| (node.name.clone(), node.traffic())).collect()
     }
 
-    /// Lets a phase fail on a node, each time it is tried. To be called before that phase begins.
+    /// Lets a phase fail on a node, each time it is tried, until the file that is answered is
+    /// removed. To be called before that phase begins.
     ///
     /// # Errors
     /// When there is no such node, or its installation cannot be written.
-    pub(crate) fn plant(&self, at: &FailAt) -> Result<(), FleetError> {
+    pub(crate) fn plant(&self, at: &FailAt) -> Result<PathBuf, FleetError> {
         let found = self.nodes.iter().find(|node| node.name == at.node);
         let node = found.ok_or_else(|| FleetError::NoSuchNode(at.node.clone()))?;
         let (install, phase, exit_code) = match at.phase {
@@ -237,10 +243,13 @@ impl DemoFleet {
             FailPhase::Apply => (&node.new_dir, axway::Phase::Apply, 100),
             FailPhase::PostApply => (&node.new_dir, axway::Phase::Health, 100),
         };
+        let cause = self.dir.join(CAUSE);
+        fs::write(&cause, CAUSE_TEXT).map_err(io_error("write", &cause))?;
         let text = "This failure was planted by zdu demo --fail.".to_owned();
         let fault = Fault::Fail { exit_code, text };
-        axway::plan_failure(install, Failure { phase, fault, times: Times::Always })?;
-        Ok(())
+        let times = Times::While(cause.clone());
+        axway::plan_failure(install, Failure { phase, fault, times })?;
+        Ok(cause)
     }
 
     /// The text of `zdu.yaml` for this fleet behind a balancer with this frontend and this runtime

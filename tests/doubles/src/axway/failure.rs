@@ -1,7 +1,7 @@
-//! Failures planted into an installation: what, in which phase, once or always.
+//! Failures planted into an installation: what, in which phase, once, always or until mended.
 
 use std::fs::OpenOptions;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -77,13 +77,15 @@ pub enum Fault {
 }
 
 /// How often a planted failure strikes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Times {
     /// The first time only.
     Once,
     /// Every time.
     Always,
+    /// As long as this file is there: who removes it has repaired the cause.
+    While(PathBuf),
 }
 
 /// Plants one more failure into a laid-out installation.
@@ -115,8 +117,9 @@ pub(crate) fn take(spec: &InstallSpec, phase: Phase) -> Option<Fault> {
         .iter()
         .enumerate()
         .filter(|(_, failure)| failure.phase == phase)
-        .find(|(index, failure)| match failure.times {
+        .find(|(index, failure)| match &failure.times {
             Times::Always => true,
+            Times::While(file) => file.exists(),
             // Creating the mark decides, so that two tools at once cannot both spend it.
             Times::Once => OpenOptions::new()
                 .write(true)

@@ -37,6 +37,19 @@ fn a_permanent_failure_strikes_until_it_is_cleared() {
 }
 
 #[test]
+fn a_failure_with_a_cause_strikes_while_its_file_is_there() {
+    let fleet = Fleet::running();
+    let cause = fleet.new_dir("Node-A").join("cause");
+    std::fs::write(&cause, "").expect("written");
+    plant(&fleet, Phase::Export, fail(7), Times::While(cause.clone()));
+    for _ in 0..2 {
+        fleet.export("Node-A", &AT_A).failed(7, "OutOfMemoryError");
+    }
+    std::fs::remove_file(cause).expect("it is there");
+    fleet.export("Node-A", &AT_A).succeeded();
+}
+
+#[test]
 fn a_late_failure_has_done_its_work() {
     let fleet = Fleet::running().prepared();
     let late = Fault::FailLate { exit_code: 100, text: "lost".to_owned() };

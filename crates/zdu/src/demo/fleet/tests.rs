@@ -150,6 +150,17 @@ fn a_planted_failure_strikes_in_its_phase_on_its_node_only() {
     assert!("node-a:REST".parse::<FailAt>().is_err() && "APPLY".parse::<FailAt>().is_err());
 }
 
+#[test]
+fn a_planted_failure_is_gone_once_its_cause_is_removed() {
+    let (_scratch, fleet) = up();
+    let cause = fleet.plant(&"node-b:EXPORT".parse().unwrap()).unwrap();
+    let export = || run(&fleet.nodes[1].new_dir, SYSUPGRADE, &["export"], "");
+    assert_eq!([export(), export()], [100, 100]);
+    fs::remove_file(&cause).unwrap();
+    // It exports and upgrades every node.
+    fleet.prepare();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rollout_by_hand_behind_the_balancer_loses_no_request() {
     let (scratch, fleet) = tokio::task::spawn_blocking(up).await.unwrap();
