@@ -10,7 +10,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use zdu_model::ids::PhaseName;
 use zdu_model::policy::{FailureRule, WaveSize};
-use zdu_model::procedure::{Deadline, Over, Site, Stage, Step};
+use zdu_model::procedure::{Deadline, GoesBack, Over, Site, Stage, Step};
 use zdu_model::time::Millis;
 
 /// Refuses what cannot be planned for any fleet.
@@ -25,6 +25,11 @@ pub(crate) fn check(input: &Input, refusals: &mut Refusals) {
         if stage.parallel == Some(0) {
             let at = format!("procedure.stages.{}.parallel", stage.name);
             refusals.push(Refusal::Limit { at, why: "must be at least 1" });
+        }
+        if stage.goes_back == GoesBack::WithRollout && stage.over != Over::Nodes {
+            let at = format!("procedure.stages.{}.goes_back", stage.name);
+            let why = "must be with_node: only what a stage over nodes prepares can stay with one";
+            refusals.push(Refusal::Limit { at, why });
         }
         for step in &stage.steps {
             for one in core::iter::once(step).chain(&step.undo) {

@@ -4,7 +4,7 @@ use crate::fixture::*;
 use zdu_model::fleet::Front;
 use zdu_model::ids::{Digest, SecretName};
 use zdu_model::policy::{CertifyPolicy, DrainExpiry, FailureAction, FailureRule, WaveSize};
-use zdu_model::procedure::{GoesBack, RollbackClass, Site, UnknownRule};
+use zdu_model::procedure::{GoesBack, Over, RollbackClass, Site, UnknownRule};
 use zdu_model::time::Millis;
 use zdu_plan::{Input, diff};
 
@@ -104,9 +104,14 @@ fn nodes_groups_balancers_and_fronts_that_changed_are_named() {
 
 #[test]
 fn when_a_stage_goes_back_is_said() {
-    let said = said(|input| {
-        input.procedure.stages[0].goes_back = GoesBack::WithRollout;
-    });
+    let plan = |goes_back| {
+        let mut input = input();
+        input.procedure.stages[0].over = Over::Nodes;
+        input.procedure.stages[0].steps.iter_mut().for_each(|step| step.disruptive = false);
+        input.procedure.stages[0].goes_back = goes_back;
+        planned(&input).plan
+    };
+    let said = diff(&plan(GoesBack::WithNode), &plan(GoesBack::WithRollout));
     let changed = "when stage apply is put back changed from with_node to with_rollout";
     assert!(said.iter().any(|line| line == changed), "{said:#?}");
 }

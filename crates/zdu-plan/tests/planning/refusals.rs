@@ -5,7 +5,8 @@ use crate::roles::lookup;
 use zdu_model::ids::{BalancerName, CaptureName, SecretName};
 use zdu_model::policy::{FailureAction, FailureRule, WaveSize};
 use zdu_model::procedure::{
-    Action, Capture, CaptureFrom, Deadline, HttpTemplate, Over, RunTemplate, Site, VarDecl, VarKind,
+    Action, Capture, CaptureFrom, Deadline, GoesBack, HttpTemplate, Over, RunTemplate, Site,
+    VarDecl, VarKind,
 };
 use zdu_model::text::Template;
 use zdu_model::time::Millis;
@@ -442,6 +443,16 @@ fn names_of_nodes_and_steps_stand_once() {
         input.procedure.stages[0].steps.push(step("drain", "APPLY", "x"));
     });
     assert!(reserved[0].contains("the name of a step zdu adds itself"));
+}
+
+#[test]
+fn a_rolling_stage_that_goes_back_with_the_rollout_alone_is_refused() {
+    let said = said(|input| input.procedure.stages[0].goes_back = GoesBack::WithRollout);
+    assert_eq!(
+        said,
+        ["procedure.stages.apply.goes_back must be with_node: only what a stage over nodes \
+          prepares can stay with one"]
+    );
 }
 
 #[test]
