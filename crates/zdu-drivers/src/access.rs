@@ -130,6 +130,25 @@ pub(crate) fn http_client(call: &HttpCall, ca: Option<&str>) -> Result<reqwest::
     builder.build().map_err(|error| chain(&error))
 }
 
+/// How a server is trusted where the HTTP client is not the one above: by the same authorities of
+/// the system.
+///
+/// # Errors
+/// A sentence: the system has none.
+pub(crate) fn tls_config() -> Result<Arc<rustls::ClientConfig>, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = rustls_platform_verifier::Verifier::new(Arc::clone(&provider));
+    let verifier = verifier.map_err(|error| chain(&error))?;
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| chain(&error))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    let mut config = config.with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
 /// The certificates of a PEM text. None is an error: a request that trusts less than it was told to
 /// fails later, with words that do not lead here.
 fn authorities(pem: &[u8], from: &str) -> Result<Vec<reqwest::Certificate>, String> {

@@ -14,6 +14,7 @@ pub mod exec;
 #[doc(hidden)]
 pub mod foreign;
 mod forms;
+pub mod front;
 mod instance;
 pub mod mandate;
 pub mod output;

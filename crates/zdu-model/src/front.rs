@@ -67,7 +67,8 @@ pub enum Way {
 pub struct FrontSeen {
     /// Requests that were due from here on are counted,
     pub since: Timestamp,
-    /// up to here; none is under way any more.
+    /// up to here; none of them is under way any more. Long ones alone are counted in the span they
+    /// end in, or nothing could be told while one is under way.
     pub until: Timestamp,
     /// Each way that is asked.
     pub ways: Vec<WaySeen>,
@@ -107,7 +108,10 @@ pub struct WaySeen {
     /// Kept connections found closed before anything was written: asked on a new one, as every
     /// client does.
     pub reopened: u64,
-    /// The longest time between two answers as wanted, the end of the span included.
+    /// The longest time between two answers as wanted, by when they came, the end of the span
+    /// included, less the time in which this machine asked nobody. One that goes on over a border
+    /// is counted from where it began, which may lie before `since`: the longest of all spans is
+    /// the longest there was.
     pub longest_gap: Millis,
     /// When that began.
     pub gap_began: Option<Timestamp>,
