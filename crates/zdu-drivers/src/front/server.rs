@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 /// What is done with a request.
 #[derive(Debug, Clone)]
@@ -14,6 +14,8 @@ pub(super) enum Play {
     Say(String),
     /// These bytes, and the connection is closed.
     SayAndClose(String),
+    /// These bytes, and the connection is closed when this is told.
+    SayAndCloseThen(String, Arc<Notify>),
     /// Nothing at all; the connection stays open.
     Nothing,
 }
@@ -112,6 +114,11 @@ impl Served {
                 }
                 Play::SayAndClose(text) => {
                     let _said = stream.write_all(text.as_bytes()).await;
+                    return;
+                }
+                Play::SayAndCloseThen(text, then) => {
+                    let _said = stream.write_all(text.as_bytes()).await;
+                    then.notified().await;
                     return;
                 }
                 Play::Nothing => {}

@@ -168,6 +168,10 @@ async fn a_front_that_hangs_takes_no_more_than_its_share_and_what_hangs_is_told_
     let prober = Prober::start(vec![(7, front)], setup).unwrap();
     let (_, seen) = tokio::time::timeout(PATIENT, taken.recv()).await.unwrap().unwrap();
     prober.close(PATIENT).await;
+    assert!(
+        seen.until.since(seen.since) < Millis(5_000),
+        "a first failure does not wait: {seen:?}"
+    );
     let told: BTreeSet<_> = seen.failures.iter().map(|run| (run.way, run.kind)).collect();
     let hung = [Way::New, Way::Keep].map(|way| (way, FailureKind::TimedOut));
     assert_eq!(told, BTreeSet::from(hung));
