@@ -2,7 +2,8 @@
 //!
 //! Nothing here decides about a node. [`Drivers`] takes effects and sends answers; [`Access`] is
 //! the ways out (channels, HTTP, secrets); [`exec`] runs commands that survive us, [`balancer`]
-//! takes members out of traffic and proves it, [`probe`] measures.
+//! takes members out of traffic and proves it, [`probe`] measures, [`front`] asks where users
+//! come in, all the time.
 
 pub mod access;
 mod answer;

@@ -1,5 +1,6 @@
 //! One request, sent once over one connection, and what came of it.
 
+use super::Mask;
 use super::wire::{NoWire, Place, Traffic, Wire};
 use crate::capture::plain;
 use crate::probe::want::{Answered, judge};
@@ -48,7 +49,7 @@ pub(super) struct Question {
     /// Where it names its release.
     pub(super) version: Option<VersionAt>,
     /// Masks what a server said.
-    pub(super) mask: Arc<dyn Fn(&str) -> String + Send + Sync>,
+    pub(super) mask: Mask,
     /// The connection is for one request.
     pub(super) once: bool,
     /// The body is read whole and not looked at, however much it is.

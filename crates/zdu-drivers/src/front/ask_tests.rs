@@ -187,8 +187,7 @@ async fn a_release_is_found_where_it_is_named_and_cut_behind_the_mask() {
         format!("{{\"all\":\"well\",\"about\":{{\"release\":\"{}\"}}}}", "secret".repeat(20));
     let server = Server::start(move |_| Play::Say(answer(200, &body)));
     let pointer = |at: &str| Some(VersionAt::Pointer(at.into()));
-    let mask: Arc<dyn Fn(&str) -> String + Send + Sync> =
-        Arc::new(|text| text.replace("secret", "12345678"));
+    let mask: Mask = Arc::new(|text| text.replace("secret", "12345678"));
     let there = Question { version: pointer("/about/release"), mask, ..of(server.address) };
     assert_eq!(ask(&there, None).await.version, Some("12345678".repeat(8)));
     let elsewhere = Question { version: pointer("/release"), ..of(server.address) };
