@@ -1,9 +1,9 @@
 //! Asks fronts all the time and counts what came of it, on a thread of its own, so that a loop that
 //! waits for its disk delays no request.
 //!
-//! Open loop: a request is due whether or not the one before was answered ([`schedule`]). Each is
-//! sent once and counted once ([`count`]); nothing is repeated but what was never written
-//! ([`ask`]). What this machine could not send is counted as that and never as a failure. Nothing
+//! Open loop: a request is due whether or not the one before was answered (`schedule`). Each is
+//! sent once and counted once (`count`); nothing is repeated but what was never written
+//! (`ask`). What this machine could not send is counted as that and never as a failure. Nothing
 //! is judged here: what it means for a rollout is for the engine to say.
 
 mod ask;
