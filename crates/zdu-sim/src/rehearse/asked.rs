@@ -245,7 +245,7 @@ mod tests {
         let texts: Vec<&str> = text.split(' ').collect();
         match asked(&ground, &texts) {
             Ok(Play::Mishaps(all)) => Ok(all.iter().map(ToString::to_string).collect()),
-            Ok(Play::Quiet | Play::Kill { .. }) => Err("not a mishap".into()),
+            Ok(Play::Quiet | Play::Kill { .. } | Play::Resumed(_)) => Err("not a mishap".into()),
             Err(why) => Err(format!("{why}; {}", why.hint())),
         }
     }

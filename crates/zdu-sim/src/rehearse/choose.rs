@@ -248,7 +248,7 @@ mod tests {
         assert_eq!(never_back.count(), 0, "{once:?}");
         let undone = once.iter().filter(|play| match play {
             Play::Mishaps(both) => both[1].at > both[0].at && both[1].undoes,
-            Play::Quiet | Play::Kill { .. } => false,
+            Play::Quiet | Play::Kill { .. } | Play::Resumed(_) => false,
         });
         assert!(undone.count() > 0, "no pair hits an undo");
     }

@@ -34,6 +34,8 @@ pub struct Rehearsal {
     pub kills: Kills,
     /// Pairs of failures.
     pub pairs: Vec<Played>,
+    /// Failures whose cause was repaired, and the rollout resumed.
+    pub resumes: Resumes,
     /// Steps that change something and are not undone.
     pub no_undo: Vec<Unmade>,
     /// Points of no return, in order.
@@ -217,6 +219,15 @@ pub struct Killed {
     pub ending: Ending,
 }
 
+/// Failures that ended the rollout, whose cause was repaired before a person resumed it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resumes {
+    /// How many.
+    pub played: usize,
+    /// Those that did not end with every node new.
+    pub others: Vec<Played>,
+}
+
 /// A step that changes something and is not undone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unmade {
@@ -255,7 +266,8 @@ pub struct LeftOut {
 impl Rehearsal {
     /// Everything that was played except the undisturbed rollout.
     pub fn endings(&self) -> impl Iterator<Item = &Ending> {
-        let failures = self.failures.iter().chain(&self.pairs).map(|played| &played.ending);
+        let failures = self.failures.iter().chain(&self.pairs).chain(&self.resumes.others);
+        let failures = failures.map(|played| &played.ending);
         failures.chain(self.kills.others.iter().map(|killed| &killed.ending))
     }
 
@@ -263,6 +275,6 @@ impl Rehearsal {
     #[must_use]
     pub fn found_something(&self) -> bool {
         let undisturbed = self.quiet.is_bad() || self.quiet.mark() != Mark::Done;
-        undisturbed || self.endings().any(Ending::is_bad)
+        undisturbed || !self.resumes.others.is_empty() || self.endings().any(Ending::is_bad)
     }
 }

@@ -22,8 +22,8 @@ mod tests;
 pub use asked::{Misasked, asked};
 pub use forecast::{Forecast, Known, StepTime};
 pub use found::{
-    Defect, Ending, Killed, Kills, LeftOut, Mark, Mishap, Played, Point, Rehearsal, Rest, Room,
-    Unmade,
+    Defect, Ending, Killed, Kills, LeftOut, Mark, Mishap, Played, Point, Rehearsal, Rest, Resumes,
+    Room, Unmade,
 };
 pub use gather::{Cell, Ends, Row, ends, rows};
 pub use play::{Ground, Play, Story};
@@ -57,6 +57,8 @@ pub enum Part {
     Kills,
     /// Pairs of failures.
     Pairs,
+    /// Failures whose cause is repaired, and the rollout resumed.
+    Resumes,
 }
 
 /// Plays all of them, in any order and on any thread, and answers in the order given.
@@ -73,6 +75,7 @@ pub fn rehearse(plan: &Arc<Plan>, order: &Order, each: &mut Each<'_>) -> Rehears
     let kills = killed(&ground, kills, &quiet, each);
     let pairs = choose::pairs(&ground, &failures, order.pairs);
     let pairs = played(&ground, Part::Pairs, pairs, each);
+    let resumes = resumed(&ground, &failures, each);
     let (forecast, rooms) = forecast::forecast(&ground, &order.measured);
     let mut rehearsal = Rehearsal {
         fleet: plan.fleet.name.clone(),
@@ -86,6 +89,7 @@ pub fn rehearse(plan: &Arc<Plan>, order: &Order, each: &mut Each<'_>) -> Rehears
         failures,
         kills,
         pairs,
+        resumes,
         no_undo: hints::no_undo(plan),
         points: hints::points(plan),
         hints: Vec::new(),
@@ -115,8 +119,22 @@ fn killed(ground: &Ground, plays: Vec<Play>, quiet: &Ending, each: &mut Each<'_>
         match play {
             Play::Kill { .. } if same => kills.same += 1,
             Play::Kill { record } => kills.others.push(Killed { record: *record, ending }),
-            Play::Quiet | Play::Mishaps(_) => {}
+            Play::Quiet | Play::Mishaps(_) | Play::Resumed(_) => {}
         }
     }
     kills
+}
+
+/// A rollout that a failure ended, whose cause was repaired and that was resumed, ends with every
+/// node new; the others are kept.
+fn resumed(ground: &Ground, failures: &[Played], each: &mut Each<'_>) -> Resumes {
+    // Where nobody came there is nothing to repair.
+    let nobody = |one: &&Played| one.mishaps.iter().any(|one| one.trouble == Trouble::Nobody);
+    let ended = failures.iter().filter(|one| matches!(one.ending.mark(), Mark::Failed(_)));
+    let ended = ended.filter(|one| !nobody(one));
+    let plays: Vec<Play> = ended.map(|one| Play::Resumed(one.mishaps.clone())).collect();
+    let played = played(ground, Part::Resumes, plays, each);
+    let count = played.len();
+    let done = |one: &Played| one.ending.mark() == Mark::Done && !one.ending.is_bad();
+    Resumes { played: count, others: played.into_iter().filter(|one| !done(one)).collect() }
 }

@@ -4,7 +4,9 @@ use super::Order;
 use super::found::{Defect, Ending, Mishap, Room};
 use super::trouble::{Trouble, neighbour};
 use super::watch::{Sight, Watch};
-use crate::fault::{BalancerTrouble, ControllerTrouble, Fault, NodeTrouble, What, When, Work as W};
+use crate::fault::{
+    Ask, BalancerTrouble, ControllerTrouble, Fault, NodeTrouble, What, When, Work as W,
+};
 use crate::run::{BEGIN, Outcome, Setup, run_watched};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use zdu_model::contract::Class;
-use zdu_model::event::{Event, Record};
+use zdu_model::event::{Event, Record, Request};
 use zdu_model::ids::{InstanceName, NodeName, StepNo};
 use zdu_model::plan::{Plan, PlannedStep, Target, Work};
 use zdu_model::report::{End, Evidence};
@@ -47,18 +49,20 @@ pub enum Play {
         /// The record.
         record: u64,
     },
+    /// This goes wrong until the rollout ends; then it is repaired, and a person resumes.
+    Resumed(Vec<Mishap>),
 }
 
 impl Play {
     pub(super) fn into_mishaps(self) -> Vec<Mishap> {
         match self {
-            Self::Mishaps(mishaps) => mishaps,
+            Self::Mishaps(mishaps) | Self::Resumed(mishaps) => mishaps,
             Self::Quiet | Self::Kill { .. } => Vec::new(),
         }
     }
 
     fn is_unattended(&self) -> bool {
-        let Self::Mishaps(mishaps) = self else { return false };
+        let (Self::Mishaps(mishaps) | Self::Resumed(mishaps)) = self else { return false };
         mishaps.iter().any(|mishap| mishap.trouble == Trouble::Nobody)
     }
 }
@@ -147,9 +151,16 @@ impl Ground {
         plan: Arc<Plan>,
         times: BTreeMap<StepNo, Millis>,
     ) -> (Outcome, Sight) {
+        let of = |mishaps: &[Mishap]| mishaps.iter().flat_map(|one| self.faults(one)).collect();
+        let mut afterwards = Vec::new();
         let faults = match play {
             Play::Quiet => Vec::new(),
-            Play::Mishaps(mishaps) => mishaps.iter().flat_map(|one| self.faults(one)).collect(),
+            Play::Mishaps(mishaps) => of(mishaps),
+            Play::Resumed(mishaps) => {
+                afterwards.push(Ask::For(Request::Resume));
+                let (before, _) = self.run(&Play::Mishaps(mishaps.clone()));
+                until_the_end(of(mishaps), &before)
+            }
             Play::Kill { record } => {
                 let what = What::Controller(ControllerTrouble::Killed(RESTART));
                 vec![Fault { when: When::Record(*record), what }]
@@ -157,7 +168,7 @@ impl Ground {
         };
         let standing_by = (!play.is_unattended()).then_some(PERSON);
         let quiet = Setup::quiet(plan, self.seed);
-        let setup = Setup { faults, standing_by, reboots_halve: true, times, ..quiet };
+        let setup = Setup { faults, standing_by, afterwards, reboots_halve: true, times, ..quiet };
         let sight = Rc::new(RefCell::new(Sight::default()));
         let outcome = run_watched(&setup, Box::new(Watch::new(sight.clone())));
         (outcome, sight.take())
@@ -291,6 +302,29 @@ fn begins_of(journal: &[Record]) -> BTreeMap<StepNo, Millis> {
         }
     }
     begins
+}
+
+/// The faults as they are when their cause is repaired behind the end of that rollout.
+fn until_the_end(faults: Vec<Fault>, before: &Outcome) -> Vec<Fault> {
+    let begun = |of: StepNo| {
+        let begins = before.journal.iter().filter_map(|record| {
+            let Event::StepStarted { step, .. } = record.event else { return None };
+            Some(step)
+        });
+        begins.filter(|step| *step == of).count()
+    };
+    let mended = faults.into_iter().filter_map(|fault| match fault {
+        Fault { when: When::Step { step, nth }, what: What::Work(what) } => {
+            let there = usize::try_from(nth).is_ok_and(|nth| nth <= begun(step));
+            there.then_some(Fault { when: When::Step { step, nth }, what: What::Work(what) })
+        }
+        Fault { when, what: What::Node(node, trouble, span) } => {
+            let span = span.min(before.took);
+            Some(Fault { when, what: What::Node(node, trouble, span) })
+        }
+        other => Some(other),
+    });
+    mended.collect()
 }
 
 /// Sessions that were cut or left behind in one drain.

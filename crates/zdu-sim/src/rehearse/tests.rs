@@ -60,7 +60,6 @@ pub(super) fn plan_of(shape: &Shape) -> Arc<Plan> {
         procedure_digest: Digest("0".repeat(64)),
         policy: policy(shape),
         release: Release { from: "1".into(), to: "2".into() },
-        front_rates: Vec::new(),
         vars: BTreeMap::new(),
         tool: "rehearsed".into(),
         observed: Observed::default(),
@@ -338,4 +337,12 @@ fn a_node_that_keeps_what_no_step_undoes_is_not_said_to_be_as_before() {
     };
     assert_eq!(kept(true), 0);
     assert!(kept(false) > 0, "a step behind the change fails, and nothing changes it back");
+}
+
+#[test]
+fn a_failure_that_is_repaired_and_resumed_ends_with_every_node_new() {
+    let found = rehearsed(&plan_of(&Shape::default()), 0);
+    let ended = found.failures.iter().filter(|one| matches!(one.ending.mark(), Mark::Failed(_)));
+    assert_eq!((found.resumes.played, &found.resumes.others), (ended.count(), &Vec::new()));
+    assert!(found.resumes.played > 5, "{}", found.resumes.played);
 }

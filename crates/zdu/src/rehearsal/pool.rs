@@ -52,5 +52,6 @@ fn word(part: Part) -> &'static str {
         Part::Failures => "single failures:",
         Part::Kills => "kills of the controller:",
         Part::Pairs => "pairs of failures:",
+        Part::Resumes => "resumed after a repair:",
     }
 }

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use zdu_model::ids::NodeName;
 use zdu_sim::rehearse::{
-    Ending, Ends, Forecast, Known, Mark, Play, Played, Rehearsal, Rest, Room, StepTime, ends,
+    Ending, Ends, Forecast, Known, Mark, Play, Played, Rehearsal, Rest, Resumes, Room, StepTime,
+    ends,
 };
 use zdu_view::moment::span;
 use zdu_view::table::status_name;
@@ -22,6 +23,7 @@ pub(crate) fn whole(found: &Rehearsal, assumed: &[String]) -> String {
     said.push_str(&matrix(&found.failures));
     said.push_str("\nwhere single failures end\n");
     ends(&found.failures).iter().for_each(|end| said.push_str(&group(end, found.nodes)));
+    said.push_str(&resumes(found));
     said.push_str(&kills(found));
     said.push_str(&pairs(found));
     let defects = found.defects();
@@ -201,6 +203,21 @@ fn named(what: &str, nodes: &BTreeSet<NodeName>) -> String {
     format!(", {what} in some: {}", names.join(" "))
 }
 
+fn resumes(found: &Rehearsal) -> String {
+    let Resumes { played, others } = &found.resumes;
+    if *played == 0 {
+        return String::new();
+    }
+    let done = played - others.len();
+    let text = format!("{played} failures that ended the rollout: {done} end with every node new");
+    let mut said = format!("\nrepaired and resumed\n{}", wrapped("  ", &text));
+    for Played { mishaps, ending } in others {
+        let faults: Vec<String> = mishaps.iter().map(ToString::to_string).collect();
+        said.push_str(&wrapped("  ", &format!("{}: {}", faults.join(", "), short(ending))));
+    }
+    said
+}
+
 fn kills(found: &Rehearsal) -> String {
     let kills = &found.kills;
     let text = format!(
@@ -280,9 +297,11 @@ pub(super) fn with(play: &Play) -> String {
     match play {
         Play::Quiet => "nothing goes wrong".into(),
         Play::Kill { record } => format!("the controller is killed behind record {record}"),
-        Play::Mishaps(mishaps) => {
+        Play::Mishaps(mishaps) | Play::Resumed(mishaps) => {
             let told: Vec<String> = mishaps.iter().map(ToString::to_string).collect();
-            told.join(", then ")
+            let after =
+                if matches!(play, Play::Resumed(_)) { ", repaired, then resumed" } else { "" };
+            told.join(", then ") + after
         }
     }
 }
