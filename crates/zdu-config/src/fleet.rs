@@ -2,10 +2,11 @@
 
 use crate::decode::At;
 use crate::diagnostic::{Findings, Place, suggest};
+use crate::front::front;
 use crate::procedure::texts;
 use crate::raw;
 use crate::tree::shown;
-use crate::values::{Written, member, name, name_at, socket, span, span_or};
+use crate::values::{Written, member, name, name_at, socket, span};
 use std::collections::{BTreeMap, BTreeSet};
 use zdu_model::fleet::{
     Balancer, BalancerDriver, Fleet, Front, Group, Instance, Member, Node, Reach, Socket,
@@ -14,10 +15,6 @@ use zdu_model::ids::{
     BalancerName, FleetName, GroupName, InstanceName, NodeName, RoleName, SecretName, ZoneName,
 };
 use zdu_model::procedure::{Procedure, VarKind};
-use zdu_model::time::Millis;
-
-/// A user who waits longer than this for a page has left.
-const FRONT_TIMEOUT: Millis = Millis::from_secs(5);
 
 /// The longest fleet name made from a file's name.
 const FALLBACK_NAME: &str = "fleet";
@@ -64,21 +61,6 @@ pub(crate) fn convert(
     let groups = converter.groups();
     let balancers = converter.balancers(&groups);
     Some(Fleet { name: fleet_name?, groups, balancers, hosts: converter.hosts, front })
-}
-
-fn front(raw: &raw::Front, findings: &mut Findings) -> Option<Front> {
-    let url = &raw.http.value;
-    if !(url.starts_with("http://") || url.starts_with("https://")) {
-        let message = format!("`{}` is not a URL", shown(url));
-        let hint = "it must begin with `http://` or `https://`";
-        findings.error_hint(raw.http.place, message, hint);
-        return None;
-    }
-    Some(Front {
-        http: url.clone(),
-        timeout: span_or(raw.timeout.as_ref(), FRONT_TIMEOUT, findings),
-        watch: None,
-    })
 }
 
 fn reach(own: &raw::Ssh, fleet: &raw::Ssh, address: &str, local: bool) -> Reach {

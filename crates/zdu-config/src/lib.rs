@@ -11,6 +11,7 @@ mod deadline;
 mod decode;
 mod diagnostic;
 mod fleet;
+mod front;
 pub mod import;
 mod load;
 mod policy;

@@ -67,8 +67,6 @@ pub struct Config {
     pub secret_places: BTreeMap<SecretName, String>,
     /// The operator's limits.
     pub policy: Policy,
-    /// Requests a second to each front, in the order of [`Fleet::front`]; absent: not declared.
-    pub front_rates: Vec<Option<u32>>,
     /// What a person should read although the configuration can be used.
     pub warnings: Vec<Diagnostic>,
 }
@@ -146,7 +144,6 @@ fn load_into(path: &str, files: &dyn Files, findings: &mut Findings) -> Option<C
         secrets,
         secret_places,
         policy,
-        front_rates: raw.front.iter().map(|front| front.rate).collect(),
         warnings: Vec::new(),
     })
 }

@@ -191,10 +191,54 @@ pub(crate) struct Node {
 pub(crate) struct Front {
     /// The URL.
     pub(crate) http: At<String>,
-    /// Requests a second while the rollout runs.
-    pub(crate) rate: Option<u32>,
     /// How long an answer may take, such as `2s`.
     pub(crate) timeout: Option<At<String>>,
+    /// Requests a second, of each way of connecting, while the rollout runs; absent: it is asked
+    /// once behind each wave.
+    pub(crate) rate: Option<At<u32>>,
+    /// How many kept connections are asked in turn; 0: none is kept.
+    pub(crate) keep: Option<At<u32>>,
+    /// A request that takes long, beside the others.
+    pub(crate) long: Option<At<FrontLong>>,
+    /// What an answer must be like.
+    pub(crate) want: Option<At<FrontWant>>,
+    /// Where an answer says which release gave it.
+    pub(crate) version: Option<At<FrontVersion>>,
+}
+
+/// A request that takes long.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FrontLong {
+    /// Its URL.
+    pub(crate) http: At<String>,
+    /// From the end of one to the next, such as `5s`.
+    pub(crate) pause: Option<At<String>>,
+    /// How long an answer may take, such as `30s`.
+    pub(crate) timeout: Option<At<String>>,
+}
+
+/// What an answer of a front must be like.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FrontWant {
+    /// Any of these statuses; any below 400 when empty.
+    #[serde(default)]
+    pub(crate) status: Vec<u16>,
+    /// A text the body contains.
+    pub(crate) contains: Option<String>,
+    /// A regular expression the body matches.
+    pub(crate) matches: Option<At<String>>,
+}
+
+/// Where an answer says which release gave it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FrontVersion {
+    /// An RFC 6901 pointer into a JSON body.
+    pub(crate) pointer: Option<At<String>>,
+    /// The name of a header.
+    pub(crate) header: Option<String>,
 }
 
 /// The operator's limits. The defaults and their reasons stand in `policy.rs`.

@@ -197,26 +197,12 @@ impl Scan<'_> {
 
     /// A regular expression; gives the number of its groups, the whole match included.
     pub(crate) fn regex(&mut self, pattern: &str, place: Place) -> Option<usize> {
-        match Regex::new(pattern) {
-            Ok(regex) => Some(regex.captures_len()),
-            Err(error) => {
-                let text = error.to_string();
-                let reason = text.lines().last().unwrap_or_default();
-                let reason = reason.trim_start_matches("error: ");
-                self.findings.error(place, format!("this is not a regular expression: {reason}"));
-                None
-            }
-        }
+        regular(pattern, place, self.findings)
     }
 
     /// An RFC 6901 pointer.
     pub(crate) fn pointer(&mut self, at: &At<impl Written>) {
-        let text = at.value.written();
-        if !text.is_empty() && !text.starts_with('/') {
-            let message = format!("`{}` is not a JSON pointer", shown(text));
-            let hint = format!("write `/{}`", text.replace('.', "/"));
-            self.findings.error_hint(at.place, message, hint);
-        }
+        pointed(at, self.findings);
     }
 
     /// A script for `/bin/sh`.
@@ -372,5 +358,29 @@ impl Scan<'_> {
             matches: raw.matches.as_ref().map(|at| self.template(at, slot)),
             json,
         }
+    }
+}
+
+/// A regular expression; how many groups it has.
+pub(crate) fn regular(pattern: &str, place: Place, findings: &mut Findings) -> Option<usize> {
+    match Regex::new(pattern) {
+        Ok(regex) => Some(regex.captures_len()),
+        Err(error) => {
+            let text = error.to_string();
+            let reason = text.lines().last().unwrap_or_default();
+            let reason = reason.trim_start_matches("error: ");
+            findings.error(place, format!("this is not a regular expression: {reason}"));
+            None
+        }
+    }
+}
+
+/// An RFC 6901 pointer.
+pub(crate) fn pointed(at: &At<impl Written>, findings: &mut Findings) {
+    let text = at.value.written();
+    if !text.is_empty() && !text.starts_with('/') {
+        let message = format!("`{}` is not a JSON pointer", shown(text));
+        let hint = format!("write `/{}`", text.replace('.', "/"));
+        findings.error_hint(at.place, message, hint);
     }
 }

@@ -161,13 +161,10 @@ impl Rollout {
                 }
             }
             Input::FrontSeen { front, seen } => {
-                let known = self.plan.fleet.front.len() > *front as usize;
-                if self.ended.is_some() || !known {
-                    Decision::nothing()
-                } else {
-                    let (front, seen) = (*front, seen.clone());
-                    Decision::events(vec![Event::FrontSeen { front, seen }])
-                }
+                // Also behind the end: users are there, and the last change is to be covered too.
+                let (known, front) = (self.plan.fleet.front.len() > *front as usize, *front);
+                let event = || Event::FrontSeen { front, seen: seen.clone() };
+                Decision::events(known.then(event).into_iter().collect())
             }
             Input::StoodStill { span } => self.stood_still(now, *span),
         };

@@ -9,10 +9,13 @@ use world::{Builder, World, node, rule};
 use zdu_engine::{Input, Rollout};
 use zdu_model::contract::Class;
 use zdu_model::event::*;
+use zdu_model::fleet::Front;
+use zdu_model::front::FrontSeen;
 use zdu_model::ids::*;
 use zdu_model::plan::Subject;
 use zdu_model::policy::FailureAction;
 use zdu_model::report::{End, Report};
+use zdu_model::time::{Millis, Timestamp};
 use zdu_model::verdict::Verdict;
 
 fn follows(world: &World, event: Event) -> bool {
@@ -179,5 +182,34 @@ fn the_first_step_beyond_the_plan_is_refused_like_any_other() {
         Event::StepScheduled { step, at, cause },
     ] {
         assert!(!follows(&world, event.clone()), "{event:?}");
+    }
+}
+
+fn seen(at: Timestamp) -> Box<FrontSeen> {
+    Box::new(FrontSeen {
+        since: at,
+        until: at,
+        ways: vec![],
+        failures: vec![],
+        more_failures: 0,
+        versions: vec![],
+        went_back: 0,
+    })
+}
+
+#[test]
+fn what_is_seen_of_a_front_is_kept_also_behind_the_end_and_changes_nothing() {
+    let mut b = plan_of(&["a"], &[&["a"]], 1, 0);
+    let (http, timeout) = ("http://x/".to_owned(), Millis::from_secs(5));
+    b.plan.fleet.front = vec![Front { http, timeout, watch: None }];
+    let mut world = World::new(b.plan);
+    for at in ["under way", "behind the end"] {
+        let (before, records) = (world.rollout.clone(), world.records.len());
+        world.input(&Input::FrontSeen { front: 1, seen: seen(world.now) });
+        assert_eq!(world.records.len(), records, "{at}: there is no such front");
+        world.input(&Input::FrontSeen { front: 0, seen: seen(world.now) });
+        assert!(matches!(world.records[records].event, Event::FrontSeen { front: 0, .. }));
+        assert_eq!(world.rollout, before, "{at}");
+        assert_eq!(world.run(), Verdict::Succeeded);
     }
 }

@@ -166,11 +166,6 @@ pub(crate) fn warnings(input: &Input) -> Vec<Warning> {
     if rolling && input.fleet.front.is_empty() {
         warnings.push(Warning::NoFront);
     }
-    for (front, rate) in input.fleet.front.iter().zip(&input.front_rates) {
-        if let Some(rate) = *rate {
-            warnings.push(Warning::FrontRate { front: front.http.clone(), rate });
-        }
-    }
     let blind =
         |node: &&zdu_model::fleet::Node| !node.members.is_empty() && node.service_ports.is_empty();
     let nodes: Vec<NodeName> =

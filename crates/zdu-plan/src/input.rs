@@ -25,8 +25,6 @@ pub struct Input {
     pub release: Release,
     /// The operator's variables, over the procedure's defaults and under those of a node.
     pub vars: BTreeMap<String, String>,
-    /// Requests a second wanted of each front, in the order of the fleet; told about, not planned.
-    pub front_rates: Vec<Option<u32>>,
     /// The version of zdu; copied into the plan.
     pub tool: String,
     /// What preflight saw.

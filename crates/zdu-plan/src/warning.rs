@@ -52,13 +52,6 @@ pub enum Warning {
     },
     /// Nobody asks where users come in.
     NoFront,
-    /// A front shall be asked so often all the time, which nothing does.
-    FrontRate {
-        /// The URL.
-        front: String,
-        /// Requests a second.
-        rate: u32,
-    },
     /// Nodes of the stage on which no step is to be done.
     NothingToDo {
         /// The stage.
@@ -128,11 +121,6 @@ impl fmt::Display for Warning {
             ),
             Self::Insecure { step } => write!(f, "step {step} accepts any certificate"),
             Self::NoFront => f.write_str("no front is declared: nobody asks where users come in"),
-            Self::FrontRate { front, rate } => write!(
-                f,
-                "front {front} has the rate {rate}, but nothing probes it all the time yet: it is \
-                 asked once behind each wave"
-            ),
             Self::NothingToDo { stage, nodes } if nodes.is_empty() => {
                 write!(f, "stage {stage} is left out: no condition of its steps holds")
             }

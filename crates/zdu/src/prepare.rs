@@ -48,7 +48,6 @@ pub fn prepared(config: Config) -> Prepared {
         procedure: config.procedure.clone(),
         policy: config.policy.clone(),
         release: config.release.clone(),
-        front_rates: config.front_rates.clone(),
         vars: config.vars.iter().map(|(name, value)| (name.to_string(), value.clone())).collect(),
         tool: env!("CARGO_PKG_VERSION").into(),
         observed: Observed::default(),

@@ -56,7 +56,6 @@ fn planned(config: &Config) {
         policy: config.policy.clone(),
         release: config.release.clone(),
         vars: vars.collect(),
-        front_rates: config.front_rates.clone(),
         tool: "fuzzed".into(),
         observed: Observed::default(),
     };

@@ -77,7 +77,6 @@ fn input(config: &Config) -> Input {
         policy: config.policy.clone(),
         release: config.release.clone(),
         vars: vars.collect::<BTreeMap<_, _>>(),
-        front_rates: config.front_rates.clone(),
         tool: "simulated".into(),
         observed: Observed::default(),
     }

@@ -253,7 +253,6 @@ pub(crate) fn input() -> Input {
         policy: policy(),
         release: Release { from: "1.0".into(), to: "2.0".into() },
         vars: BTreeMap::new(),
-        front_rates: vec![],
         tool: "test".into(),
         observed: Observed::default(),
     }

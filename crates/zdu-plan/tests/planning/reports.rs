@@ -152,14 +152,6 @@ fn an_undrained_node_an_accepted_risk_and_a_blind_probe_are_told() {
 }
 
 #[test]
-fn a_rate_of_a_front_is_told_to_do_nothing_yet() {
-    let said = warnings(|input| input.front_rates = vec![Some(50)]);
-    let expected = "front https://shop.example/ has the rate 50, but nothing probes it all the \
-                    time yet: it is asked once behind each wave";
-    assert_eq!(said, [expected]);
-}
-
-#[test]
 fn an_instance_that_could_not_be_read_is_told() {
     let said = warnings(|input| {
         let instance: zdu_model::ids::InstanceName = "lb-a".to_string().try_into().expect("valid");

@@ -73,7 +73,6 @@ fn random_plan(nodes_max: u64, seed: u64) -> (Plan, Input) {
             policy,
             release: Release { from: "1".into(), to: "2".into() },
             vars: BTreeMap::new(),
-            front_rates: Vec::new(),
             tool: "simulated".into(),
             observed: Observed::default(),
         };
