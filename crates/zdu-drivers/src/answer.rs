@@ -1,6 +1,7 @@
 //! What the drivers say to whoever drives them.
 
 use zdu_model::fleet::Member;
+use zdu_model::front::FrontSeen;
 use zdu_model::ids::{Attempt, InstanceName, NodeName, StepNo};
 use zdu_model::report::Report;
 
@@ -28,6 +29,13 @@ pub enum Answer {
         seen: String,
         /// Whether the drain was put back.
         reasserted: bool,
+    },
+    /// What was seen of a front in a span of time.
+    FrontSeen {
+        /// Which front, as the fleet lists them.
+        front: u32,
+        /// What was seen.
+        seen: Box<FrontSeen>,
     },
     /// A balancer instance stopped or began to answer.
     InstanceChanged {

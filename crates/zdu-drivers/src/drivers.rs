@@ -6,6 +6,7 @@ use crate::balancer::keeper::KeeperEvent;
 use crate::capture::Captures;
 use crate::command::{self, Mode, node_of};
 use crate::exec::Supervisor;
+use crate::fronts::Fronts;
 use crate::mandate::Mandate;
 use crate::output::OutputSink;
 use crate::probe;
@@ -49,6 +50,8 @@ pub struct Setup {
     pub progress: mpsc::Sender<Progress>,
     /// Notices when the process stood still.
     pub pulse: Pulse,
+    /// The fronts that are watched.
+    pub fronts: Fronts,
 }
 
 pub(crate) struct Inner {
@@ -60,6 +63,7 @@ pub(crate) struct Inner {
     pub(crate) node_base: Option<String>,
     pub(crate) sink: Arc<dyn OutputSink>,
     traffic: Traffic,
+    fronts: Fronts,
     answers: mpsc::Sender<Answer>,
     progress: mpsc::Sender<Progress>,
     running: Mutex<BTreeMap<(StepNo, Attempt), AbortHandle>>,
@@ -120,6 +124,7 @@ impl Drivers {
             answers,
             progress,
             pulse,
+            fronts,
         } = setup;
         let (kept, events) = mpsc::channel(KEPT_MAX);
         let mandate = Mandate::default();
@@ -134,6 +139,7 @@ impl Drivers {
             node_base,
             sink,
             traffic,
+            fronts,
             answers,
             progress,
             running: Mutex::new(BTreeMap::new()),
@@ -142,6 +148,26 @@ impl Drivers {
         inner.mask_captured();
         let kept = tokio::spawn(tell_kept(Arc::clone(&inner), events));
         Self { inner, mandate, kept }
+    }
+
+    /// Whether a front is watched.
+    #[must_use]
+    pub fn watches_fronts(&self) -> bool {
+        self.inner.fronts.are_watched()
+    }
+
+    /// Asks fronts for so long still, then no more; answers under way may take so long behind that.
+    /// What was seen came as answers when this is through, so somebody has to take them meanwhile.
+    pub fn leave_fronts(
+        &self,
+        still: Duration,
+        deadline: Duration,
+    ) -> impl Future<Output = ()> + use<> {
+        let inner = Arc::clone(&self.inner);
+        async move {
+            tokio::time::sleep(still).await;
+            inner.fronts.end(deadline).await;
+        }
     }
 
     /// Acts on balancers may be begun for so long from now: what is left of the lease. Without it
@@ -218,6 +244,7 @@ impl Drivers {
     }
 
     fn track(&self, step: StepNo, attempt: Attempt, task: AbortHandle) {
+        self.inner.fronts.step(&self.inner.plan, step, true);
         let mut running = self.inner.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.insert((step, attempt), task);
     }
@@ -247,6 +274,7 @@ impl Drivers {
 impl Inner {
     async fn answer(&self, step: StepNo, attempt: Attempt, report: Report) {
         self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&(step, attempt));
+        self.fronts.step(&self.plan, step, false);
         // Nobody listens any more only while the process is being ended.
         let _sent = self.answers.send(Answer::Report { step, attempt, report }).await;
     }

@@ -73,7 +73,7 @@ fn about(answer: &Answer) -> Option<About<'_>> {
     match answer {
         Answer::Drift { node, .. } => Some(About::Node(node)),
         Answer::InstanceChanged { .. } => Some(About::Instances),
-        Answer::Report { .. } => None,
+        Answer::Report { .. } | Answer::FrontSeen { .. } => None,
     }
 }
 

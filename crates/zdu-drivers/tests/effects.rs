@@ -149,6 +149,7 @@ impl Rig {
             answers: answers_in,
             progress,
             pulse,
+            fronts: zdu_drivers::Fronts::default(),
         });
         drivers.may_act_for(std::time::Duration::from_secs(3_600));
         Self { drivers, answers, sink, moment, _sockets: sockets }

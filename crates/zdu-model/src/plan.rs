@@ -236,6 +236,26 @@ impl Work {
             Self::Run(_) | Self::Http(_) => false,
         }
     }
+
+    /// Whether it changes something that users could feel; the others look and wait.
+    #[must_use]
+    pub fn changes(&self) -> bool {
+        match self {
+            Self::Run(_)
+            | Self::Http(_)
+            | Self::Drain
+            | Self::Undrain
+            | Self::Upload { .. }
+            | Self::Backup { .. }
+            | Self::Manual { .. } => true,
+            Self::Guard { .. }
+            | Self::Certify
+            | Self::Ready(_)
+            | Self::Serving
+            | Self::Soak(_)
+            | Self::Wait(_) => false,
+        }
+    }
 }
 
 /// A command, rendered.

@@ -1,6 +1,7 @@
 //! The loop.
 
 use crate::clock::Clock;
+use std::pin::pin;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -16,6 +17,10 @@ use zdu_model::verdict::Verdict;
 
 /// How often requests of other processes are looked for.
 const REQUEST_POLL: Duration = Duration::from_millis(200);
+/// How long fronts are asked behind the end.
+const LOOK_ON: Duration = Duration::from_secs(2);
+/// How long answers of fronts may take that were under way then.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 /// Told what happens, as it happens.
 pub trait Watch {
@@ -164,7 +169,9 @@ impl<S: Storage> Run<'_, S> {
         let mut poll = tokio::time::interval(REQUEST_POLL);
         loop {
             if let Some(verdict) = self.conductor.machine().verdict() {
-                return Ok(Driven::Ended(verdict.clone()));
+                let verdict = verdict.clone();
+                self.look_on(&verdict, &mut answers).await?;
+                return Ok(Driven::Ended(verdict));
             }
             let wake = self.until_wake();
             let renew = self.clock.until(self.conductor.lease().renew_due());
@@ -192,6 +199,45 @@ impl<S: Storage> Run<'_, S> {
                     self.watch.tick(self.clock.now());
                 }
             }
+        }
+    }
+
+    /// Users are there behind the end too: fronts are asked on for a moment, and what was seen up
+    /// to the end is written down. Nothing else is heard any more.
+    async fn look_on(
+        &mut self,
+        verdict: &Verdict,
+        answers: &mut mpsc::Receiver<Answer>,
+    ) -> Result<(), RuntimeError> {
+        if !self.drivers.watches_fronts() {
+            return Ok(());
+        }
+        // A rollout that is held goes on.
+        let still = if *verdict == Verdict::Held { Duration::ZERO } else { LOOK_ON };
+        let mut leaving = pin!(self.drivers.leave_fronts(still, LAST_ANSWERS));
+        loop {
+            let renew = self.clock.until(self.conductor.lease().renew_due());
+            let answer = tokio::select! {
+                biased;
+                Some(answer) = answers.recv() => answer,
+                () = tokio::time::sleep(renew) => {
+                    self.conductor.renew(self.clock.now())?;
+                    continue;
+                }
+                () = &mut leaving => break,
+            };
+            self.seen_behind_the_end(answer)?;
+        }
+        while let Ok(answer) = answers.try_recv() {
+            self.seen_behind_the_end(answer)?;
+        }
+        Ok(())
+    }
+
+    fn seen_behind_the_end(&mut self, answer: Answer) -> Result<(), RuntimeError> {
+        match answer {
+            Answer::FrontSeen { .. } => self.hear_now(input_of(answer)),
+            Answer::Report { .. } | Answer::Drift { .. } | Answer::InstanceChanged { .. } => Ok(()),
         }
     }
 
@@ -281,6 +327,7 @@ fn input_of(answer: Answer) -> Input {
         Answer::Drift { node, instance, member, seen, reasserted } => {
             Input::Drift { node, instance, member, seen, reasserted }
         }
+        Answer::FrontSeen { front, seen } => Input::FrontSeen { front, seen },
         Answer::InstanceChanged { instance, up, reason } => {
             Input::InstanceChanged { instance, up, reason }
         }

@@ -5,7 +5,7 @@
 //! panics, because it is what a person looks at when something is wrong.
 
 use crate::call::Call;
-use crate::front::{self, FrontView};
+use crate::front::{FrontView, JOINT};
 use crate::history::{
     ControllerView, DecisionView, EndingView, History, HoldView, InstanceView, Opening,
     RequestView, ScheduleView, StillView, UnknownView, UnwindView,
@@ -310,12 +310,14 @@ impl RolloutView {
 
     /// Takes in what was seen of a front, as before, during or after the changes.
     fn front_seen(&mut self, front: u32, seen: &FrontSeen) {
-        let changing = |no: &StepNo| self.planned(*no).is_some_and(front::is_change);
+        let changing = |no: &StepNo| self.changes_something(*no);
         let changes = self.active.iter().any(changing);
         let part = match self.changed {
             None => 0,
-            Some((first, _)) if seen.until <= first => 0,
-            Some((_, last)) if changes || seen.since < last => 1,
+            // A span is cut when a change begins or the last ends, which is a moment behind the
+            // record of the begin and before that of the end.
+            Some((first, _)) if seen.until <= first.after(JOINT) => 0,
+            Some((_, last)) if changes || seen.since.after(JOINT) < last => 1,
             Some(_) => 2,
         };
         if let Some(view) = self.fronts.get_mut(front as usize) {
@@ -323,9 +325,13 @@ impl RolloutView {
         }
     }
 
+    fn changes_something(&self, no: StepNo) -> bool {
+        self.planned(no).is_some_and(|step| step.work.changes())
+    }
+
     /// A change begins or ends.
     fn change(&mut self, at: Timestamp, no: StepNo, begins: bool) {
-        if !self.planned(no).is_some_and(front::is_change) {
+        if !self.changes_something(no) {
             return;
         }
         let first = self.changed.map_or(at, |(first, _)| first);

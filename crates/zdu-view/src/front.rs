@@ -7,11 +7,11 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use zdu_model::front::{FailureKind, FailureRun, FrontSeen, VersionSeen, Watch, Way, longest_of};
-use zdu_model::plan::{PlannedStep, Work};
 use zdu_model::time::{Millis, Timestamp};
 
-/// Time between two spans that is no hole: handing over takes it.
-const JOINT: Millis = Millis(1_000);
+/// Between two spans it is no hole, and between a span and what cut it no other time: handing over
+/// takes it, and so does writing a record.
+pub(crate) const JOINT: Millis = Millis(1_000);
 
 /// Everything that was seen of one front.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -127,25 +127,6 @@ impl FrontView {
     }
 }
 
-/// Whether a step changes something users could feel; the others look and wait.
-pub(crate) fn is_change(planned: &PlannedStep) -> bool {
-    match planned.work {
-        Work::Run(_)
-        | Work::Http(_)
-        | Work::Drain
-        | Work::Undrain
-        | Work::Upload { .. }
-        | Work::Backup { .. }
-        | Work::Manual { .. } => true,
-        Work::Guard { .. }
-        | Work::Certify
-        | Work::Ready(_)
-        | Work::Serving
-        | Work::Soak(_)
-        | Work::Wait(_) => false,
-    }
-}
-
 /// The time that so many of a hundred answers did not exceed; none without answers.
 #[must_use]
 pub fn percentile(times: &Times, percent: u64) -> Option<Millis> {
@@ -157,6 +138,31 @@ pub fn percentile(times: &Times, percent: u64) -> Option<Millis> {
         seen >= rank
     })?;
     Some(Millis(longest_of(*here.0).div_ceil(1_000)))
+}
+
+/// What users saw, a line for each way of connecting to each front that was watched.
+#[must_use]
+pub fn summary(view: &RolloutView) -> Vec<String> {
+    let mut lines = Vec::new();
+    for front in reports(view) {
+        for way in &front.ways {
+            let WayReport { sent, failed, unsent, longest_gap_ms, .. } = way;
+            let mut line = format!(
+                "front {} ({}): {sent} requests, {failed} failed, longest gap {}",
+                front.url,
+                way.way,
+                span(Millis(*longest_gap_ms))
+            );
+            if *unsent > 0 {
+                let _ = write!(line, ", {unsent} were due and not sent");
+            }
+            lines.push(line);
+        }
+        if !front.holes.is_empty() {
+            lines.push(format!("front {}: not watched {}", front.url, front.holes.join(", ")));
+        }
+    }
+    lines
 }
 
 /// One front in a report.

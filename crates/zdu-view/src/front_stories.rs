@@ -85,6 +85,7 @@ fn what_users_saw_is_summed_and_split_at_the_first_and_the_last_change() {
     tell(&mut story, before);
     let export = story.no("sysupgrade_export", "node-a");
     story.start(export, 1);
+    story.now = story.now.after(Millis::from_secs(3));
     let between = span(begun.after(Millis(900)), story.now, 20, 8);
     tell(&mut story, between);
     story.pass(export);

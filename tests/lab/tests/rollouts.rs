@@ -8,6 +8,7 @@ use zdu_lab::need_lab;
 use zdu_lab::rig::checks::{self, Expected};
 use zdu_lab::rig::{Case, NODES, Rig, RigSpec, Side, tell_load};
 use zdu_model::event::Event;
+use zdu_model::time::Timestamp;
 
 #[test]
 fn five_rollouts_in_a_row_lose_no_request_and_leave_both_balancers_as_they_were() {
@@ -31,7 +32,31 @@ fn five_rollouts_in_a_row_lose_no_request_and_leave_both_balancers_as_they_were(
         assert_eq!(ran.stdout.matches("PASSED (0)").count(), 15, "{}", ran.stdout);
         checks::after(&case, Expected { exit: 0, found: &found, left_out: &[] });
         every_tool_ran_once(&case);
+        users_saw_nothing(&case);
     }
+}
+
+/// What zdu says itself about the front, which it asked five times a second in two ways.
+fn users_saw_nothing(case: &Case<'_>) {
+    let path = case.rollout_dir().expect("it ran").join("report.json");
+    let text = std::fs::read_to_string(path).expect("a report is written");
+    let report: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+    let front = &report["fronts"][0];
+    for way in front["ways"].as_array().expect("ways") {
+        assert_eq!((&way["failed"], way["sent"].as_u64() > Some(50)), (&0.into(), true), "{way}");
+        assert!(way["before"].is_object() && way["during"].is_object(), "{way}");
+    }
+    assert_eq!(front["ways"].as_array().map(Vec::len), Some(2), "{front}");
+    assert_eq!(front["holes"], serde_json::json!([]), "{front}");
+    let (mut last, mut until) = (Timestamp(0), Timestamp(0));
+    for record in case.records().expect("a journal") {
+        if let Event::FrontSeen { seen, .. } = &record.event {
+            until = until.max(seen.until);
+        } else if matches!(record.event, Event::StepEnded { .. }) {
+            last = record.at;
+        }
+    }
+    assert!(until > last, "watched until {until:?}, the last step ended at {last:?}");
 }
 
 #[test]

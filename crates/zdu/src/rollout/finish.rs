@@ -16,6 +16,7 @@ use zdu_model::plan::{Plan, Target, Work};
 use zdu_model::time::Timestamp;
 use zdu_model::verdict::Verdict;
 use zdu_view::fold::RolloutView;
+use zdu_view::front;
 use zdu_view::markdown::markdown;
 use zdu_view::next::next_commands;
 use zdu_view::report::report;
@@ -104,6 +105,9 @@ pub(super) fn tell(
         context.printer.line(&json);
     } else {
         context.printer.data(&summary_table(view));
+        for line in front::summary(view) {
+            context.printer.line(&line);
+        }
     }
     context.printer.say(&format!("journal  {}", directory.journal().display()));
     context.printer.say(&format!("report   {}", directory.path().join("report.md").display()));

@@ -17,6 +17,7 @@ use std::io::Read as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use zdu_conductor::directory::RolloutDir;
@@ -29,7 +30,7 @@ use zdu_conductor::turn::{Conductor, OpenError, Opened};
 use zdu_conductor::{Prospect, Rollout, STILLNESS, readings_before_drains};
 use zdu_drivers::capture::Captures;
 use zdu_drivers::secret::Secrets;
-use zdu_drivers::{Access, Drivers, Pulse, Setup, clocks};
+use zdu_drivers::{Access, Answer, Drivers, Fronts, Pulse, Setup, clocks};
 use zdu_model::event::{Event, Request};
 use zdu_model::ids::{FleetName, RolloutId};
 use zdu_model::plan::Plan;
@@ -41,6 +42,8 @@ use zdu_runtime::{Clock, Driven, Rig, RuntimeError, drive};
 /// come back; a dead one must not be waited for much longer than an operator needs to notice.
 const LEASE_TTL: Millis = Millis::from_secs(30);
 
+/// How long fronts are asked before a new rollout begins.
+const LEAD: Duration = Duration::from_secs(2);
 /// Answers and progress on their way to the loop. Answers wait when it is full; progress drops.
 const ANSWERS_MAX: usize = 1024;
 const PROGRESS_MAX: usize = 256;
@@ -227,6 +230,8 @@ impl Session<'_> {
         };
         let clock = Clock::not_before(known);
         alive::mark(&self.directory);
+        let (answers_in, answers) = mpsc::channel(ANSWERS_MAX);
+        let fronts = self.watch_fronts(&plan, &access, (&answers_in, &opening)).await?;
         let opened = self.open(&plan, &clock, &opening)?;
         let Opened { conductor, history, repaired, turn } = opened;
         let mut screen = Screen::new(self.context, plan.clone(), logs.clone());
@@ -238,7 +243,6 @@ impl Session<'_> {
             );
             self.context.printer.say(&text);
         }
-        let (answers_in, answers) = mpsc::channel(ANSWERS_MAX);
         let (progress_in, progress) = mpsc::channel(PROGRESS_MAX);
         let sockets = ShortDir::new()?;
         let pulse = Pulse::start(STILLNESS, clocks).map_err(|error| {
@@ -257,6 +261,7 @@ impl Session<'_> {
             answers: answers_in,
             progress: progress_in,
             pulse,
+            fronts,
         });
         for (node, mirror) in readings_before_drains(&plan, &history) {
             drivers.remember(&node, &mirror.readings, mirror.out);
@@ -281,6 +286,24 @@ impl Session<'_> {
         let ended = self.end(driven, &screen, &access, clock.now(), logs.directory()).await;
         access.close().await;
         ended
+    }
+
+    /// What users see before anything is changed is what the rest is compared with, so a new
+    /// rollout begins a moment behind this, and nobody's lease is held meanwhile.
+    async fn watch_fronts(
+        &self,
+        plan: &Plan,
+        access: &Arc<Access>,
+        (answers, opening): (&mpsc::Sender<Answer>, &Opening),
+    ) -> Result<Fronts, Failure> {
+        let fronts = Fronts::begin(plan, access, answers).map_err(|error| {
+            Failure::of(exit::FATAL_ERROR, &error)
+                .hint("mend `front` in zdu.yaml and plan again, or take its `rate` out")
+        })?;
+        if fronts.are_watched() && matches!(opening, Opening::New) {
+            tokio::time::sleep(LEAD).await;
+        }
+        Ok(fronts)
     }
 
     fn logs(&self, plan: &Arc<Plan>) -> Result<Logs, Failure> {
