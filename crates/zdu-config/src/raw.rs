@@ -305,6 +305,8 @@ pub(crate) enum DrainExpiry {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Rule {
+    /// The stage of the step.
+    pub(crate) stage: Option<At<String>>,
     /// The phase of the step.
     pub(crate) phase: Option<At<String>>,
     /// Any of these exit codes.

@@ -6,7 +6,7 @@ use crate::raw;
 use crate::tree::shown;
 use zdu_model::contract::Class;
 use zdu_model::fleet::{Member, Socket};
-use zdu_model::ids::{BadName, BalancerName, PhaseName};
+use zdu_model::ids::{BadName, BalancerName, PhaseName, StageName};
 use zdu_model::policy::{FailureAction, FailureRule, SecretSource, WaveSize};
 use zdu_model::time::Millis;
 
@@ -250,7 +250,12 @@ pub(crate) fn rule(
         raw::RuleAction::GoOn => FailureAction::GoOn,
         raw::RuleAction::Stop => FailureAction::Stop,
     };
+    let stage = match &raw.stage {
+        None => None,
+        Some(at) => Some(name(at, |text| StageName::new(text), findings)?),
+    };
     Some(FailureRule {
+        stage,
         phase,
         exit: raw.exit.clone(),
         class: raw.class.iter().copied().map(class).collect(),

@@ -292,13 +292,18 @@ impl Rollout {
         }
     }
 
-    /// An undrain without an end that passes may have returned the node on some instances only.
+    /// An undrain without an end that passes may have returned the node on some instances only. The
+    /// proof it went by is of the moment before it: it is had again before the node is returned on
+    /// another (law 3).
     fn half_returned(&mut self, step: StepNo) {
         let plan = self.plan.clone();
         let planned = plan.step(step);
         if let (Work::Undrain, Some(node)) = (&planned.work, planned.subject.node()) {
             self.out.insert(node.clone());
             self.certified.insert(node.clone(), false);
+            if let Some((_, stands)) = self.proved.get_mut(node) {
+                *stands = false;
+            }
         }
     }
 

@@ -213,7 +213,13 @@ impl Rollout {
     }
 
     fn fits(&self, rule: &FailureRule, planned: &PlannedStep, class: Class) -> bool {
-        let FailureRule { phase, exit, class: classes, output, failed_nodes, action } = rule;
+        let FailureRule { stage, phase, exit, class: classes, output, failed_nodes, action } = rule;
+        let here = match self.home(planned.no) {
+            Home::Lane { stage, .. } | Home::Gate { stage, .. } => {
+                Some(&self.plan.stages[stage].name)
+            }
+            Home::Undo => None,
+        };
         let state = self.state(planned.no);
         let tail = state.tail.as_deref().unwrap_or_default();
         let failed = u32::try_from(self.failed_nodes.len()).unwrap_or(u32::MAX);
@@ -230,6 +236,7 @@ impl Rollout {
         let spent = matches!(action, FailureAction::Retry { max, .. } if state.tries >= *max);
         !by_guess
             && !spent
+            && (stage.is_none() || stage.as_ref() == here)
             && phase.as_ref().is_none_or(|phase| *phase == planned.phase)
             && (exit.is_empty() || state.exit.is_some_and(|code| exit.contains(&code)))
             && (classes.is_empty() || classes.contains(&class))

@@ -9,7 +9,7 @@ use zdu_model::contract::Class;
 use zdu_model::event::{Event, UnwindScope};
 use zdu_model::ids::{NodeName, StepNo};
 use zdu_model::plan::Subject;
-use zdu_model::procedure::GoesBack;
+use zdu_model::procedure::{GoesBack, Over};
 
 type At = (usize, usize, usize);
 
@@ -75,17 +75,66 @@ impl Rollout {
         lanes
     }
 
-    /// A finished lane of a stage that goes back with the whole rollout only; one that is under
-    /// way, or in the very wave that is meant, has prepared nothing that could be kept.
+    /// What prepares nodes stays with one that is put back behind it. A node that is still being
+    /// prepared gives all of it back: what undoes one part may have undone another.
     fn is_kept(&self, scope: &UnwindScope, at: At) -> bool {
-        let keeps = self.plan.stages[at.0].goes_back == GoesBack::WithRollout;
-        let done = self.waves[at.0][at.1].lanes[at.2].course == LaneCourse::Done;
-        let meant = match scope {
-            UnwindScope::Rollout => true,
-            UnwindScope::Wave => self.cursor == (at.0, at.1),
-            UnwindScope::Node(_) | UnwindScope::InFlight => false,
+        if *scope == UnwindScope::InFlight && self.is_finished_for(at) {
+            return true;
+        }
+        let keeps = self.prepares(at.0) && *scope != UnwindScope::Rollout;
+        let node = self.lane(at.0, at.1, at.2).subject.node().filter(|_| keeps);
+        node.is_some_and(|node| self.is_prepared(node))
+    }
+
+    /// Whether a lane is of what its node had finished: it has rolled, and what is in flight on it
+    /// now only comes behind. A node that serves the new release while the last stage looks at it
+    /// is not put back because a person stops the looking.
+    fn is_finished_for(&self, at: At) -> bool {
+        let Some(node) = self.lane(at.0, at.1, at.2).subject.node() else { return false };
+        let done = |stage: usize| {
+            let waves = self.plan.stages[stage].waves.iter().zip(&self.waves[stage]);
+            let mut lanes =
+                waves.flat_map(|(planned, state)| planned.lanes.iter().zip(&state.lanes));
+            lanes.any(|(lane, state)| {
+                lane.subject.node() == Some(node) && state.course == LaneCourse::Done
+            })
         };
-        keeps && done && !meant
+        let rolls = |stage: &usize| self.plan.stages[*stage].over == Over::Rolling;
+        let rolled = (0..self.waves.len()).filter(rolls).filter(|stage| done(*stage)).max();
+        let flying = self.flying_stages(node).min();
+        let Some((rolled, flying)) = rolled.zip(flying) else { return false };
+        at.0 <= rolled && flying > rolled && !rolls(&flying)
+    }
+
+    /// The stages in which a lane of this node is under way.
+    fn flying_stages(&self, node: &NodeName) -> impl Iterator<Item = usize> {
+        let stages = self.plan.stages.iter().zip(&self.waves).enumerate();
+        stages.filter_map(move |(number, (planned, waves))| {
+            let lanes = planned.waves.iter().zip(waves);
+            let mut lanes =
+                lanes.flat_map(|(planned, state)| planned.lanes.iter().zip(&state.lanes));
+            let flies = lanes.any(|(lane, state)| {
+                lane.subject.node() == Some(node) && flies(state.course, LaneCourse::Going)
+            });
+            flies.then_some(number)
+        })
+    }
+
+    fn prepares(&self, stage: usize) -> bool {
+        self.plan.stages[stage].goes_back == GoesBack::WithRollout
+    }
+
+    /// Whether a node has begun anything behind what prepares it.
+    fn is_prepared(&self, node: &NodeName) -> bool {
+        let behind = (0..self.waves.len()).filter(|stage| !self.prepares(*stage));
+        let mut lanes = behind.flat_map(|stage| {
+            let waves = self.plan.stages[stage].waves.iter().zip(&self.waves[stage]);
+            waves.flat_map(|(planned, state)| planned.lanes.iter().zip(&state.lanes))
+        });
+        lanes.any(|(lane, state)| {
+            let begun = !matches!(state.course, LaneCourse::Waiting | LaneCourse::Unwound);
+            lane.subject.node() == Some(node) && begun
+        })
     }
 
     /// A node goes back with all its lanes, but for what is kept; of the fleet's own lanes only

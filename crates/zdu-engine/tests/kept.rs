@@ -8,6 +8,7 @@ use script::{begun_after, count, failing, set_aside, until_begun};
 use world::{Builder, World, node, rule};
 use zdu_engine::StepStatus;
 use zdu_model::event::Request;
+use zdu_model::ids::StepKey;
 use zdu_model::policy::FailureAction;
 use zdu_model::procedure::GoesBack;
 use zdu_model::report::End;
@@ -74,6 +75,33 @@ fn the_nodes_of_a_wave_and_those_in_flight_keep_it_too() {
     assert_eq!((count(&world, "start-old@b"), count(&world, "clean@b")), (1, 0));
 }
 
+/// The undo of one part may have undone another: `sysupgrade clean` of an upgrade takes the export.
+#[test]
+fn a_node_that_is_still_being_prepared_gives_back_all_that_prepared_it() {
+    let mut b = Builder::new(&["a", "b"], 1);
+    for key in ["export", "upgrade"] {
+        b.nodes_stage();
+        let stage = b.plan.stages.last_mut().expect("just added");
+        stage.goes_back = GoesBack::WithRollout;
+        let lanes = stage.waves[0].lanes.clone();
+        for step in lanes.iter().flat_map(|lane| lane.steps.clone()) {
+            let undo = b.get(step).undo[0];
+            b.get(step).key = StepKey::new(key).expect("a name");
+            b.get(undo).key = StepKey::new(format!("clean-{key}")).expect("a name");
+        }
+    }
+    b.rolling_stage(&[&["a"], &["b"]], 1);
+    b.plan.rules.insert(0, rule("UPGRADE", FailureAction::RollbackNode));
+    let mut world = failing(World::new(b.plan), "upgrade", "b", 1, End::Exited(1));
+    assert!(matches!(world.run(), Verdict::Failed { .. }));
+    let undone = ["clean-upgrade@b", "clean-export@b", "clean-export@a"];
+    assert_eq!(undone.map(|key| count(&world, key)), [1, 1, 0], "{:?}", world.log);
+    let before = world.records.len();
+    world.request(Request::Resume);
+    assert_eq!(world.run(), Verdict::Succeeded);
+    assert_eq!(begun_after(&world, before)[..2], ["export@b", "upgrade@b"]);
+}
+
 #[test]
 fn what_is_being_prepared_when_it_fails_goes_back_with_its_node() {
     let b = prepared(&[("UPGRADE", FailureAction::RollbackNode)]);
@@ -96,4 +124,23 @@ fn a_wave_that_prepares_goes_back_whole_and_a_finished_node_of_it_stays_when_the
     world.play(&upgrade);
     assert_eq!(world.run(), Verdict::Aborted);
     assert_eq!((count(&world, "clean@a"), count(&world, "clean@b")), (0, 1), "{:?}", world.log);
+}
+
+#[test]
+fn a_node_that_rolled_and_is_only_looked_at_is_not_put_back_by_an_abort() {
+    let mut b = prepared(&[]);
+    b.nodes_stage();
+    let looked: Vec<_> = b.plan.stages[2].waves[0].lanes.iter().map(|l| l.steps[0]).collect();
+    for step in looked {
+        b.get(step).key = StepKey::new("look").expect("a name");
+        b.get(step).undo.clear();
+    }
+    let mut world = failing(World::new(b.plan), "look", "a", 1, End::Exited(1));
+    let look = set_aside(&mut world, "look", "a");
+    world.request(Request::Abort);
+    world.play(&look);
+    assert_eq!(world.run(), Verdict::Aborted);
+    for undo in ["stop-new@a", "start-old@a", "clean@a", "stop-new@b"] {
+        assert_eq!(count(&world, undo), 0, "{undo}: {:?}", world.log);
+    }
 }

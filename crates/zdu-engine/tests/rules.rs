@@ -10,7 +10,7 @@ use zdu_engine::Input;
 use zdu_model::contract::Class;
 use zdu_model::effect::Effect;
 use zdu_model::event::*;
-use zdu_model::ids::StepNo;
+use zdu_model::ids::{StageName, StepNo};
 use zdu_model::plan::*;
 use zdu_model::policy::{FailureAction, FailureRule};
 use zdu_model::report::*;
@@ -362,4 +362,17 @@ fn a_node_that_is_given_up_at_the_entrance_of_its_group_lets_the_next_one_in() {
     let verdict = world.run();
     assert!(matches!(verdict, Verdict::Failed { .. }), "{verdict:?}");
     assert_eq!(count(&world, "apply@b"), 1, "log {:?}", world.log);
+}
+
+#[test]
+fn a_rule_of_a_stage_fits_the_steps_of_that_stage_alone() {
+    for (stage, undone) in [("apply", 0), ("elsewhere", 1)] {
+        let mut b = plan_of(&["a"], &[&["a"]], 1, 0);
+        let stage = Some(StageName::new(stage).expect("a name"));
+        let stop = FailureRule { stage, ..rule("APPLY", FailureAction::Stop) };
+        b.plan.rules.insert(0, stop);
+        let mut world = failing(World::new(b.plan), "apply", "a", 1, End::Exited(1));
+        assert!(matches!(world.run(), Verdict::Failed { .. }));
+        assert_eq!(count(&world, "stop-new@a"), undone, "{:?}", world.log);
+    }
 }

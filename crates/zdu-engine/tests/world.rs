@@ -48,6 +48,7 @@ pub fn policy() -> Policy {
 
 pub fn rule(phase_name: &str, action: FailureAction) -> FailureRule {
     FailureRule {
+        stage: None,
         phase: Some(phase(phase_name)),
         exit: vec![],
         class: vec![],

@@ -1,7 +1,7 @@
 //! The operator's limits.
 
 use crate::contract::Class;
-use crate::ids::{PhaseName, SecretName};
+use crate::ids::{PhaseName, SecretName, StageName};
 use crate::time::Millis;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -94,6 +94,9 @@ pub enum SecretSource {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FailureRule {
+    /// The stage of the step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<StageName>,
     /// The phase of the step.
     pub phase: Option<PhaseName>,
     /// Any of these exit codes.

@@ -154,12 +154,14 @@ impl Acts<'_> {
     }
 
     /// Nothing but the instance that does not answer mends a failure of this one: each takes it as
-    /// soon as it can, and one that is silent is waited for as long as the operator says, in one
-    /// attempt, so that it is that long and not a multiple.
+    /// soon as it can, and one that is silent is waited for as long as the operator says. In so
+    /// many attempts, because the node proves itself ready again before each (law 3): a proof is no
+    /// older than one attempt when an instance takes the node.
     pub(crate) fn undrain(&self) -> PlannedStep {
-        let least = COMMAND_DEADLINE.0.saturating_mul(u64::from(COMMAND_ATTEMPTS));
-        let deadline = Millis(self.input.policy.capacity_deadline.0.max(least));
-        self.act("undrain", Work::Undrain, Target::Controller, deadline)
+        let attempts = self.input.policy.capacity_deadline.0.div_ceil(COMMAND_DEADLINE.0);
+        let attempts = u32::try_from(attempts).unwrap_or(u32::MAX).max(COMMAND_ATTEMPTS);
+        let act = self.act("undrain", Work::Undrain, Target::Controller, COMMAND_DEADLINE);
+        PlannedStep { attempts, ..act }
     }
 
     pub(crate) fn serving(&self) -> PlannedStep {

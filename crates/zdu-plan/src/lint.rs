@@ -119,6 +119,7 @@ impl<'a> Lint<'a> {
         }
         let always = plan.rules.last().is_some_and(|rule| {
             rule.phase.is_none()
+                && rule.stage.is_none()
                 && rule.exit.is_empty()
                 && rule.class.is_empty()
                 && rule.output.is_none()
@@ -212,7 +213,9 @@ impl<'a> Lint<'a> {
             let detail = format!("stage {name} has {} waves", stage.waves.len());
             self.find(None, LintRule::Waves, detail);
         }
-        if stage.goes_back == GoesBack::WithRollout && stage.over != Over::Nodes {
+        let mut before = self.plan.stages.iter().take_while(|other| other.name != *name);
+        let late = before.any(|stage| stage.over == Over::Rolling);
+        if stage.goes_back == GoesBack::WithRollout && (stage.over != Over::Nodes || late) {
             let detail = format!("stage {name} prepares nothing that a node could keep");
             self.find(None, LintRule::Waves, detail);
         }

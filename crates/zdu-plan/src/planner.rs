@@ -117,6 +117,7 @@ fn rules(input: &Input) -> Vec<FailureRule> {
         exit: Vec::new(),
         class: Vec::new(),
         output: None,
+        stage: None,
         failed_nodes: None,
         action: FailureAction::Hold,
     });

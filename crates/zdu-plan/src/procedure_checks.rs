@@ -20,15 +20,19 @@ pub(crate) fn check(input: &Input, refusals: &mut Refusals) {
     rules(input, &procedure.on_failure, "procedure", refusals);
     rules(input, &input.policy.on_failure, "policy", refusals);
     let mut ids = BTreeSet::new();
-    for stage in &procedure.stages {
+    let rolls = procedure.stages.iter().position(|stage| stage.over == Over::Rolling);
+    for (number, stage) in procedure.stages.iter().enumerate() {
         stage_phases(input, stage, refusals);
         if stage.parallel == Some(0) {
             let at = format!("procedure.stages.{}.parallel", stage.name);
             refusals.push(Refusal::Limit { at, why: "must be at least 1" });
         }
-        if stage.goes_back == GoesBack::WithRollout && stage.over != Over::Nodes {
+        // What is undone newest first cannot leave what came behind it.
+        let late = rolls.is_some_and(|rolls| rolls < number);
+        if stage.goes_back == GoesBack::WithRollout && (stage.over != Over::Nodes || late) {
             let at = format!("procedure.stages.{}.goes_back", stage.name);
-            let why = "must be with_node: only what a stage over nodes prepares can stay with one";
+            let why = "must be with_node: only what a stage over nodes prepares, before any rolls, \
+                       can stay with one";
             refusals.push(Refusal::Limit { at, why });
         }
         for step in &stage.steps {
@@ -95,6 +99,11 @@ fn stage_phases(input: &Input, stage: &Stage, refusals: &mut Refusals) {
 
 fn rules(input: &Input, rules: &[FailureRule], of: &str, refusals: &mut Refusals) {
     for (index, rule) in rules.iter().enumerate() {
+        let stages = &input.procedure.stages;
+        if rule.stage.as_ref().is_some_and(|name| stages.iter().all(|one| one.name != *name)) {
+            let at = format!("{of}.on_failure[{index}].stage");
+            refusals.push(Refusal::Limit { at, why: "names no stage of the procedure" });
+        }
         if let Some(name) = &rule.phase {
             phase(input, name, &format!("{of}.on_failure[{index}].phase"), refusals);
         }

@@ -22,6 +22,8 @@ pub enum Plant {
     UnknownIsFailure,
     /// What is put back is put back in the order it was done.
     UnwindsForward,
+    /// The list of an unwind lacks its last compensation.
+    UnwindForgets,
     /// Points of no return are crossed without a word.
     CrossesWithoutAsking,
     /// Nobody wakes the engine when time has passed.
@@ -157,6 +159,11 @@ fn bend_event(plant: Plant, event: &mut Event) {
         && let Event::UnwindStarted { steps, .. } = event
     {
         steps.reverse();
+    }
+    if plant == Plant::UnwindForgets
+        && let Event::UnwindStarted { steps, .. } = event
+    {
+        steps.pop();
     }
 }
 

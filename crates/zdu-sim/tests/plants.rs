@@ -174,6 +174,11 @@ fn compensations_in_the_order_of_the_steps_are_seen() {
 }
 
 #[test]
+fn an_unwind_that_forgets_a_compensation_is_caught() {
+    println!("{}", caught(Plant::UnwindForgets, "order"));
+}
+
+#[test]
 fn a_point_of_no_return_crossed_without_a_word_is_seen() {
     println!("{}", caught(Plant::CrossesWithoutAsking, "order"));
 }

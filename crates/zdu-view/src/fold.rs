@@ -18,7 +18,7 @@ use zdu_model::contract::Class;
 use zdu_model::event::{Event, Record, Request, UnwindScope};
 use zdu_model::front::FrontSeen;
 use zdu_model::ids::{Attempt, NodeName, PhaseName, Seq, StepNo};
-use zdu_model::plan::{Plan, PlannedStage, PlannedStep, Subject};
+use zdu_model::plan::{Plan, Subject};
 use zdu_model::policy::FailureAction;
 use zdu_model::procedure::GoesBack;
 use zdu_model::time::Timestamp;
@@ -274,7 +274,7 @@ impl RolloutView {
         let crossed = steps()
             .filter(|(step, at)| step.point_of_no_return && self.steps[*at].may_have_begun());
         let kept = crossed.map(|(step, _)| step.no).max();
-        let prepared = self.prepared(name);
+        let prepared = self.prepared(name, begun);
         for (step, at) in steps() {
             let mine = step.subject.node() == Some(name) && step.no != begun;
             let mine = mine && !prepared.contains(&step.no);
@@ -285,27 +285,32 @@ impl RolloutView {
         }
     }
 
-    /// The steps of a node that it kept when it was last put back without the whole rollout.
-    fn prepared(&self, name: &NodeName) -> BTreeSet<StepNo> {
+    /// The steps of a node that it kept when it was last put back: what prepared it, where it had
+    /// begun anything behind that and not the whole rollout went back.
+    fn prepared(&self, name: &NodeName, begun: StepNo) -> BTreeSet<StepNo> {
         let of_node =
             |no: &StepNo| self.planned(*no).is_some_and(|step| step.subject.node() == Some(name));
-        let mut unwinds = self.history.unwinds.iter().rev();
-        let last = unwinds.find(|unwind| unwind.steps.iter().any(of_node));
-        let Some(last) = last.filter(|last| last.scope != UnwindScope::Rollout) else {
+        let of_unwind = |unwind: &&UnwindView| {
+            unwind.scope == UnwindScope::Node(name.clone()) || unwind.steps.iter().any(of_node)
+        };
+        let last = self.history.unwinds.iter().rev().find(of_unwind);
+        if last.is_none_or(|last| last.scope == UnwindScope::Rollout) {
             return BTreeSet::new();
+        }
+        let steps = |keeps: bool| {
+            let stages = self.plan.stages.iter();
+            let stages =
+                stages.filter(move |stage| (stage.goes_back == GoesBack::WithRollout) == keeps);
+            let lanes = stages.flat_map(|stage| &stage.waves).flat_map(|wave| &wave.lanes);
+            let lanes = lanes.filter(|lane| lane.subject.node() == Some(name));
+            lanes.flat_map(|lane| lane.steps.iter().copied())
         };
-        let keeps = |stage: &&PlannedStage| stage.goes_back == GoesBack::WithRollout;
-        let waves = self.plan.stages.iter().filter(keeps).flat_map(|stage| &stage.waves);
-        let lanes = waves.flat_map(|wave| &wave.lanes);
-        let kept = |no: &StepNo| {
-            let undone =
-                |planned: &PlannedStep| planned.undo.iter().any(|u| last.steps.contains(u));
-            self.planned(*no).is_some_and(|planned| !undone(planned))
+        let was_begun = |no: &StepNo| {
+            let state = self.index(*no).map(|index| &self.steps[index].state);
+            *no != begun && state.is_some_and(|state| *state != StepState::NotBegun)
         };
-        lanes
-            .filter(|lane| lane.subject.node() == Some(name) && lane.steps.iter().all(kept))
-            .flat_map(|lane| lane.steps.iter().copied())
-            .collect()
+        let behind = steps(false).any(|no| was_begun(&no));
+        if behind { steps(true).collect() } else { BTreeSet::new() }
     }
 
     /// Takes in what was seen of a front, as before, during or after the changes.

@@ -192,6 +192,7 @@ fn whole(nodes: &[&str], stages: Vec<PlannedStage>, steps: Vec<PlannedStep>) -> 
             exit: vec![],
             class: vec![],
             output: None,
+            stage: None,
             failed_nodes: None,
             action: FailureAction::Stop,
         }],

@@ -53,7 +53,7 @@ pub(crate) fn plan(rng: &mut Rng) -> Spec {
         shapes::once(&mut b, rng, "before", pnr);
     }
     if rng.chance(30) {
-        b.nodes_stage();
+        shapes::prepare(&mut b, rng);
     }
     shapes::rolling(&mut b, rng, names, "apply", pnr);
     if rng.chance(10) {

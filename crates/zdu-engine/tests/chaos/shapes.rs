@@ -43,7 +43,12 @@ pub(crate) fn once(b: &mut Builder, rng: &mut Rng, name: &str, pnr: bool) {
     let lanes = vec![Lane { subject: Subject::Fleet, steps }];
     let waves = vec![Wave { lanes, parallel: 1, gate: vec![] }];
     let name = StageName::new(name).expect("a name");
-    b.plan.stages.push(PlannedStage { name, over: Over::Once, goes_back: goes_back(rng), waves });
+    b.plan.stages.push(PlannedStage {
+        name,
+        over: Over::Once,
+        goes_back: GoesBack::WithNode,
+        waves,
+    });
 }
 
 /// What a step may be beside its work.
@@ -79,13 +84,17 @@ pub(crate) fn rolling(b: &mut Builder, rng: &mut Rng, names: &[&str], stage: &st
     b.plan.stages.push(PlannedStage {
         name,
         over: Over::Rolling,
-        goes_back: goes_back(rng),
+        goes_back: GoesBack::WithNode,
         waves,
     });
 }
 
-fn goes_back(rng: &mut Rng) -> GoesBack {
-    if rng.chance(30) { GoesBack::WithRollout } else { GoesBack::WithNode }
+/// What is prepared before anything rolls may stay with its node.
+pub(crate) fn prepare(b: &mut Builder, rng: &mut Rng) {
+    b.nodes_stage();
+    if rng.chance(40) {
+        b.plan.stages.last_mut().expect("just added").goes_back = GoesBack::WithRollout;
+    }
 }
 
 fn gate(b: &mut Builder, rng: &mut Rng, pnr: bool) -> Vec<StepNo> {

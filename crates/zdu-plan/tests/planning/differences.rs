@@ -135,6 +135,7 @@ fn every_limit_of_the_policy_that_changed_is_said() {
             exit: vec![],
             class: vec![],
             output: None,
+            stage: None,
             failed_nodes: None,
             action: FailureAction::Hold,
         });

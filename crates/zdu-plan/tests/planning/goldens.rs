@@ -66,26 +66,27 @@ fn a_drain_and_a_front_may_fail_twice() {
         of[0].attempts
     };
     let keys = ["drain", "undrain", "front", "certify", "switch"];
-    assert_eq!(keys.map(tries), [3, 1, 3, 1, 1]);
+    assert_eq!(keys.map(tries), [3, 20, 3, 1, 1]);
 }
 
 #[test]
 fn an_undrain_waits_for_a_silent_instance_as_long_as_the_policy_says_and_a_drain_does_not() {
-    let deadlines = |capacity_deadline: Millis, key: &str| {
+    let patience = |capacity_deadline: Millis, key: &str| {
         let mut input = input();
         input.policy.capacity_deadline = capacity_deadline;
         let plan = planned(&input).plan;
         let of = plan.steps.iter().filter(|step| step.key.as_str() == key);
-        let mut of: Vec<_> = of.map(|step| step.deadline).collect();
+        let mut of: Vec<_> = of.map(|step| (step.attempts, step.deadline)).collect();
         of.dedup();
         of
     };
     let (long, short) = (Millis::from_secs(20 * 60), Millis::from_secs(1));
+    let each = Millis::from_secs(30);
     // Those that return a node, and those that put one back.
-    assert_eq!(deadlines(long, "undrain"), [long]);
-    assert_eq!(deadlines(short, "undrain"), [Millis::from_secs(90)]);
+    assert_eq!(patience(long, "undrain"), [(40, each)]);
+    assert_eq!(patience(short, "undrain"), [(3, each)]);
     // A drain goes by a reading, which must not grow old.
-    assert_eq!(deadlines(long, "drain"), [Millis::from_secs(30)]);
+    assert_eq!(patience(long, "drain"), [(3, each)]);
 }
 
 #[test]

@@ -451,8 +451,22 @@ fn a_rolling_stage_that_goes_back_with_the_rollout_alone_is_refused() {
     assert_eq!(
         said,
         ["procedure.stages.apply.goes_back must be with_node: only what a stage over nodes \
-          prepares can stay with one"]
+          prepares, before any rolls, can stay with one"]
     );
+}
+
+#[test]
+fn a_stage_behind_a_rolling_one_that_goes_back_with_the_rollout_alone_is_refused() {
+    let keep = |input: &mut Input| {
+        let mut late = stage("late", Over::Nodes, vec![input.procedure.stages[0].steps[0].clone()]);
+        late.steps[0].id = "late-step".to_string().try_into().expect("valid");
+        late.steps[0].disruptive = false;
+        late.steps[0].undo.clear();
+        late.goes_back = GoesBack::WithRollout;
+        input.procedure.stages.push(late);
+    };
+    let said = said(keep);
+    assert!(said.iter().any(|line| line.contains("stages.late.goes_back must be")), "{said:#?}");
 }
 
 #[test]
@@ -472,6 +486,7 @@ fn a_failure_rule_names_a_declared_phase() {
         exit: vec![],
         class: vec![],
         output: None,
+        stage: None,
         failed_nodes: None,
         action: FailureAction::Hold,
     };

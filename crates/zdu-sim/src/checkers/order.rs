@@ -35,6 +35,10 @@ pub(super) struct Order {
     lists: Vec<(UnwindScope, Vec<StepNo>)>,
     /// Those of them that passed since.
     undone: BTreeSet<StepNo>,
+    /// The record of each step's newest end that passed.
+    passed: BTreeMap<StepNo, u64>,
+    /// What had been begun when the whole rollout was last put back.
+    whole: BTreeSet<StepNo>,
 }
 
 /// Stage, wave, lane, step.
@@ -59,11 +63,13 @@ impl Order {
         match &record.event {
             Event::StepStarted { step, .. } => {
                 let before = self.begun.insert(*step, record.seq.0);
+                self.whole.remove(step);
                 self.before.insert(*step, before);
                 return self.crosses(scene, *step).or_else(|| self.in_turn(*step));
             }
             Event::StepEnded { step, class, .. } if class.passes() => {
                 self.undone.insert(*step);
+                self.passed.insert(*step, record.seq.0);
             }
             Event::StepEnded { step, class: Class::NotRun, .. } => self.never_began(*step),
             Event::HoldStarted { cause: HoldCause::PointOfNoReturn(step) } => {
@@ -80,9 +86,17 @@ impl Order {
                 }
                 self.undone.retain(|step| !steps.contains(step));
                 self.lists.push((scope.clone(), steps.clone()));
-                return self.unwinds(scene, steps).or_else(|| self.keeps(scene, scope, steps));
+                return self
+                    .unwinds(scene, steps)
+                    .or_else(|| self.keeps(scene, scope, steps))
+                    .or_else(|| self.leaves(scene, scope, steps));
             }
-            Event::UnwindEnded { scope } => self.lists.retain(|(of, _)| of != scope),
+            Event::UnwindEnded { scope } => {
+                self.lists.retain(|(of, _)| of != scope);
+                if *scope == UnwindScope::Rollout {
+                    self.whole = self.begun.keys().copied().collect();
+                }
+            }
             Event::Requested { .. }
             | Event::RolloutStarted { .. }
             | Event::ControllerStarted { .. }
@@ -164,22 +178,66 @@ impl Order {
     }
 }
 
-/// What a node keeps that goes back alone.
+/// What a list has to hold, and what not.
 impl Order {
+    /// A node that goes back without the whole rollout keeps what prepared it, once it has begun
+    /// anything behind that.
     fn keeps(&self, scene: &Scene<'_>, scope: &UnwindScope, steps: &[StepNo]) -> Option<String> {
-        let alone = matches!(scope, UnwindScope::Node(_) | UnwindScope::InFlight);
-        let plan = &scene.layout.plan;
-        let behind = |of: &Subject, stage: usize| {
-            let later = |step: &&StepNo| self.ranks.get(step).is_some_and(|rank| rank.0 > stage);
-            let mut begun = self.begun.keys().filter(later);
-            begun.any(|step| plan.step(*step).subject == *of)
-        };
+        let alone = *scope != UnwindScope::Rollout;
         steps.iter().filter(|_| alone).find_map(|step| {
             let undone = scene.layout.step(*step).undoes?;
-            let stage = self.ranks.get(&undone)?.0;
-            let kept = plan.stages[stage].goes_back == GoesBack::WithRollout
-                && behind(&plan.step(undone).subject, stage);
-            kept.then(|| format!("step {step} takes what goes back with the whole rollout only"))
+            self.is_kept(scene, undone)
+                .then(|| format!("step {step} takes what goes back with the whole rollout only"))
+        })
+    }
+
+    fn prepares(&self, scene: &Scene<'_>, step: StepNo) -> bool {
+        let stage = self.ranks.get(&step).map(|rank| &scene.layout.plan.stages[rank.0]);
+        stage.is_some_and(|stage| stage.goes_back == GoesBack::WithRollout)
+    }
+
+    fn is_kept(&self, scene: &Scene<'_>, step: StepNo) -> bool {
+        let plan = &scene.layout.plan;
+        let subject = &plan.step(step).subject;
+        let mut since = self.begun.keys().filter(|begun| !self.whole.contains(begun));
+        self.prepares(scene, step)
+            && since.any(|begun| {
+                plan.step(*begun).subject == *subject
+                    && self.ranks.contains_key(begun)
+                    && !self.prepares(scene, *begun)
+            })
+    }
+
+    /// A whole rollback, and a node that goes back alone, undo everything that was begun and is
+    /// undone by anything, but for what a point of no return or the node keeps.
+    fn leaves(&self, scene: &Scene<'_>, scope: &UnwindScope, steps: &[StepNo]) -> Option<String> {
+        let plan = &scene.layout.plan;
+        let meant = |subject: &Subject| match scope {
+            UnwindScope::Rollout => true,
+            UnwindScope::Node(node) => subject.node() == Some(node),
+            UnwindScope::Wave | UnwindScope::InFlight => false,
+        };
+        let last = self.crossed.iter().filter_map(|step| self.ranks.get(step)).max();
+        let cut = |rank: &Rank| {
+            let lane = |other: &&StepNo| {
+                self.ranks.get(other).is_some_and(|r| (r.0, r.1, r.2) == (rank.0, rank.1, rank.2))
+            };
+            let mut begun = self.begun.keys().filter(lane).filter_map(|step| self.ranks.get(step));
+            begun.any(|rank| last.is_some_and(|last| rank <= last))
+        };
+        let alone = *scope != UnwindScope::Rollout;
+        self.begun.iter().find_map(|(step, begun)| {
+            let rank = self.ranks.get(step)?;
+            let planned = plan.step(*step);
+            let stays = cut(rank) || (alone && self.is_kept(scene, *step));
+            if !meant(&planned.subject) || stays {
+                return None;
+            }
+            let undone = |undo: &&StepNo| {
+                steps.contains(undo) || self.passed.get(undo).is_some_and(|at| at > begun)
+            };
+            let left = planned.undo.iter().find(|undo| !undone(undo))?;
+            Some(format!("step {step} was begun, and {left}, which undoes it, is not listed"))
         })
     }
 }

@@ -3,9 +3,14 @@
 use super::Checker;
 use crate::layout::Place;
 use crate::seen::{Hand, Scene, Seen};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use zdu_model::event::Event;
 use zdu_model::plan::Work;
+use zdu_model::time::{Millis, Timestamp};
+
+/// How old a proof may be when an instance takes the node: one attempt at an undrain, and the pause
+/// before it.
+const PROOF_AGE_MAX: Millis = Millis::from_secs(45);
 
 /// Watches undrains as they land.
 #[derive(Default)]
@@ -14,6 +19,8 @@ pub(super) struct Readiness {
     proved: BTreeSet<Place>,
     /// Those of them that nobody watched since: a controller stood still, or another one came.
     unwatched: BTreeSet<Place>,
+    /// When each last proved it.
+    proofs: BTreeMap<Place, Timestamp>,
     /// Nodes with an entry that was put back by our hand since they were drained.
     returning: BTreeSet<Place>,
 }
@@ -64,6 +71,7 @@ impl Readiness {
         if passed && matches!(planned.work, Work::Ready(_)) {
             self.unwatched.remove(&node);
             self.proved.insert(node);
+            self.proofs.insert(node, scene.now);
         } else if planned.needs_drain {
             self.unwatched.remove(&node);
             self.proved.remove(&node);
@@ -84,6 +92,10 @@ impl Readiness {
         let by_itself = scene.world.fails_by_itself(node, scene.now);
         if first && by_itself && self.unwatched.contains(&node) {
             return Some(format!("{name} returns sick, by a proof nobody watched since"));
+        }
+        let old = self.proofs.get(&node).is_some_and(|at| scene.now.since(*at) > PROOF_AGE_MAX);
+        if by_itself && old {
+            return Some(format!("{name} returns sick, by a proof that is old"));
         }
         let starting = scene.world.nodes[node].ready_at > scene.now;
         (starting && !by_itself).then(|| format!("{name} returns before it answers"))

@@ -157,6 +157,7 @@ fn procedure(shape: &Shape) -> Procedure {
         exit: Vec::new(),
         class,
         output: None,
+        stage: None,
         failed_nodes: None,
         action,
     };

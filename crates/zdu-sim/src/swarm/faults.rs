@@ -116,10 +116,12 @@ fn balancer_trouble(dice: &mut Dice, plan: &Plan) -> What {
         return node_trouble(dice, plan);
     }
     let instance = (*dice.pick(&all)).clone();
+    // Most are over soon; some last as long as a person who has to be called.
+    let longest = *dice.pick(&[40_000, 40_000, 500_000]);
     let trouble = match dice.below(11) {
         0..=3 => BalancerTrouble::Reload { keeps: dice.chance(30) },
-        4 | 5 => BalancerTrouble::Stopped(dice.span(200, 40_000)),
-        6 | 7 => BalancerTrouble::Refuses(dice.span(200, 40_000)),
+        4 | 5 => BalancerTrouble::Stopped(dice.span(200, longest)),
+        6 | 7 => BalancerTrouble::Refuses(dice.span(200, longest)),
         8 => BalancerTrouble::LosesReply,
         _ => {
             let held = *dice.pick(&[Held::Ready, Held::Drain, Held::Maint]);

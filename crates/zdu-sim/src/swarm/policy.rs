@@ -29,7 +29,7 @@ pub(super) fn random(dice: &mut Dice, procedure: &Procedure) -> Policy {
         certify: CertifyPolicy { samples: 3, interval: Millis(20) },
         ready_deadline: Millis::from_secs(30),
         serving_deadline: Millis::from_secs(30),
-        capacity_deadline: Millis::from_secs(60),
+        capacity_deadline: *dice.pick(&[Millis::from_secs(60), Millis::from_secs(600)]),
         hold_deadline: hold,
         reconnect_deadline: *dice.pick(&[Millis::from_secs(5), Millis::from_secs(30)]),
         failures_allowed: u32::try_from(dice.below(3)).unwrap_or(0),
@@ -65,7 +65,15 @@ fn rules(dice: &mut Dice, procedure: &Procedure) -> Vec<FailureRule> {
         let exit = if dice.chance(10) { vec![3] } else { Vec::new() };
         let failed_nodes = dice.chance(10).then_some(2);
         let phase = Some(phase.name.clone());
-        rules.push(FailureRule { phase, exit, class, output: None, failed_nodes, action });
+        rules.push(FailureRule {
+            stage: None,
+            phase,
+            exit,
+            class,
+            output: None,
+            failed_nodes,
+            action,
+        });
     }
     rules
 }

@@ -69,7 +69,15 @@ fn default_rule(dice: &mut Dice, name: &str) -> FailureRule {
     ]);
     let class = Vec::new();
     let phase = Some(phase(name));
-    FailureRule { phase, exit: Vec::new(), class, output: None, failed_nodes: None, action }
+    FailureRule {
+        stage: None,
+        phase,
+        exit: Vec::new(),
+        class,
+        output: None,
+        failed_nodes: None,
+        action,
+    }
 }
 
 fn stage(name: &str, over: Over, steps: Vec<Step>) -> Stage {
