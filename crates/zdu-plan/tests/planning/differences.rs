@@ -193,7 +193,7 @@ fn a_stage_that_is_gone_and_one_that_came_are_an_order_and_their_steps() {
     let old = {
         let mut input = input();
         let steps = vec![step("save", "EXPORT", "save")];
-        let before = stage("export", zdu_model::procedure::Over::Nodes, steps);
+        let before = stage("export", Over::Nodes, steps);
         input.procedure.stages.insert(0, before);
         planned(&input).plan
     };
