@@ -16,7 +16,10 @@ use zdu_model::time::Millis;
 
 /// One attempt of a step when its author names no deadline: longer than a service takes to start
 /// or stop, short enough that a person still looks at the screen.
-const STEP_DEADLINE: Millis = Millis::from_secs(300);
+pub(crate) const STEP_DEADLINE: Millis = Millis::from_secs(300);
+
+/// The same where a person does it: somebody has to be told, to come and to do it.
+pub(crate) const MANUAL_DEADLINE: Millis = Millis::from_secs(3600);
 
 impl Scan<'_> {
     /// The default of a variable.
@@ -27,15 +30,15 @@ impl Scan<'_> {
         self.template(at, Slot::Closed("a default"))
     }
 
-    /// A step's deadline: a span, or a template of variables that hold spans. A template is tried
-    /// here with a span in each of its variables, so that what it can give is known to be a span
-    /// before anybody's values are.
-    pub(crate) fn deadline(&mut self, at: Option<&At<String>>) -> Deadline {
+    /// A step's deadline, `usual` where none is named: a span, or a template of variables that hold
+    /// spans. A template is tried here with a span in each of its variables, so that what it can
+    /// give is known to be a span before anybody's values are.
+    pub(crate) fn deadline(&mut self, at: Option<&At<String>>, usual: Millis) -> Deadline {
         let Some(at) = at else {
-            return Deadline::Span(STEP_DEADLINE);
+            return Deadline::Span(usual);
         };
         if !at.value.contains('{') {
-            return Deadline::Span(span(at, self.findings).unwrap_or(STEP_DEADLINE));
+            return Deadline::Span(span(at, self.findings).unwrap_or(usual));
         }
         let before = self.findings.count();
         let template = self.template(at, Slot::Closed("a deadline"));

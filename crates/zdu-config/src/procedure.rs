@@ -1,5 +1,9 @@
 //! A written procedure to the model's.
 
+mod phases;
+mod stage;
+
+use crate::deadline::{MANUAL_DEADLINE, STEP_DEADLINE};
 use crate::decode::{At, Entries};
 use crate::diagnostic::{Findings, Place, suggest};
 use crate::raw::Word;
@@ -10,11 +14,11 @@ use crate::values::{Written, class, name, phase, rule, span};
 use std::collections::{BTreeMap, BTreeSet};
 use zdu_model::contract::{AgainLimit, Contract, JsonIs, Rule};
 use zdu_model::ids::{
-    CaptureName, PhaseName, ProcedureName, RoleName, SecretName, StageName, StepKey, VarName,
+    CaptureName, PhaseName, ProcedureName, RoleName, SecretName, StepKey, VarName,
 };
 use zdu_model::procedure::{
-    Action, Capture, CaptureFrom, Check, Deadline, GoesBack, Over, Phase, Procedure, RoleDecl,
-    RollbackClass, Site, Stage, Step, UnknownRule, VarDecl, VarKind,
+    Action, Capture, CaptureFrom, Check, Deadline, Procedure, RoleDecl, RollbackClass, Site, Stage,
+    Step, UnknownRule, VarDecl, VarKind,
 };
 use zdu_model::time::Millis;
 
@@ -106,23 +110,6 @@ impl Converter<'_> {
         })
     }
 
-    fn phases(&mut self, raw: &raw::Procedure) -> Vec<Phase> {
-        let mut all: Vec<Phase> = Vec::new();
-        for raw::Phase { name: at, exit } in &raw.phases {
-            let Some(found) = name(at, |t| PhaseName::new(t), self.scan.findings) else {
-                continue;
-            };
-            if all.iter().any(|phase| phase.name == found) {
-                let message = format!("the phase `{found}` is declared twice");
-                self.scan.findings.error(at.place, message);
-                continue;
-            }
-            all.push(Phase { name: found, exit: *exit });
-        }
-        self.phases = all.iter().map(|phase| phase.name.clone()).collect();
-        all
-    }
-
     fn vars(&mut self, raw: &raw::Procedure) -> BTreeMap<VarName, VarDecl> {
         let mut all = BTreeMap::new();
         for (key, var) in &raw.vars {
@@ -176,49 +163,6 @@ impl Converter<'_> {
         at.and_then(|at| phase(at, &self.phases, self.scan.findings))
     }
 
-    fn stage(&mut self, raw: &raw::Stage) -> Option<Stage> {
-        let mut roles = |all: &[At<String>]| -> Vec<RoleName> {
-            all.iter().filter_map(|at| self.role(at)).collect()
-        };
-        let (only, first, last) = (roles(&raw.only), roles(&raw.first), roles(&raw.last));
-        let rolling = raw.over == raw::Over::Rolling;
-        if rolling && (raw.drain_phase.is_none() || raw.return_phase.is_none()) {
-            let message = "a rolling stage needs `drain_phase` and `return_phase`";
-            let hint = "they name the columns in which drain and return to traffic are shown";
-            self.scan.findings.error_hint(raw.name.place, message, hint);
-        }
-        let with_rollout = raw.goes_back == raw::GoesBack::WithRollout;
-        if with_rollout && raw.over != raw::Over::Nodes {
-            let message = "only a stage over `nodes` can go back with the rollout alone";
-            let hint = "what a `rolling` stage changes on a node goes back with it; what is done \
-                        `once` is of none";
-            self.scan.findings.error_hint(raw.name.place, message, hint);
-        }
-        let standing = Standing { over: raw.over, undo_of: None };
-        let stage = Stage {
-            name: name(&raw.name, |t| StageName::new(t), self.scan.findings)?,
-            over: match raw.over {
-                raw::Over::Once => Over::Once,
-                raw::Over::Nodes => Over::Nodes,
-                raw::Over::Rolling => Over::Rolling,
-            },
-            only,
-            first,
-            last,
-            parallel: raw.parallel,
-            goes_back: match raw.goes_back {
-                raw::GoesBack::WithNode => GoesBack::WithNode,
-                raw::GoesBack::WithRollout => GoesBack::WithRollout,
-            },
-            drain_phase: self.phase(raw.drain_phase.as_ref()),
-            return_phase: self.phase(raw.return_phase.as_ref()),
-            ready: raw.ready.iter().filter_map(|p| self.scan.probe(p)).collect(),
-            ready_old: raw.ready_old.iter().filter_map(|p| self.scan.probe(p)).collect(),
-            steps: raw.steps.iter().filter_map(|s| self.step(s, standing)).collect(),
-        };
-        Some(stage)
-    }
-
     fn step(&mut self, at: &At<raw::Step>, standing: Standing) -> Option<Step> {
         let raw = &at.value;
         let id = self.step_id(&raw.id);
@@ -227,7 +171,8 @@ impl Converter<'_> {
         let on = self.site(raw, standing);
         let action = self.action(at);
         let outcome = self.contract(raw);
-        let deadline = self.scan.deadline(raw.deadline.as_ref());
+        let usual = if raw.manual.is_some() { MANUAL_DEADLINE } else { STEP_DEADLINE };
+        let deadline = self.scan.deadline(raw.deadline.as_ref(), usual);
         let takes = self.takes(raw, &deadline);
         let disruptive = self.disruptive(raw, standing);
         let unknown = self.unknown(raw, standing);

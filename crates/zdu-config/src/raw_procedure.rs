@@ -45,8 +45,8 @@ pub(crate) struct Procedure {
 pub(crate) struct Phase {
     /// Its name.
     pub(crate) name: At<String>,
-    /// The exit code of a failure in it.
-    pub(crate) exit: u8,
+    /// The exit code of a failure in it; one of its own.
+    pub(crate) exit: At<u8>,
 }
 
 /// A variable.
@@ -121,9 +121,9 @@ pub(crate) struct Stage {
     /// When a finished lane of it is put back: `with_node` or `with_rollout`.
     #[serde(default)]
     pub(crate) goes_back: GoesBack,
-    /// The phase the drain is shown in.
+    /// The phase the drain is shown in; a rolling stage needs it.
     pub(crate) drain_phase: Option<At<String>>,
-    /// The phase readiness, undrain and soak are shown in.
+    /// The phase readiness, undrain and soak are shown in; a rolling stage needs it.
     pub(crate) return_phase: Option<At<String>>,
     /// Readiness of the new release, asked directly on the node.
     #[serde(default)]
@@ -189,8 +189,9 @@ pub(crate) struct Step {
     pub(crate) outcome: Vec<OutcomeRule>,
     /// How often and how fast `again` may repeat it.
     pub(crate) again: Option<Again>,
-    /// How long one attempt may take; 5 minutes when absent. A template may use variables of the
-    /// type `span` only: `"{{ vars.startup_time | plus('5m') }}"`.
+    /// How long one attempt may take; 5 minutes when absent, an hour where a person does it. A
+    /// template may use variables of the type `span` only:
+    /// `"{{ vars.startup_time | plus('5m') }}"`.
     pub(crate) deadline: Option<At<String>>,
     /// How long one attempt usually takes; only a rehearsal reads it.
     pub(crate) takes: Option<At<String>>,

@@ -1,6 +1,8 @@
 //! Every kind of mistake in a procedure, and what a person reads about it.
 
 use zdu_config::parse_procedure;
+use zdu_model::procedure::Deadline;
+use zdu_model::time::Millis;
 
 const GOOD: &str = "\
 name: simple
@@ -41,7 +43,7 @@ fn a_step_may_say_how_long_it_takes() {
     let text = GOOD.replacen("rollback: redo", "rollback: redo\n        takes: 40s", 1);
     let procedure = parse_procedure(&text, "p.yaml").expect("it is good");
     let step = &procedure.stages[0].steps[0];
-    assert_eq!(step.takes, Some(zdu_model::time::Millis::from_secs(40)));
+    assert_eq!(step.takes, Some(Millis::from_secs(40)));
     assert_eq!(step.undo[0].takes, None);
 }
 
@@ -52,6 +54,20 @@ fn defaults_of_a_step_are_those_of_its_stage() {
     assert!(step.disruptive && step.undo[0].disruptive);
     assert_eq!(step.undo[0].phase.as_str(), "ROLLBACK");
     assert_eq!(step.undo[0].unknown, zdu_model::procedure::UnknownRule::Rerun);
+}
+
+#[test]
+fn a_person_has_an_hour_where_no_deadline_is_named_and_a_command_five_minutes() {
+    let deadline = |text: &str| {
+        let procedure = parse_procedure(text, "p.yaml").expect("it is good");
+        procedure.stages[0].steps[0].undo[0].deadline.clone()
+    };
+    let run = "run: { argv: [back] }";
+    assert_eq!(deadline(GOOD), Deadline::Span(Millis::from_secs(5 * 60)));
+    let person = GOOD.replacen(run, "manual: { instruction: turn it off }", 1);
+    assert_eq!(deadline(&person), Deadline::Span(Millis::from_secs(60 * 60)));
+    let named = GOOD.replacen(run, "manual: { instruction: turn it off }, deadline: 2m", 1);
+    assert_eq!(deadline(&named), Deadline::Span(Millis::from_secs(2 * 60)));
 }
 
 /// The good procedure with a variable of spans and this deadline of the step.
@@ -145,6 +161,39 @@ hint: give `exit`, `status`, `output` or `json`";
         "over: nodes\n    steps:\n      - id: restart\n        disruptive: true"
     ) => "\
 p.yaml:13:21: the step `restart` disturbs traffic outside a rolling stage\n\
+hint: only a rolling stage drains nodes: set `over: rolling` for its stage";
+    a_phase_whose_failure_would_end_with_success: with("exit: 73", "exit: 0") => "\
+p.yaml:3:32: the phase `APPLY` has the exit code 0: with it zdu says that all is well\n\
+hint: 70 is free";
+    a_phase_with_a_code_of_zdus_own: with("exit: 73", "exit: 78") => "\
+p.yaml:3:32: the phase `APPLY` has the exit code 78: with it zdu says that the configuration is \
+wrong\n\
+hint: 70 is free";
+    a_phase_with_a_code_of_shells: with("exit: 73", "exit: 255") => "\
+p.yaml:3:32: the phase `APPLY` has the exit code 255: with it shells and `ssh` say what became of \
+a program\n\
+hint: 70 is free";
+    a_phase_with_the_code_of_a_failed_undo: with(
+        "{ name: APPLY, exit: 73 }, { name: ROLLBACK, exit: 75 }",
+        "{ name: APPLY, exit: 75 }, { name: ROLLBACK, exit: 70 }"
+    ) => "\
+p.yaml:3:32: the phase `APPLY` has the exit code 75: with it zdu says that an undo failed\n\
+hint: 71 is free";
+    two_phases_with_one_exit_code: with("exit: 75", "exit: 73") => "\
+p.yaml:3:62: the phases `APPLY` and `ROLLBACK` have one exit code, 73\n\
+hint: the first is at p.yaml:3:32; 70 is free";
+    a_drain_in_a_stage_that_drains_nothing: with("over: rolling", "over: nodes") => "\
+p.yaml:11:18: `drain_phase` is of a rolling stage, and this one is `nodes`\n\
+hint: only a rolling stage drains nodes: set `over: rolling` for its stage\n\
+p.yaml:12:19: `return_phase` is of a rolling stage, and this one is `nodes`\n\
+hint: only a rolling stage drains nodes: set `over: rolling` for its stage";
+    a_proof_of_readiness_in_a_stage_from_which_no_node_returns: with(
+        "over: rolling\n    drain_phase: APPLY\n    return_phase: APPLY\n    first: [anm]\n",
+        "over: once\n    ready: [{ tcp: 'x:1' }]\n    ready_old: [{ tcp: 'x:2' }]\n"
+    ) => "\
+p.yaml:11:13: `ready` is of a rolling stage, and this one is `once`\n\
+hint: only a rolling stage drains nodes: set `over: rolling` for its stage\n\
+p.yaml:12:17: `ready_old` is of a rolling stage, and this one is `once`\n\
 hint: only a rolling stage drains nodes: set `over: rolling` for its stage";
     a_rolling_stage_that_a_node_would_keep: with(
         "over: rolling\n",

@@ -10,12 +10,14 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use zdu_model::ids::PhaseName;
 use zdu_model::policy::{FailureRule, WaveSize};
-use zdu_model::procedure::{Deadline, GoesBack, Over, Site, Stage, Step};
+use zdu_model::procedure::{Deadline, GoesBack, Over, Phase, Site, Stage, Step};
 use zdu_model::time::Millis;
+use zdu_model::verdict::exit;
 
 /// Refuses what cannot be planned for any fleet.
 pub(crate) fn check(input: &Input, refusals: &mut Refusals) {
     let procedure = &input.procedure;
+    exit_codes(input, refusals);
     phase(input, &procedure.rollback_phase, "procedure.rollback_phase", refusals);
     rules(input, &procedure.on_failure, "procedure", refusals);
     rules(input, &input.policy.on_failure, "policy", refusals);
@@ -52,6 +54,21 @@ pub(crate) fn check(input: &Input, refusals: &mut Refusals) {
         }
     }
     limits(input, refusals);
+}
+
+/// A configuration refuses more; these two would make a failure look like another, or like none.
+fn exit_codes(input: &Input, refusals: &mut Refusals) {
+    let mut known = BTreeSet::new();
+    for Phase { name, exit } in &input.procedure.phases {
+        let at = format!("procedure.phases.{name}.exit");
+        if *exit == exit::SUCCESS {
+            let why = "must not be 0: a rollout that failed would end as one that succeeded";
+            refusals.push(Refusal::Limit { at, why });
+        } else if !known.insert(*exit) {
+            let why = "must be a code that no other phase has";
+            refusals.push(Refusal::Limit { at, why });
+        }
+    }
 }
 
 fn one_step(input: &Input, stage: &Stage, step: &Step, refusals: &mut Refusals) {

@@ -205,12 +205,13 @@ pub(crate) fn stage(called: &str, over: Over, steps: Vec<Step>) -> Stage {
 }
 
 pub(crate) fn procedure(stages: Vec<Stage>) -> Procedure {
-    let names = ["EXPORT", "PRE-APPLY", "APPLY", "POST-APPLY", "ROLLBACK"];
+    let phases =
+        [("EXPORT", 70), ("PRE-APPLY", 72), ("APPLY", 73), ("POST-APPLY", 74), ("ROLLBACK", 75)];
     Procedure {
         name: "restart".to_string().try_into().expect("valid"),
         summary: "restarts".into(),
         source: "this test".into(),
-        phases: names.iter().map(|name| Phase { name: phase(name), exit: 80 }).collect(),
+        phases: phases.map(|(name, exit)| Phase { name: phase(name), exit }).to_vec(),
         rollback_phase: phase("ROLLBACK"),
         vars: BTreeMap::new(),
         secrets: BTreeMap::new(),

@@ -470,6 +470,22 @@ fn a_stage_behind_a_rolling_one_that_goes_back_with_the_rollout_alone_is_refused
 }
 
 #[test]
+fn a_phase_needs_an_exit_code_that_is_not_success_and_not_that_of_another() {
+    let said = said(|input| {
+        input.procedure.phases[0].exit = 0;
+        input.procedure.phases[2].exit = 72;
+    });
+    assert_eq!(
+        said,
+        [
+            "procedure.phases.EXPORT.exit must not be 0: a rollout that failed would end as one \
+             that succeeded",
+            "procedure.phases.APPLY.exit must be a code that no other phase has"
+        ]
+    );
+}
+
+#[test]
 fn a_phase_must_be_declared() {
     let said = said(|input| input.procedure.stages[0].drain_phase = Some(phase("NOWHERE")));
     assert_eq!(
