@@ -28,6 +28,8 @@ struct Converter<'a> {
     hosts: BTreeMap<NodeName, Reach>,
     /// Instances of every balancer: events and waits name an instance without its balancer.
     instances: BTreeMap<InstanceName, (String, Place)>,
+    /// The runtime interface of every instance, by the way to it.
+    sockets: Vec<((Socket, Option<Reach>), Place)>,
 }
 
 /// Converts; what is wrong goes to `findings`. `stem` is the configuration file's name without
@@ -56,6 +58,7 @@ pub(crate) fn convert(
         members: BTreeMap::new(),
         hosts: BTreeMap::new(),
         instances: BTreeMap::new(),
+        sockets: Vec::new(),
     };
     converter.hosts();
     let groups = converter.groups();
@@ -220,10 +223,11 @@ impl Converter<'_> {
             let Some(instance) = self.instance(index, at, hook, groups) else {
                 continue;
             };
+            if self.is_a_second_one(at, &instance) {
+                continue;
+            }
             if all.iter().any(|known| known.name == instance.name) {
-                let message = format!("there are two instances `{}`", instance.name);
-                let hint = "give each a `name` of its own";
-                self.findings.error_hint(at.place, message, hint);
+                self.two_of_one_name(at, &instance.name);
             }
             let given = at.value.name.as_ref().map(|name| name.place);
             if let Some(name) = self.own_name(key, instance.name.clone(), given, at.place) {
@@ -243,6 +247,40 @@ impl Converter<'_> {
             }
         }
         all
+    }
+
+    /// Whether the runtime interface is that of another instance. One of the two that were meant
+    /// would then never be drained.
+    fn is_a_second_one(&mut self, at: &At<raw::Instance>, instance: &Instance) -> bool {
+        let Some(socket) = &instance.socket else {
+            return false;
+        };
+        let host = instance.via.as_ref().and_then(|via| self.hosts.get(via).cloned());
+        let way = (socket.clone(), host);
+        let Some((_, first)) = self.sockets.iter().find(|(known, _)| *known == way) else {
+            self.sockets.push((way, at.place));
+            return false;
+        };
+        let message = "two instances have one socket: one of them would never be drained";
+        let copied = if at.value.via.is_some() { "via" } else { "socket" };
+        let hint =
+            format!("the first is at {}; is the `{copied}` a copy?", self.findings.at(*first));
+        self.findings.error_hint(at.place, message, hint);
+        true
+    }
+
+    /// Two instances of one balancer with the same name.
+    fn two_of_one_name(&mut self, at: &At<raw::Instance>, name: &InstanceName) {
+        let message = format!("there are two instances `{name}`");
+        let first = self.instances.get(name).map(|(_, place)| self.findings.at(*place));
+        let first = first.map(|place| format!("the first is at {place}; ")).unwrap_or_default();
+        let hint = match (&at.value.name, &at.value.via) {
+            (None, Some(_)) => format!(
+                "{first}is the `via` a copy? if one host has both, give each a `name` of its own"
+            ),
+            (None, None) | (Some(_), _) => format!("{first}give each a `name` of its own"),
+        };
+        self.findings.error_hint(at.place, message, hint);
     }
 
     /// The name of an instance, one of its own in the fleet. One that nobody gave gets its

@@ -82,7 +82,7 @@ fn instances_without_a_name_get_their_balancers_where_another_one_has_it() {
     let more = "via: lb-a } ] }\n    inner: { driver: haproxy, instances: \
                 [ { socket: unix:/run/i.sock, via: lb-a }, { socket: tcp:x:1 } ] }\n    \
                 third: { driver: haproxy, \
-                instances: [ { socket: tcp:x:1 }, { socket: tcp:x:2 } ] }\n";
+                instances: [ { socket: tcp:x:3 }, { socket: tcp:x:2 } ] }\n";
     let text = GOOD.replacen("via: lb-a } ] }\n", more, 1);
     let config = load("zdu.yaml", &files(text.as_bytes(), &[])).expect("it is good");
     let names: Vec<_> = config
@@ -213,6 +213,39 @@ hint: it already belongs to `a`, at zdu.yaml:8:44";
     ) => "\
 zdu.yaml:4:52: another balancer has an instance `lb-a` too\n\
 hint: it is one of `edge`, at zdu.yaml:3:43: what is told of an instance names no balancer";
+    an_instance_given_twice_under_two_names: with(
+        "via: lb-a } ] }",
+        "via: lb-a }, { name: lb-b, socket: unix:/run/h.sock, via: lb-a } ] }"
+    ) => "\
+zdu.yaml:3:84: two instances have one socket: one of them would never be drained\n\
+hint: the first is at zdu.yaml:3:43; is the `via` a copy?";
+    an_instance_of_two_balancers: with(
+        "via: lb-a } ] }\n",
+        "via: lb-a } ] }\n    inner: { driver: haproxy, \
+         instances: [ { name: x, socket: unix:/run/h.sock, via: lb-a } ] }\n"
+    ) => "\
+zdu.yaml:4:44: two instances have one socket: one of them would never be drained\n\
+hint: the first is at zdu.yaml:3:43; is the `via` a copy?";
+    two_hosts_that_are_one_with_one_socket: with(
+        "  balancers:\n    edge: { driver: haproxy, instances: [ {",
+        "  hosts: { lb-a: { address: x }, lb-b: { address: x } }\n  balancers:\n    \
+         edge: { driver: haproxy, instances: [ { socket: unix:/run/h.sock, via: lb-b }, {"
+    ) => "\
+zdu.yaml:4:84: two instances have one socket: one of them would never be drained\n\
+hint: the first is at zdu.yaml:4:43; is the `via` a copy?";
+    a_tcp_socket_given_twice: with(
+        "{ socket: unix:/run/h.sock, via: lb-a }",
+        "{ socket: tcp:x:1 }, { socket: tcp:x:1 }"
+    ) => "\
+zdu.yaml:3:64: two instances have one socket: one of them would never be drained\n\
+hint: the first is at zdu.yaml:3:43; is the `socket` a copy?";
+    two_instances_that_one_host_names: with(
+        "via: lb-a } ] }",
+        "via: lb-a }, { socket: unix:/run/i.sock, via: lb-a } ] }"
+    ) => "\
+zdu.yaml:3:84: there are two instances `lb-a`\n\
+hint: the first is at zdu.yaml:3:43; is the `via` a copy? if one host has both, give each a `name` \
+of its own";
     a_budget_that_can_never_be_met: with("min_available: 1", "min_available: 3") => "\
 zdu.yaml:6:22: min_available is 3 and the group has 2 nodes\n\
 hint: a budget that can never be met; how many must serve while one is out?";
