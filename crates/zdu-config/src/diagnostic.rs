@@ -184,7 +184,8 @@ pub(crate) fn suggest<'a>(
 }
 
 /// The known name that was probably meant.
-pub(crate) fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     known
         .map(|name| (distance(given, name), name))
         .filter(|(edits, name)| *edits <= 1 + name.chars().count() / 4)

@@ -23,7 +23,7 @@ mod template;
 mod tree;
 mod values;
 
-pub use diagnostic::{Diagnostic, Severity};
+pub use diagnostic::{Diagnostic, Severity, nearest};
 pub use load::{Config, Disk, Files, load, parse_procedure, procedure_schema, schema};
 pub use template::{TemplateError, Templates};
 

@@ -1,7 +1,6 @@
 //! What can be typed: one args struct for each command. The doc comments are the help text.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Upgrades fleets behind load balancers without losing a request, and proves it.
@@ -89,9 +88,6 @@ pub enum Command {
     Demo(DemoArgs),
     /// Print completions for a shell
     Completions(CompletionsArgs),
-    /// Run a stand-in tool of the demo.
-    #[command(hide = true, disable_help_flag = true)]
-    Double(DoubleArgs),
 }
 
 /// The configuration of a command.
@@ -388,12 +384,4 @@ pub struct CompletionsArgs {
     /// The shell
     #[arg(value_name = "SHELL")]
     pub shell: clap_complete::Shell,
-}
-
-/// Arguments of the hidden `zdu double`.
-#[derive(Debug, Clone, Args)]
-pub struct DoubleArgs {
-    /// The words of the tool.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    pub args: Vec<OsString>,
 }

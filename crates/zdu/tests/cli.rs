@@ -1,6 +1,9 @@
 //! The command line as a person or a script meets it: the built binary, an empty environment, a
 //! home of its own.
 
+#[path = "cli/plans.rs"]
+mod plans;
+
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -4,7 +4,7 @@
 //! that speaks HAProxy's runtime commands; everything between them is what `zdu run` is.
 
 use crate::cli::{DemoArgs, Global};
-use crate::commands::preflight;
+use crate::commands::{DOUBLE, preflight};
 use crate::context::Context;
 use crate::demo::balancer::{Balancer, BalancerSpec};
 use crate::demo::directory;
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &DemoArgs, context: &Context) -> Result<u8, Failure> {
         }
         Failure::fatal("make the demo's directory", &error)
     })?;
-    let launcher = Launcher::this_program(&["double"])
+    let launcher = Launcher::this_program(&[DOUBLE])
         .map_err(|error| Failure::fatal("find this program", &error))?;
     let fleet = lay_out(&dir, &launcher).map_err(|error| Failure::fatal("lay out", &error))?;
     let planted = fail.as_ref().map(|fail| fleet.plant(fail)).transpose();
