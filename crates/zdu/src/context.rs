@@ -23,6 +23,7 @@ pub struct Context {
     /// Where rollouts are kept.
     pub state: StateDir,
     path: PathBuf,
+    named: bool,
     call: Call,
 }
 
@@ -44,7 +45,9 @@ impl Context {
         // What the next shell would not know by itself.
         let given = global.state_dir.is_some().then(|| quote_all(["--state-dir", &shown(&path)]));
         let call = Call::new(program(), given.unwrap_or_default());
-        Ok(Self { printer: Printer::new(global), state: StateDir::new(path.clone()), path, call })
+        let named = global.state_dir.is_some();
+        let (printer, state) = (Printer::new(global), StateDir::new(path.clone()));
+        Ok(Self { printer, state, path, named, call })
     }
 
     /// How zdu is called from the user's shell, for every command that is printed.
@@ -63,6 +66,20 @@ impl Context {
     #[must_use]
     pub fn state_path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether the command line names the state directory.
+    #[must_use]
+    pub fn names_state_dir(&self) -> bool {
+        self.named
+    }
+
+    /// The same, with data left out where it is JSON: for a part of an answer that is one document.
+    #[must_use]
+    pub fn as_a_part(self) -> Self {
+        let printer =
+            if self.printer.wants_json() { self.printer.without_data() } else { self.printer };
+        Self { printer, ..self }
     }
 
     /// Creates the state directory, 0700, when it is not there.

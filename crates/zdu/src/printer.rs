@@ -15,19 +15,27 @@ pub struct Printer {
     json: bool,
     quiet: bool,
     color: ColorChoice,
+    /// Whether data is left out.
+    mute: bool,
 }
 
 impl Printer {
     /// As the command line asks.
     #[must_use]
     pub fn new(global: &Global) -> Self {
-        Self { json: global.json, quiet: global.quiet, color: global.color }
+        Self { json: global.json, quiet: global.quiet, color: global.color, mute: false }
     }
 
     /// Before the command line is understood.
     #[must_use]
     pub fn early() -> Self {
-        Self { json: false, quiet: false, color: ColorChoice::Auto }
+        Self { json: false, quiet: false, color: ColorChoice::Auto, mute: false }
+    }
+
+    /// The same without data: for a part of an answer that is told as a whole.
+    #[must_use]
+    pub fn without_data(self) -> Self {
+        Self { mute: true, ..self }
     }
 
     /// Whether the answer is JSON.
@@ -50,7 +58,9 @@ impl Printer {
 
     /// Data, as it is.
     pub fn data(&self, text: &str) {
-        drop_broken(std::io::stdout().lock(), text.as_bytes());
+        if !self.mute {
+            drop_broken(std::io::stdout().lock(), text.as_bytes());
+        }
     }
 
     /// Data, as one line.

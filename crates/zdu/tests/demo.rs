@@ -171,6 +171,28 @@ fn the_help_says_where_a_demo_lies_and_what_stays_of_it() {
 }
 
 #[test]
+fn the_answer_of_a_demo_is_one_document_where_json_is_asked_for() {
+    let shell = Shell::new();
+    let mut command = shell.command(env!("CARGO_BIN_EXE_zdu"));
+    command.args(["demo", "--json", "--fail", "node-b:EXPORT"]);
+    let output = command.output().expect("the binary was built");
+    let printed = String::from_utf8(output.stdout).expect("UTF-8");
+    let answer: serde_json::Value = serde_json::from_str(&printed).expect("one document");
+    assert!(answer["report"]["rollout"]["id"].is_string(), "{printed}");
+    assert!(answer["traffic"].is_object(), "{printed}");
+}
+
+#[test]
+fn a_demo_takes_no_state_directory_and_says_where_its_own_is() {
+    let shell = Shell::new();
+    let mut command = shell.command(env!("CARGO_BIN_EXE_zdu"));
+    let output = command.args(["demo", "--state-dir", "kept"]).output().expect("it was built");
+    let said = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(i32::from(exit::USAGE)), "{said}");
+    assert!(said.contains("hint: `--dir DIR`") && said.contains("DIR/state"), "{said}");
+}
+
+#[test]
 fn a_demo_in_a_directory_that_is_used_is_a_wrong_command() {
     let shell = Shell::new();
     std::fs::create_dir(shell.0.path().join("used")).expect("made");

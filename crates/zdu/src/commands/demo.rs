@@ -12,11 +12,13 @@ use crate::demo::fleet::{BACKEND, CHECK_PATH, DemoFleet, FailAt, lay_out};
 use crate::demo::traffic::{Traffic, TrafficReport};
 use crate::failure::Failure;
 use crate::prepare;
-use crate::rollout::{self, Ways};
+use crate::rollout::{self, Ended, Ways};
+use serde_json::{Value, json};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
+use zdu_conductor::directory::RolloutDir;
 use zdu_doubles::axway::Launcher;
 use zdu_drivers::exec::quote_all;
 use zdu_model::verdict::exit;
@@ -30,6 +32,10 @@ const SERVING_DEADLINE: Duration = Duration::from_secs(10);
 /// When the demo could not be set up, or zdu could not do its own job.
 pub(crate) fn run(args: &DemoArgs, context: &Context) -> Result<u8, Failure> {
     let DemoArgs { fail, dir, keep } = args;
+    if context.names_state_dir() {
+        return Err(Failure::new(exit::USAGE, "demo: `--state-dir` is not for a demo")
+            .hint("`--dir DIR` says where all of it lies; its state directory is then DIR/state"));
+    }
     let fail = fail.as_deref().map(str::parse::<FailAt>).transpose().map_err(|why| {
         Failure::new(exit::USAGE, format!("demo: {why}")).hint("such as `--fail node-b:APPLY`")
     })?;
@@ -63,13 +69,20 @@ pub(crate) fn run(args: &DemoArgs, context: &Context) -> Result<u8, Failure> {
         remove_installations(&dir);
     }
     let traffic = traffic?;
-    let exit = ended?;
-    tell(context, &dir, &traffic);
+    let ended = ended?;
     // A lost request is the one thing the demo must never hide behind a rollout that went well.
-    if exit == exit::SUCCESS && traffic.failed > 0 {
-        return Err(Failure::new(exit::FATAL_ERROR, "demo: requests were lost"));
+    let lost = ended.exit == exit::SUCCESS && traffic.failed > 0;
+    let lost = lost.then(|| Failure::new(exit::FATAL_ERROR, "demo: requests were lost"));
+    let answer = Answer { rollout: &inner.state.rollout(&ended.rollout), traffic: &traffic };
+    answer.tell(context, &dir, lost.as_ref())?;
+    match lost {
+        Some(lost) => {
+            // Its JSON stands in the answer.
+            lost.report(&context.printer.without_data());
+            Ok(lost.exit)
+        }
+        None => Ok(ended.exit),
     }
-    Ok(exit)
 }
 
 /// How the cause of a planted failure is repaired, so that a resume can go on.
@@ -87,7 +100,7 @@ fn inner(context: &Context, dir: &Path, args: &DemoArgs) -> Result<Context, Fail
         color: context.printer.colour_choice(),
         quiet: context.printer.is_quiet(),
     };
-    let inner = Context::new(&global)?;
+    let inner = Context::new(&global)?.as_a_part();
     if args.keep {
         return Ok(inner);
     }
@@ -134,7 +147,7 @@ impl Stage {
         Ok(Self { runtime, balancer, traffic, socket })
     }
 
-    fn play(&self, inner: &Context, dir: &Path, fleet: &DemoFleet) -> Result<u8, Failure> {
+    fn play(&self, inner: &Context, dir: &Path, fleet: &DemoFleet) -> Result<Ended, Failure> {
         let config = dir.join("zdu.yaml");
         let text = fleet.configuration(self.balancer.front(), &self.socket);
         std::fs::write(&config, text)
@@ -145,7 +158,7 @@ impl Stage {
         let plan = prepared.plan()?.plan;
         let records = dir.join("records").display().to_string();
         let ways = Ways { node_base: Some(records), ..Ways::default() };
-        Ok(rollout::start(inner, plan, prepared.access()?, &ways)?.exit)
+        rollout::start(inner, plan, prepared.access()?, &ways)
     }
 
     /// Lets everything run on until a person has seen enough.
@@ -180,11 +193,31 @@ fn remove_installations(dir: &Path) {
     }
 }
 
-fn tell(context: &Context, dir: &Path, traffic: &TrafficReport) {
-    if context.printer.wants_json() {
-        context.printer.json(traffic);
-    } else {
-        context.printer.line(&traffic.to_string());
+/// What a demo answers: of its rollout, and of the requests meanwhile.
+struct Answer<'a> {
+    rollout: &'a RolloutDir,
+    traffic: &'a TrafficReport,
+}
+
+impl Answer<'_> {
+    /// As JSON it is one document; else the rollout has told its table already.
+    fn tell(&self, context: &Context, dir: &Path, lost: Option<&Failure>) -> Result<(), Failure> {
+        let Self { rollout, traffic } = self;
+        if context.printer.wants_json() {
+            let path = rollout.path().join("report.json");
+            let read = std::fs::read(&path);
+            let read = read.and_then(|bytes| Ok(serde_json::from_slice::<Value>(&bytes)?));
+            let report =
+                read.map_err(|error| Failure::fatal("read the report of the demo", &error))?;
+            let mut answer = json!({ "report": report, "traffic": traffic });
+            if let Some(lost) = lost {
+                answer["error"] = lost.to_json();
+            }
+            context.printer.json(&answer);
+        } else {
+            context.printer.line(&traffic.to_string());
+        }
+        context.printer.note(&format!("everything of this demo is in {}", dir.display()));
+        Ok(())
     }
-    context.printer.note(&format!("everything of this demo is in {}", dir.display()));
 }
