@@ -171,6 +171,20 @@ fn the_help_says_where_a_demo_lies_and_what_stays_of_it() {
 }
 
 #[test]
+fn the_table_of_the_readme_is_that_of_a_demo_whose_apply_fails() {
+    let shell = Shell::new();
+    let mut command = shell.command(env!("CARGO_BIN_EXE_zdu"));
+    let output = command.args(["demo", "--fail", "node-b:APPLY"]).output().expect("it was built");
+    assert_eq!(output.status.code(), Some(i32::from(exit::APPLY_FAILED)));
+    let printed = String::from_utf8(output.stdout).expect("UTF-8");
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
+    let readme = std::fs::read_to_string(readme).expect("it is there");
+    let begins = readme.find("Summary table").expect("a table");
+    let table = readme[begins..].split("next: ").next().expect("some").trim_end();
+    assert!(printed.contains(table), "{table}\n{printed}");
+}
+
+#[test]
 fn the_answer_of_a_demo_is_one_document_where_json_is_asked_for() {
     let shell = Shell::new();
     let mut command = shell.command(env!("CARGO_BIN_EXE_zdu"));
