@@ -5,6 +5,7 @@
 
 use crate::excerpt;
 use crate::printer::Printer;
+use serde_json::error::Category;
 use serde_json::json;
 use std::error::Error;
 use std::fmt::Display;
@@ -173,13 +174,23 @@ fn chain(error: Option<&(dyn Error + 'static)>) -> Vec<String> {
     let mut said: Vec<String> = Vec::new();
     let mut next = error;
     while let Some(error) = next {
-        let text = error.to_string();
+        let text = words(error);
         if said.last() != Some(&text) {
             said.push(text);
         }
         next = error.source();
     }
     said
+}
+
+/// What one error says. The system's words for a file that is not there are told as such.
+fn words(error: &(dyn Error + 'static)) -> String {
+    match error.downcast_ref::<std::io::Error>() {
+        Some(io) if io.kind() == std::io::ErrorKind::NotFound && io.get_ref().is_none() => {
+            "there is no such file".to_owned()
+        }
+        Some(_) | None => error.to_string(),
+    }
 }
 
 impl From<Vec<Diagnostic>> for Failure {
@@ -232,11 +243,31 @@ impl From<PlanFileError> for Failure {
         let hint = error.hint();
         match error {
             PlanFileError::File(error) => error.into(),
-            PlanFileError::NotAPlan { .. }
-            | PlanFileError::Newer { .. }
+            PlanFileError::NotAPlan { ref path, ref source } => {
+                let mut failure = Self::new(exit::DATA, error.to_string()).hint(hint);
+                failure.causes.push(no_plan(source));
+                if path.extension().is_some_and(|end| end == "yaml" || end == "yml") {
+                    failure = failure.hint("a configuration is given by `--config FILE`");
+                }
+                failure
+            }
+            PlanFileError::Newer { .. }
             | PlanFileError::Older { .. }
             | PlanFileError::Altered { .. } => Self::of(exit::DATA, &error).hint(hint),
         }
+    }
+}
+
+/// Why a file is no plan.
+fn no_plan(why: &serde_json::Error) -> String {
+    let (line, column) = (why.line(), why.column());
+    match why.classify() {
+        Category::Syntax => format!(
+            "a plan is JSON as `zdu plan --out` writes it, and at line {line}, column {column} \
+             this is no JSON"
+        ),
+        Category::Eof => format!("it ends in the middle, at line {line}, column {column}"),
+        Category::Data | Category::Io => why.to_string(),
     }
 }
 

@@ -3,8 +3,16 @@
 
 use crate::Place;
 use zdu::failure::EXIT_CODES;
-use zdu_config::parse_procedure;
+use zdu_config::{parse_procedure, reference_config};
 use zdu_model::verdict::exit;
+
+/// The reference with one node only that may have the role that is looked up, so that it can be
+/// planned offline.
+fn offline() -> String {
+    let text = reference_config().replacen("roles: [anm]", "roles: []", 1);
+    assert_ne!(text, reference_config());
+    text
+}
 
 #[test]
 fn a_bare_command_and_a_word_far_from_any_name_no_command_that_is_not_for_people() {
@@ -18,6 +26,33 @@ fn a_bare_command_and_a_word_far_from_any_name_no_command_that_is_not_for_people
     let _near = place.zdu(&["rolback"]).ends(64).says("'rollback'");
     let nearly = place.zdu(&["doubel"]).ends(64);
     assert!(!nearly.err.contains("'double'"), "{}", nearly.err);
+}
+
+#[test]
+fn a_plan_file_that_is_not_there_is_told_in_words() {
+    let place = Place::new();
+    place.write("zdu.yaml", &offline());
+    for words in [
+        &["rehearse", "--plan", "x.json"][..],
+        &["run", "--plan", "x.json"],
+        &["plan", "--offline", "--diff", "x.json"],
+    ] {
+        let told = place.zdu(words).ends(66).gives_nothing();
+        let told = told.says("read x.json").says("there is no such file");
+        assert!(!told.err.contains("entity"), "{}", told.err);
+    }
+}
+
+#[test]
+fn a_file_that_is_no_plan_is_told_what_a_plan_is() {
+    let place = Place::new();
+    place.write("zdu.yaml", &offline());
+    let told = place.zdu(&["rehearse", "--plan", "zdu.yaml"]).ends(65).gives_nothing();
+    let told = told.says("read zdu.yaml: it is no plan file").says("a plan is JSON");
+    let told = told.says("hint: make one with `zdu plan --out FILE`").says("--config FILE");
+    assert!(!told.err.contains("expected ident"), "{}", told.err);
+    place.write("cut.json", "{ \"format\": 1,");
+    let _cut = place.zdu(&["rehearse", "--plan", "cut.json"]).ends(65).says("in the middle");
 }
 
 #[test]
