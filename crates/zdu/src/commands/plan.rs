@@ -5,9 +5,10 @@ use crate::commands::preflight;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::prepare;
+use crate::refused;
 use zdu_conductor::plan_file::{plan_digest, read_plan, write_plan};
 use zdu_model::verdict::exit;
-use zdu_plan::{Assumed, Warning, diff, render_text};
+use zdu_plan::{Assumed, Input, Warning, diff, render_text};
 
 /// Answers the command.
 ///
@@ -16,6 +17,10 @@ use zdu_plan::{Assumed, Warning, diff, render_text};
 pub(crate) fn run(args: &PlanArgs, context: &Context) -> Result<u8, Failure> {
     let PlanArgs { config, out, offline, diff: old } = args;
     let mut prepared = prepare::load(&config.config.display().to_string())?;
+    let Input { fleet, release, .. } = &prepared.input;
+    if let Some(warning) = refused::warning(context, &fleet.name, release)? {
+        context.printer.warn(&warning);
+    }
     let mut assumed = Vec::new();
     if *offline {
         assumed = prepared.input.assume_only_candidates();

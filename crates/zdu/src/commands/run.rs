@@ -5,6 +5,7 @@ use crate::commands::preflight;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::prepare::{self, Prepared};
+use crate::refused;
 use crate::rollout::{self, Ways, socket_directory};
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
@@ -45,7 +46,10 @@ pub(crate) fn run(args: &RunArgs, context: &Context) -> Result<u8, Failure> {
 /// A plan made now, after a preflight that found everything well.
 fn fresh(context: &Context, config: &Path, ways: &Ways) -> Result<(Plan, Arc<Access>), Failure> {
     let mut prepared = prepare::load(&config.display().to_string())?;
-    rollout::refuse_second(context, &prepared.input.fleet.name, ways)?;
+    let fleet = &prepared.input.fleet.name;
+    rollout::refuse_second(context, fleet, ways)?;
+    let reason = ways.clear_refused.as_deref();
+    refused::foresee(context, fleet, &prepared.input.release, reason)?;
     for warning in &prepared.config.warnings {
         context.printer.warn(&warning.to_string());
     }
@@ -71,6 +75,8 @@ fn reviewed(
 ) -> Result<(Plan, Arc<Access>), Failure> {
     let (plan, _digest) = read_plan(path)?;
     rollout::refuse_second(context, &plan.fleet.name, ways)?;
+    let reason = ways.clear_refused.as_deref();
+    refused::foresee(context, &plan.fleet.name, &plan.release, reason)?;
     prepare::judge(&plan, path)?;
     let access = match config {
         None => {

@@ -1,9 +1,12 @@
 //! What is said of plans, of their files and of what stands in a configuration, before anything is
 //! begun.
 
-use crate::Place;
+use crate::{Place, START, plan};
 use zdu::failure::EXIT_CODES;
+use zdu_conductor::plan_file::write_plan;
+use zdu_conductor::refused::{Refusal, RefusedReleases};
 use zdu_config::{parse_procedure, reference_config};
+use zdu_model::ids::{FleetName, RolloutId};
 use zdu_model::verdict::exit;
 
 /// The reference with one node only that may have the role that is looked up, so that it can be
@@ -53,6 +56,53 @@ fn a_file_that_is_no_plan_is_told_what_a_plan_is() {
     assert!(!told.err.contains("expected ident"), "{}", told.err);
     place.write("cut.json", "{ \"format\": 1,");
     let _cut = place.zdu(&["rehearse", "--plan", "cut.json"]).ends(65).says("in the middle");
+}
+
+/// A release of the reference that was rolled back on the fleet of this name.
+fn refuse(place: &Place, fleet: &str) {
+    let fleet = FleetName::new(fleet).expect("a name");
+    let refusal = Refusal {
+        release: "7.7".into(),
+        rollout: RolloutId::new("r1").expect("a name"),
+        reason: "APPLY failed and node-b went back".into(),
+        at: START,
+    };
+    RefusedReleases::new(place.state().fleet(&fleet)).refuse(refusal).expect("written");
+}
+
+const REFUSED: &str = "release 7.7 is refused since rollout r1: APPLY failed and node-b went back";
+
+#[test]
+fn a_release_that_was_rolled_back_is_refused_before_anybody_is_asked() {
+    let place = Place::new();
+    let plan = plan(&place);
+    write_plan(&place.path("plan.json"), &plan).expect("written");
+    refuse(&place, plan.fleet.name.as_str());
+    for words in [
+        &["run", "--plan", "plan.json"][..],
+        &["run", "--plan", "plan.json", "--config", "reference.yaml"],
+        &["run", "--config", "reference.yaml"],
+        &["run", "--config", "reference.yaml", "--clear-refused", " "],
+    ] {
+        let told = place.zdu(words).ends(15).gives_nothing();
+        let told = told.says(&format!("begin: {REFUSED}")).says("--clear-refused");
+        assert!(!told.err.contains("begin? "), "{}", told.err);
+    }
+    // With a reason it goes on, as far as it comes without the secrets.
+    let words = ["run", "--plan", "plan.json", "--clear-refused", "build 812 has the fix"];
+    let _goes_on = place.zdu(&words).ends(78);
+}
+
+#[test]
+fn a_plan_of_a_release_that_was_rolled_back_is_made_with_a_warning() {
+    let place = Place::new();
+    place.write("zdu.yaml", &offline());
+    let words = ["plan", "--offline", "--out", "plan.json"];
+    let fine = place.zdu(&words).ends(0);
+    assert!(!fine.err.contains("refused"), "{}", fine.err);
+    refuse(&place, "zdu");
+    let told = place.zdu(&words).ends(0).gives("digest");
+    let _told = told.says(&format!("warning: {REFUSED}")).says("--clear-refused");
 }
 
 #[test]
