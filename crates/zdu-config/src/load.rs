@@ -16,6 +16,9 @@ use zdu_model::plan::Release;
 use zdu_model::policy::{Policy, SecretSource};
 use zdu_model::procedure::Procedure;
 
+/// What stands before the name of a text that comes with zdu, so that it is not taken for a file.
+const BUILTIN: &str = "builtin:";
+
 /// The files a configuration may name. A trait, so that nothing here touches a disk by itself.
 pub trait Files {
     /// The content of the file at `path`.
@@ -194,7 +197,7 @@ fn find_procedure(
         };
         return (file, procedure);
     }
-    let file = format!("builtin:{wanted}");
+    let file = format!("{BUILTIN}{wanted}");
     let builtin = crate::builtin_procedures();
     match builtin.iter().find(|(name, _)| *name == wanted) {
         Some((_, text)) => {
@@ -247,7 +250,7 @@ fn secrets(
 }
 
 fn stem(path: &str) -> &str {
-    let file = path.rsplit('/').next().unwrap_or(path);
+    let file = path.strip_prefix(BUILTIN).or_else(|| path.rsplit('/').next()).unwrap_or(path);
     file.split_once('.').map_or(file, |(stem, _)| stem)
 }
 

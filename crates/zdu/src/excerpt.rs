@@ -1,5 +1,7 @@
 //! A finding in a text, with the lines it is about and a caret. Only here is miette used.
 
+use crate::prepare::REFERENCE;
+use crate::printer::Printer;
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 use std::fmt;
 use zdu_config::{Diagnostic, Severity};
@@ -28,6 +30,13 @@ pub(crate) fn render(diagnostic: &Diagnostic, palette: Palette) -> String {
     lines.join("\n")
 }
 
+/// Says the warnings of a configuration, each with its place.
+pub(crate) fn warn(warnings: &[Diagnostic], printer: &Printer) {
+    for warning in warnings {
+        printer.say(&render(warning, printer.err_palette()));
+    }
+}
+
 /// The lines around the finding; none when they must not be shown or cannot be read again.
 fn excerpt(diagnostic: &Diagnostic, palette: Palette) -> Option<String> {
     let text = if diagnostic.conceal { None } else { source(&diagnostic.file) }?;
@@ -52,6 +61,7 @@ fn excerpt(diagnostic: &Diagnostic, palette: Palette) -> Option<String> {
 fn source(file: &str) -> Option<String> {
     match file.strip_prefix("builtin:") {
         None => std::fs::read_to_string(file).ok(),
+        Some(_) if file == REFERENCE => Some(zdu_config::reference_config().to_owned()),
         Some(name) => {
             let mut builtin = zdu_config::builtin_procedures().iter();
             builtin.find(|(known, _)| *known == name).map(|(_, text)| (*text).to_owned())

@@ -20,6 +20,9 @@ use zdu_model::report::{InstanceReading, MemberState};
 use zdu_model::verdict::exit;
 use zdu_plan::{Input, Observed, Planned, lint};
 
+/// What the built-in configuration is called where a file would be named.
+pub(crate) const REFERENCE: &str = "builtin:reference";
+
 /// A configuration with what planning needs of it.
 pub struct Prepared {
     /// As loaded.
@@ -37,6 +40,16 @@ pub struct Prepared {
 pub fn load(path: &str) -> Result<Prepared, Failure> {
     let config = zdu_config::load(path, &Disk).map_err(Failure::from)?;
     Ok(prepared(config))
+}
+
+/// The configuration that is built in. What is said about it names no file: there is none.
+///
+/// # Errors
+/// Never for the text that is built in, which a test loads.
+pub fn reference() -> Result<Config, Failure> {
+    let text = zdu_config::reference_config().as_bytes().to_vec();
+    let files = BTreeMap::from([(REFERENCE.to_owned(), text)]);
+    zdu_config::load(REFERENCE, &files).map_err(Failure::from)
 }
 
 /// Makes the planner's input of a configuration.

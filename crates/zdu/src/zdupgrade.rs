@@ -8,12 +8,11 @@ use crate::commands::misread;
 use crate::commands::preflight;
 use crate::context::{Context, offset};
 use crate::failure::Failure;
-use crate::prepare::prepared;
+use crate::prepare::{self, prepared};
 use crate::printer::Printer;
 use crate::rollout::{self, Ended, Ways};
 use crate::rollouts;
 use clap::Parser;
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs::{DirBuilder, OpenOptions};
@@ -21,7 +20,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use zdu_config::{Config, Disk, load, reference_config};
+use zdu_config::{Config, Disk, load};
 use zdu_model::ids::VarName;
 use zdu_model::verdict::exit;
 use zdu_view::moment::moment;
@@ -107,11 +106,7 @@ fn answer(args: &Args) -> Result<u8, Failure> {
 fn configured(args: &Args) -> Result<Config, Failure> {
     let mut config = match &args.config {
         Some(path) => load(&path.to_string_lossy(), &Disk)?,
-        None => {
-            let name = "reference.yaml".to_owned();
-            let files = BTreeMap::from([(name.clone(), reference_config().as_bytes().to_vec())]);
-            load(&name, &files)?
-        }
+        None => prepare::reference()?,
     };
     let given =
         [("old_install_dir", &args.old_install_dir), ("new_install_dir", &args.new_install_dir)];

@@ -16,9 +16,7 @@ pub(crate) fn run(args: &CheckArgs, context: &Context) -> Result<u8, Failure> {
     let path = config.to_string_lossy();
     let mut prepared = prepare::load(&path)?;
     let printer = &context.printer;
-    for warning in &prepared.config.warnings {
-        printer.say(&excerpt::render(warning, printer.err_palette()));
-    }
+    excerpt::warn(&prepared.config.warnings, printer);
     let assumed = prepared.input.assume_roles();
     let planned = prepared.plan()?;
     let report = &planned.report;

@@ -2,8 +2,9 @@
 
 use crate::cli::RehearseArgs;
 use crate::context::Context;
+use crate::excerpt;
 use crate::failure::Failure;
-use crate::prepare::{self, Prepared};
+use crate::prepare;
 use crate::rehearsal::{pool, story, text};
 use crate::rollouts;
 use serde_json::json;
@@ -113,21 +114,12 @@ fn planned(config: Option<&Path>, context: &Context) -> Result<(Plan, Vec<Assume
         None if usual.exists() => prepare::load(&usual.display().to_string())?,
         None => {
             context.printer.note("there is no zdu.yaml here: the built-in reference is rehearsed");
-            reference()?
+            prepare::prepared(prepare::reference()?)
         }
     };
-    for warning in &prepared.config.warnings {
-        context.printer.warn(&warning.to_string());
-    }
+    excerpt::warn(&prepared.config.warnings, &context.printer);
     let assumed = prepared.input.assume_roles();
     Ok((prepared.plan()?.plan, assumed))
-}
-
-fn reference() -> Result<Prepared, Failure> {
-    let name = "reference.yaml";
-    let text = zdu_config::reference_config().as_bytes().to_vec();
-    let files = BTreeMap::from([(name.to_owned(), text)]);
-    Ok(prepare::prepared(zdu_config::load(name, &files).map_err(Failure::from)?))
 }
 
 /// How long the steps took in earlier rollouts of the procedure that are kept here.

@@ -3,6 +3,7 @@
 use crate::cli::RunArgs;
 use crate::commands::preflight;
 use crate::context::Context;
+use crate::excerpt;
 use crate::failure::Failure;
 use crate::prepare::{self, Prepared};
 use crate::refused;
@@ -50,9 +51,7 @@ fn fresh(context: &Context, config: &Path, ways: &Ways) -> Result<(Plan, Arc<Acc
     rollout::refuse_second(context, fleet, ways)?;
     let reason = ways.clear_refused.as_deref();
     refused::foresee(context, fleet, &prepared.input.release, reason)?;
-    for warning in &prepared.config.warnings {
-        context.printer.warn(&warning.to_string());
-    }
+    excerpt::warn(&prepared.config.warnings, &context.printer);
     // What can be refused without asking anybody is refused before anybody is asked.
     match prepared.plan() {
         Err(refused) if !needs_preflight(&prepared) => return Err(refused),

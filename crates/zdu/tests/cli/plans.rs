@@ -3,6 +3,7 @@
 
 use crate::{Place, START, plan};
 use zdu::failure::EXIT_CODES;
+use zdu::prepare;
 use zdu_conductor::plan_file::write_plan;
 use zdu_conductor::refused::{Refusal, RefusedReleases};
 use zdu_config::{parse_procedure, reference_config};
@@ -103,6 +104,27 @@ fn a_plan_of_a_release_that_was_rolled_back_is_made_with_a_warning() {
     refuse(&place, "zdu");
     let told = place.zdu(&words).ends(0).gives("digest");
     let _told = told.says(&format!("warning: {REFUSED}")).says("--clear-refused");
+}
+
+#[test]
+fn a_warning_about_a_configuration_is_called_one_once() {
+    let place = Place::new();
+    let tight = reference_config().replace("min_available: 1", "min_available: 2");
+    place.write("zdu.yaml", &tight);
+    for words in [&["rehearse"][..], &["run"]] {
+        let told = place.zdu(words).says(": warning: min_available is 2 of 2");
+        assert_eq!(told.err.matches("warning").count(), 1, "{}", told.err);
+    }
+}
+
+#[test]
+fn the_built_in_reference_is_not_called_a_file() {
+    let place = Place::new();
+    let words = ["--old_install_dir", "/a", "--new_install_dir", "/b"];
+    let told = place.zdupgrade(&words).ends(80).says("declared at builtin:reference:");
+    assert!(!told.err.contains(".yaml"), "{}", told.err);
+    let reference = prepare::reference().expect("it loads");
+    assert_eq!(reference.fleet.name.as_str(), "reference");
 }
 
 #[test]
