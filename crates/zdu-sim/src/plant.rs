@@ -18,6 +18,8 @@ pub enum Plant {
     CertificateIsInvented,
     /// The engine is told that a node is ready when it is not.
     ReadinessIsInvented,
+    /// The engine is told that a node serves when nobody looked.
+    ServingIsInvented,
     /// Unknown outcomes are called failures.
     UnknownIsFailure,
     /// What is put back is put back in the order it was done.
@@ -126,7 +128,8 @@ impl Watched {
             let work = &self.rollout.plan().step(*step).work;
             let certified = plant == Plant::CertificateIsInvented && matches!(work, Work::Certify);
             let ready = plant == Plant::ReadinessIsInvented && matches!(work, Work::Ready(_));
-            if certified || ready {
+            let serves = plant == Plant::ServingIsInvented && matches!(work, Work::Serving);
+            if certified || ready || serves {
                 report.end = End::Done;
             }
             if let (Plant::CapacityIsInvented, Evidence::Balancers(readings)) =

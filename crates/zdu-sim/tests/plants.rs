@@ -129,6 +129,11 @@ fn a_drain_on_one_instance_only_is_no_drain() {
 }
 
 #[test]
+fn a_node_that_is_said_to_serve_by_nobody_is_seen() {
+    println!("{}", caught(Plant::ServingIsInvented, "limits"));
+}
+
+#[test]
 fn an_invented_readiness_returns_a_node_that_does_not_answer() {
     println!("{}", caught(Plant::ReadinessIsInvented, "readiness"));
 }

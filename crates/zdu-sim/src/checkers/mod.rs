@@ -5,6 +5,7 @@ mod bounds;
 mod capacity;
 mod certificate;
 mod fencing;
+mod limits;
 mod lost;
 mod monotonic;
 mod never;
@@ -38,6 +39,7 @@ pub(crate) fn all() -> Vec<Box<dyn Checker>> {
         Box::new(readiness::Readiness::default()),
         Box::new(restored::Restored::default()),
         Box::new(lost::Lost::default()),
+        Box::new(limits::Limits::default()),
         Box::new(write_ahead::WriteAhead::default()),
         Box::new(unknown::Unknown::default()),
         Box::new(never::Never::default()),

@@ -1,0 +1,149 @@
+//! What the plan and the policy bound: how many lanes of a wave change at once, how long a wave is
+//! watched, how many nodes may fail before no other begins; and law 3's last half, that a node
+//! counts as serving by what every instance shows.
+
+use super::Checker;
+use crate::fault::{BalancerTrouble, ControllerTrouble, What};
+use crate::seen::{Scene, Seen};
+use std::collections::{BTreeMap, BTreeSet};
+use zdu_model::event::{Event, Record, Request, UnwindScope};
+use zdu_model::fleet::Member;
+use zdu_model::ids::{InstanceName, NodeName, StepNo};
+use zdu_model::plan::Work;
+use zdu_model::report::{Evidence, MemberState};
+use zdu_model::time::Timestamp;
+
+/// Watches the journal.
+#[derive(Default)]
+pub(super) struct Limits {
+    /// Where each forward step of a lane stands; filled once.
+    lanes: BTreeMap<StepNo, Lane>,
+    /// Steps of lanes that are under way.
+    under_way: BTreeSet<StepNo>,
+    /// When each soak was begun.
+    soaks: BTreeMap<StepNo, Timestamp>,
+    /// Lanes that have begun since a person last resumed.
+    begun: BTreeSet<Lane>,
+    /// Nodes that were put back by themselves since then.
+    failed: BTreeSet<NodeName>,
+    /// Nodes another hand took out or in: what they are to be again is for `restored` to say.
+    touched: BTreeSet<NodeName>,
+    /// Whether a lease was taken by force.
+    forced: bool,
+    /// Where each node served when its guard last looked.
+    served: BTreeMap<NodeName, BTreeSet<(InstanceName, Member)>>,
+}
+
+/// Stage, wave, lane.
+type Lane = (usize, usize, usize);
+
+impl Checker for Limits {
+    fn name(&self) -> &'static str {
+        "limits"
+    }
+
+    fn saw(&mut self, scene: &Scene<'_>, seen: &Seen<'_>) -> Option<String> {
+        if let Seen::Trouble(What::Balancer(_, BalancerTrouble::OtherHand(node, _))) = seen {
+            self.touched.insert(node.clone());
+        }
+        // Balancers know no epochs: a controller that lives and lost its lease to force has hands.
+        self.forced |= matches!(seen, Seen::Trouble(What::Controller(ControllerTrouble::Second)));
+        let Seen::Durable(records) = seen else { return None };
+        if self.lanes.is_empty() {
+            self.lanes = lanes(scene);
+        }
+        records.iter().find_map(|record| self.durable(scene, record))
+    }
+}
+
+impl Limits {
+    fn durable(&mut self, scene: &Scene<'_>, record: &Record) -> Option<String> {
+        if let Event::StepStarted { step, .. } = &record.event {
+            self.soaks.insert(*step, record.at);
+            return self.begins(scene, *step);
+        }
+        if let Event::StepEnded { step, class, report, .. } = &record.event {
+            self.under_way.remove(step);
+            return if class.passes() {
+                self.passes(scene, record.at, *step, &report.evidence)
+            } else {
+                None
+            };
+        }
+        if let Event::UnwindStarted { scope: UnwindScope::Node(node), .. } = &record.event {
+            self.failed.insert(node.clone());
+        }
+        let resumed = matches!(&record.event, Event::Requested { request: Request::Resume, .. });
+        if resumed {
+            self.failed.clear();
+        }
+        None
+    }
+
+    fn begins(&mut self, scene: &Scene<'_>, step: StepNo) -> Option<String> {
+        let lane = *self.lanes.get(&step)?;
+        let plan = &scene.layout.plan;
+        let anew = self.begun.insert(lane);
+        let allowed = usize::try_from(plan.policy.failures_allowed).unwrap_or(usize::MAX);
+        if anew && self.failed.len() > allowed {
+            let failed = self.failed.len();
+            return Some(format!("step {step} begins a node, and {failed} were put back"));
+        }
+        self.under_way.insert(step);
+        let here: BTreeSet<Lane> =
+            self.under_way.iter().filter_map(|step| self.lanes.get(step)).copied().collect();
+        let wide = here.iter().filter(|other| (other.0, other.1) == (lane.0, lane.1)).count();
+        let parallel = plan.stages[lane.0].waves[lane.1].parallel;
+        let most = usize::try_from(parallel).unwrap_or(usize::MAX);
+        (wide > most)
+            .then(|| format!("step {step} begins beside {} others, at most {most}", wide - 1))
+    }
+
+    fn passes(
+        &mut self,
+        scene: &Scene<'_>,
+        at: Timestamp,
+        step: StepNo,
+        evidence: &Evidence,
+    ) -> Option<String> {
+        let planned = scene.layout.plan.step(step);
+        if let Work::Soak(span) = &planned.work {
+            let begun = self.soaks.get(&step)?;
+            let short = at.since(*begun) < *span;
+            return short.then(|| format!("step {step} watched for {} only", at.since(*begun)));
+        }
+        let Evidence::Balancers(readings) = evidence else {
+            let looks = matches!(planned.work, Work::Serving);
+            return looks.then(|| format!("step {step} passed, and nobody looked"));
+        };
+        let node = planned.subject.node()?;
+        let members = &scene.layout.plan.fleet.node(node)?.members;
+        let serves = readings.iter().flat_map(|reading| {
+            let ours = reading.members.iter().filter(|read| members.contains(&read.member));
+            let serving = ours.filter(|read| read.state == MemberState::Serving);
+            serving.map(|read| (reading.instance.clone(), read.member.clone()))
+        });
+        let serves: BTreeSet<(InstanceName, Member)> = serves.collect();
+        if matches!(planned.work, Work::Guard { .. }) && self.lanes.contains_key(&step) {
+            self.served.insert(node.clone(), serves);
+        } else if matches!(planned.work, Work::Serving) {
+            let before =
+                self.served.get(node).filter(|_| !self.forced && !self.touched.contains(node))?;
+            let (instance, member) = before.iter().find(|one| !serves.contains(*one))?;
+            return Some(format!("step {step} passed, and {member} does not serve on {instance}"));
+        }
+        None
+    }
+}
+
+fn lanes(scene: &Scene<'_>) -> BTreeMap<StepNo, Lane> {
+    let mut lanes = BTreeMap::new();
+    for (stage, planned) in scene.layout.plan.stages.iter().enumerate() {
+        for (at, wave) in planned.waves.iter().enumerate() {
+            for (lane, planned) in wave.lanes.iter().enumerate() {
+                lanes.extend(planned.steps.iter().map(|step| (*step, (stage, at, lane))));
+            }
+        }
+    }
+    lanes
+}
