@@ -58,6 +58,17 @@ pub fn read_lease(fleet: &FleetDir) -> Result<LeaseState, FileError> {
     }
 }
 
+/// Keeps in mind that a node of the fleet has seen this epoch ([`LeaseState::note`]).
+///
+/// # Errors
+/// When the lease's file cannot be locked, read or written.
+pub fn note_seen(fleet: &FleetDir, seen: Epoch) -> Result<(), FileError> {
+    let _lock = fleet.lock()?;
+    let mut state = read_lease(fleet)?;
+    state.note(seen);
+    write_lease(fleet, state)
+}
+
 fn write_lease(fleet: &FleetDir, lease: LeaseState) -> Result<(), FileError> {
     let path = fleet.lease();
     let file = LeaseFile { v: LEASE_FORMAT, lease };
@@ -186,5 +197,9 @@ impl Storage for FileStorage {
 
     fn release(&mut self, lease: &Lease) -> Result<(), LeaseError> {
         self.change_lease(|state| Ok(state.release(lease)?))
+    }
+
+    fn note_seen(&mut self, seen: Epoch) -> Result<(), LeaseError> {
+        note_seen(&self.fleet, seen).map_err(|e| LeaseError::Unavailable { source: e.into() })
     }
 }

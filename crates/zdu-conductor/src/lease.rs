@@ -6,11 +6,21 @@
 //! forward, lets another take the lease early: the old holder finds the newer epoch at its next
 //! append and stops. A clock that jumps back makes a dead holder's lease last longer by the jump:
 //! a person can take it by force. The holder itself renews at once when it sees its clock go back.
+//!
+//! **What nodes know and this store does not.** A node that refuses an epoch says which newer one
+//! it has seen. Somebody gave that out from elsewhere: another controller with another store, or
+//! this store before it was lost. The number is kept, and until a person says by force that nobody
+//! else drives the fleet nobody takes the lease: the nodes would refuse him too. Then the next
+//! epoch is above everything seen, and whoever still lives elsewhere is the older one.
 
-use crate::storage::{Claim, Lease, LeaseError, Lost, Takeover};
+use crate::storage::{Claim, Lease, LeaseError, Lost, Outrun, Takeover};
 use serde::{Deserialize, Serialize};
 use zdu_model::ids::{Epoch, RolloutId};
 use zdu_model::time::Timestamp;
+
+/// The newest epoch nodes can compare: their shells count in 64 bits with a sign. One that has seen
+/// this cannot be outrun by anybody.
+const EPOCH_MAX: Epoch = Epoch(i64::MAX.unsigned_abs());
 
 /// The lease of a fleet as it is kept, also when nobody holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -19,13 +29,16 @@ pub struct LeaseState {
     pub epoch: Epoch,
     /// Who holds it.
     pub held: Option<Lease>,
+    /// The newest epoch a node refused ours for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Epoch>,
 }
 
 impl LeaseState {
     /// Gives the lease to the claimant, when the rules allow.
     ///
     /// # Errors
-    /// [`LeaseError::Held`], [`LeaseError::NoReason`].
+    /// [`LeaseError::Held`], [`LeaseError::Outrun`], [`LeaseError::NoReason`].
     pub fn take(
         &mut self,
         claim: &Claim,
@@ -35,6 +48,15 @@ impl LeaseState {
         let forced = claim.force.as_deref().map(str::trim);
         if forced == Some("") {
             return Err(LeaseError::NoReason);
+        }
+        // The journal is asked too: somebody may have removed the lease, and an epoch the nodes
+        // have already seen must never be given out again.
+        let ours = self.epoch.max(journal_epoch);
+        let seen = self.seen.filter(|seen| *seen > ours);
+        if let Some(seen) = seen
+            && (forced.is_none() || seen >= EPOCH_MAX)
+        {
+            return Err(LeaseError::Outrun { ours, seen });
         }
         let mut takeover = None;
         if let Some(held) = &self.held {
@@ -53,9 +75,7 @@ impl LeaseState {
                 forced: forced.filter(|_| !expired).map(str::to_owned),
             });
         }
-        // The journal is asked too: somebody may have removed the lease, and an epoch the nodes
-        // have already seen must never be given out again.
-        self.epoch = Epoch(self.epoch.max(journal_epoch).0.saturating_add(1));
+        self.epoch = Epoch(ours.max(seen.unwrap_or_default()).0.saturating_add(1));
         let lease = Lease {
             epoch: self.epoch,
             owner: claim.owner.clone(),
@@ -65,9 +85,15 @@ impl LeaseState {
             expires: claim.now.after(claim.ttl),
             ttl: claim.ttl,
             takeover,
+            outrun: seen.zip(forced).map(|(seen, reason)| Outrun { seen, reason: reason.into() }),
         };
         self.held = Some(lease.clone());
         Ok(lease)
+    }
+
+    /// Keeps in mind which epoch a node was seen to have.
+    pub fn note(&mut self, seen: Epoch) {
+        self.seen = self.seen.max(Some(seen));
     }
 
     /// Extends the lease. One that expired and that nobody took is still the holder's.
@@ -179,6 +205,46 @@ mod tests {
         let mut state = LeaseState::default();
         let lease = state.take(&claim(1, 0, None), &rollout(), Epoch(7)).expect("free");
         assert_eq!(lease.epoch, Epoch(8));
+    }
+
+    #[test]
+    fn an_epoch_a_node_has_seen_is_outrun_at_once_and_only_by_force() {
+        let mut state = LeaseState::default();
+        take(&mut state, &claim(1, 100, None)).expect("free");
+        state.note(Epoch(40));
+        state.note(Epoch(7));
+        // Also where the holder's lease has expired, and where it was given back.
+        for held in [state.held.clone(), None] {
+            let mut state = LeaseState { held, ..state.clone() };
+            let before = state.clone();
+            let refused = take(&mut state, &claim(2, 130, None)).expect_err("not by itself");
+            let LeaseError::Outrun { ours, seen } = refused else { panic!("{refused:?}") };
+            assert_eq!((ours, seen), (Epoch(1), Epoch(40)));
+            take(&mut state, &claim(2, 130, Some(" "))).expect_err("no reason");
+            assert_eq!(state, before, "nothing was taken");
+            let lease = take(&mut state, &claim(2, 130, Some("lost disk"))).expect("forced");
+            let outrun = Outrun { seen: Epoch(40), reason: "lost disk".into() };
+            assert_eq!((lease.epoch, lease.outrun.as_ref()), (Epoch(41), Some(&outrun)));
+            state.release(&lease).expect("ours");
+            let next = take(&mut state, &claim(2, 131, None)).expect("nobody is newer now");
+            assert_eq!((next.epoch, next.outrun), (Epoch(42), None));
+        }
+    }
+
+    #[test]
+    fn an_epoch_that_cannot_be_outrun_is_never_given_out_twice() {
+        let mut state = LeaseState::default();
+        state.note(Epoch(u64::MAX));
+        let refused = take(&mut state, &claim(1, 0, Some("lost disk"))).expect_err("no room");
+        assert!(matches!(refused, LeaseError::Outrun { .. }), "{refused:?}");
+    }
+
+    #[test]
+    fn an_epoch_the_journal_knows_of_is_nothing_to_outrun() {
+        let mut state = LeaseState::default();
+        state.note(Epoch(7));
+        let lease = state.take(&claim(1, 0, None), &rollout(), Epoch(7)).expect("free");
+        assert_eq!((lease.epoch, lease.outrun), (Epoch(8), None));
     }
 
     #[test]

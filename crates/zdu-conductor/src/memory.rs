@@ -86,4 +86,9 @@ impl Storage for MemoryStorage {
     fn release(&mut self, lease: &Lease) -> Result<(), LeaseError> {
         Ok(self.lock().lease.release(lease)?)
     }
+
+    fn note_seen(&mut self, seen: Epoch) -> Result<(), LeaseError> {
+        self.lock().lease.note(seen);
+        Ok(())
+    }
 }

@@ -7,7 +7,7 @@ use crate::turn::{Conductor, Decision, Machine, OpenError, Turn, TurnError, Wake
 use std::sync::Arc;
 use zdu_engine::{Illegal, Input, Refusal, Rollout, WakeReason};
 use zdu_model::event::{Record, Request};
-use zdu_model::ids::{Digest, RolloutId};
+use zdu_model::ids::{Digest, Epoch, RolloutId};
 use zdu_model::plan::Plan;
 use zdu_model::report::End;
 use zdu_model::time::Timestamp;
@@ -42,6 +42,8 @@ where
         match &input {
             Input::Report { report, .. } => {
                 if let End::EpochRefused { seen } = report.end {
+                    // Best effort: the next controller would hear it again.
+                    let _noted = self.note_seen(Epoch(seen));
                     return Ok(Heard::Fenced { seen });
                 }
             }

@@ -47,6 +47,15 @@ pub trait Storage {
     /// # Errors
     /// [`LeaseError::Lost`] when it is no longer ours to give back.
     fn release(&mut self, lease: &Lease) -> Result<(), LeaseError>;
+
+    /// Keeps in mind that a node has seen this epoch, whoever holds the lease: the next to take it
+    /// by force gets a newer one. Stores that live and die with their fleet need not.
+    ///
+    /// # Errors
+    /// [`LeaseError::Unavailable`].
+    fn note_seen(&mut self, _seen: Epoch) -> Result<(), LeaseError> {
+        Ok(())
+    }
 }
 
 /// Records to be made durable together.
@@ -178,6 +187,18 @@ pub struct Lease {
     pub ttl: Millis,
     /// From whom it was taken, when nobody had given it back.
     pub takeover: Option<Takeover>,
+    /// What nodes had seen of a controller that this store knows nothing of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outrun: Option<Outrun>,
+}
+
+/// A lease taken by force over a newer epoch that nodes had seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outrun {
+    /// The newest they had seen.
+    pub seen: Epoch,
+    /// The reason given for the use of force.
+    pub reason: String,
 }
 
 /// A lease taken from somebody.
@@ -360,6 +381,15 @@ pub enum LeaseError {
         since: Timestamp,
         /// When it expires unless it is renewed.
         expires: Timestamp,
+    },
+    /// A node has seen a newer epoch than any this store ever gave out.
+    #[error("take the lease: a node has seen epoch {}, and this state directory knows none newer \
+             than {}", seen.0, ours.0)]
+    Outrun {
+        /// The newest of ours.
+        ours: Epoch,
+        /// The newest seen.
+        seen: Epoch,
     },
     /// We had it and no longer have it.
     #[error(transparent)]

@@ -12,7 +12,8 @@
 //! rounds: their steps stand in the journal as begun, and recovery finds out that they never were.
 
 use crate::storage::{
-    AppendError, Batch, Claim, Lease, LeaseError, ReadError, Receipt, Repaired, Storage, Why,
+    AppendError, Batch, Claim, Lease, LeaseError, Outrun, ReadError, Receipt, Repaired, Storage,
+    Why,
 };
 use core::fmt;
 use zdu_model::effect::Effect;
@@ -304,6 +305,10 @@ impl<M: Machine, S: Storage> Conductor<M, S> {
                 None => format!("{owner}, from {from} whose lease expired"),
             };
         }
+        if let Some(Outrun { seen, reason }) = &self.lease.outrun {
+            let over = format!("over epoch {}, which a node had seen", seen.0);
+            owner = format!("{owner}, by force {over}: {reason}");
+        }
         Event::ControllerStarted { epoch: self.lease.epoch, owner }
     }
 
@@ -429,6 +434,11 @@ impl<M: Machine, S: Storage> Conductor<M, S> {
     #[must_use]
     pub fn storage(&self) -> &S {
         &self.storage
+    }
+
+    /// Keeps in mind, beside the journal that is no longer ours, which epoch a node has seen.
+    pub(crate) fn note_seen(&mut self, seen: Epoch) -> Result<(), LeaseError> {
+        self.storage.note_seen(seen)
     }
 
     /// Gives the lease back and ends. A conductor that is only dropped leaves the lease to expire,

@@ -3,14 +3,20 @@
 use proptest::prelude::*;
 use serde_json::json;
 use std::path::Path;
+use std::sync::Arc;
 use zdu_conductor::directory::StateDir;
+use zdu_conductor::files::{FileStorage, read_lease};
 use zdu_conductor::plan_file::{PlanFileError, plan_digest, read_plan, write_plan};
 use zdu_conductor::refused::{ClearError, Clearing, Refusal, RefusedReleases};
 use zdu_conductor::requests::Requests;
-use zdu_model::event::Request;
-use zdu_model::ids::{FleetName, RolloutId, StepNo};
+use zdu_conductor::storage::{Claim, LeaseError, Owner};
+use zdu_conductor::turn::{Conductor, OpenError, Opened};
+use zdu_conductor::{Heard, Illegal, Input, Rollout};
+use zdu_model::event::{Event, Request};
+use zdu_model::ids::{Epoch, FleetName, RolloutId, StepNo};
 use zdu_model::plan::Plan;
-use zdu_model::time::Timestamp;
+use zdu_model::report::{End, Report};
+use zdu_model::time::{Millis, Timestamp};
 
 fn plan(to: &str) -> Plan {
     let plan = json!({
@@ -138,6 +144,67 @@ fn two_processes_that_ask_at_once_both_are_heard() {
     });
     let inbox = Requests::new(&rollout).pending().expect("readable");
     assert_eq!((inbox.pending.len(), inbox.unreadable.len()), (20, 0));
+}
+
+fn rollout(id: &str) -> RolloutId {
+    RolloutId::new(id).expect("valid")
+}
+
+/// A controller of a new rollout, by force where there is a reason.
+fn opened(
+    state: &StateDir,
+    id: &str,
+    force: Option<&str>,
+) -> Result<Opened<Rollout, FileStorage>, OpenError<Illegal>> {
+    let (plan, id) = (Arc::new(plan("2")), rollout(id));
+    let started = Event::RolloutStarted {
+        rollout: id.clone(),
+        plan: plan_digest(&plan),
+        fleet: plan.fleet.name.clone(),
+        procedure: plan.procedure.clone(),
+        release: plan.release.clone(),
+        by: "op".into(),
+    };
+    let owner = Owner { user: "op".into(), host: "a".into(), pid: 1 };
+    let force = force.map(str::to_owned);
+    let claim = Claim { owner, now: Timestamp(10), ttl: Millis(3_000), force };
+    let storage = FileStorage::new(state, &plan.fleet.name, &id);
+    Conductor::open_new(Rollout::new(plan), storage, &claim, started)
+}
+
+/// What became of an older or another state directory, nobody here can know.
+#[test]
+fn a_controller_that_a_node_refused_leaves_the_epoch_that_a_person_outruns_by_force() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let state = StateDir::new(dir.path());
+    let mut conductor = opened(&state, "r1", None).expect("new").conductor;
+    let journal = std::fs::read(state.rollout(&rollout("r1")).journal());
+    let report = Report::bare(End::EpochRefused { seen: 40 });
+    let report = Input::Report { step: StepNo(0), attempt: 1, report };
+    let heard = conductor.hear(Timestamp(11), report).expect("heard");
+    assert_eq!(heard, Heard::Fenced { seen: 40 });
+    conductor.close().expect("given back");
+    let after = std::fs::read(state.rollout(&rollout("r1")).journal());
+    assert_eq!(journal.expect("there"), after.expect("there"), "nothing more is recorded");
+
+    let refused = opened(&state, "r2", None).err();
+    let Some(OpenError::Lease(LeaseError::Outrun { ours, seen })) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!((ours, seen), (Epoch(1), Epoch(40)));
+    let Opened { conductor, turn, .. } = opened(&state, "r2", Some("lost disk")).expect("forced");
+    assert_eq!(conductor.lease().epoch, Epoch(41));
+    let owners = turn.records.iter().filter_map(|record| {
+        let Event::ControllerStarted { owner, .. } = &record.event else { return None };
+        Some(owner.as_str())
+    });
+    let told = "op@a pid 1, by force over epoch 40, which a node had seen: lost disk";
+    assert_eq!(owners.collect::<Vec<_>>(), [told]);
+    conductor.close().expect("given back");
+    let lease = read_lease(&state.fleet(&FleetName::new("edge").expect("valid"))).expect("kept");
+    assert_eq!((lease.epoch, lease.held), (Epoch(41), None));
+    let next = opened(&state, "r3", None).expect("nobody is newer now");
+    assert_eq!(next.conductor.lease().epoch, Epoch(42));
 }
 
 proptest! {

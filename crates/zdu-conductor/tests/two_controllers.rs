@@ -153,6 +153,7 @@ impl Controllers {
             expires: claim.now.after(TTL),
             ttl: TTL,
             takeover: None,
+            outrun: None,
         }
     }
 

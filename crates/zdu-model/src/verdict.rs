@@ -43,7 +43,7 @@ pub mod exit {
     pub const ABORTED: u8 = 11;
     /// Another controller holds the lease.
     pub const LEASE_HELD: u8 = 12;
-    /// This controller lost the lease and stopped.
+    /// This controller lost the lease and stopped, or nodes have seen a newer one.
     pub const LEASE_LOST: u8 = 13;
     /// The journal cannot be written (disk full, permissions); nothing more was begun.
     pub const JOURNAL_UNWRITABLE: u8 = 14;

@@ -30,7 +30,7 @@ pub const EXIT_CODES: &[(u8, &str)] = &[
     (exit::HELD, "the rollout stands still and waits for a person: zdu resume"),
     (exit::ABORTED, "a person aborted the rollout"),
     (exit::LEASE_HELD, "another controller holds the lease"),
-    (exit::LEASE_LOST, "this controller lost the lease and stopped"),
+    (exit::LEASE_LOST, "a newer controller is known: the lease was lost, or nodes refuse this one"),
     (exit::JOURNAL_UNWRITABLE, "the journal cannot be written; nothing more was begun"),
     (exit::PLAN_REFUSED, "the plan is refused because it cannot be safe"),
     (exit::ROLLED_BACK, "the whole rollout was rolled back"),
@@ -316,6 +316,7 @@ impl From<LeaseError> for Failure {
             LeaseError::Held { .. } => Self::of(exit::LEASE_HELD, &error)
                 .hint("it can be asked to stop: `zdu hold` or `zdu abort`")
                 .hint("when it is gone for good: `--take-over REASON`"),
+            LeaseError::Outrun { .. } => outrun(Self::of(exit::LEASE_LOST, &error)),
             LeaseError::Lost(lost) => lost.into(),
             LeaseError::NoReason => Self::of(exit::USAGE, &error)
                 .hint("say why: `--take-over \"host lb-1 burned down\"`"),
@@ -373,8 +374,7 @@ impl From<RuntimeError> for Failure {
         match error {
             RuntimeError::Journal(error) => error.into(),
             RuntimeError::Lease(error) => error.into(),
-            RuntimeError::Fenced { .. } => Self::of(exit::LEASE_LOST, &error)
-                .hint("another controller drives this fleet: `zdu status`"),
+            RuntimeError::Fenced { .. } => outrun(Self::of(exit::LEASE_LOST, &error)),
             RuntimeError::Defect(_) => defect(&error),
             RuntimeError::Signals(_) => Self::of(exit::FATAL_ERROR, &error),
         }
@@ -413,6 +413,20 @@ impl From<BadName> for Failure {
         Self::new(exit::USAGE, error.to_string())
     }
 }
+
+/// What may be the case where nodes have seen a newer epoch than ours, which nobody here can know,
+/// and what to do for each.
+fn outrun(failure: Failure) -> Failure {
+    OUTRUN.iter().fold(failure, |failure, hint| failure.hint(*hint))
+}
+
+/// See [`outrun`].
+pub(crate) const OUTRUN: [&str; 3] = [
+    "if another controller drives this fleet, it goes on: `zdu status` where it runs",
+    "if the fleet was driven from another state directory, use that one: `--state-dir DIR`",
+    "if that directory was lost and nobody else drives the fleet: `zdu run --take-over REASON`, or \
+     `zdu resume ID --take-over REASON`",
+];
 
 /// What must never happen.
 fn defect(error: &(dyn Error + 'static)) -> Failure {

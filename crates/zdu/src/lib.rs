@@ -8,6 +8,7 @@ pub mod cli;
 pub mod commands;
 pub mod context;
 mod demo;
+mod epochs;
 mod excerpt;
 pub mod failure;
 pub mod prepare;

@@ -155,7 +155,7 @@ impl Finding {
         Self { subject: subject.to_string(), what: what.into(), problem: None, hint: None }
     }
 
-    fn bad(subject: impl ToString, what: &str, problem: String, hint: &str) -> Self {
+    pub(crate) fn bad(subject: impl ToString, what: &str, problem: String, hint: &str) -> Self {
         let hint = (!hint.is_empty()).then(|| hint.to_owned());
         Self { problem: Some(problem), hint, ..Self::well(subject, what) }
     }

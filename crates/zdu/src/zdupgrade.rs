@@ -7,6 +7,7 @@ use crate::cli::Global;
 use crate::commands::misread;
 use crate::commands::preflight;
 use crate::context::{Context, offset};
+use crate::epochs;
 use crate::failure::Failure;
 use crate::prepare::{self, prepared};
 use crate::printer::Printer;
@@ -127,8 +128,9 @@ fn upgrade(context: &Context, config: Config) -> Result<Ended, Failure> {
     context.create_state_dir()?;
     let mut prepared = prepared(config);
     preflight::see(&mut prepared)?;
-    let plan = prepared.plan()?.plan;
-    rollout::start(context, plan, prepared.access()?, &Ways::default())
+    let (plan, access) = (prepared.plan()?.plan, prepared.access()?);
+    epochs::admit(context, &plan.fleet, &access, &Ways::default())?;
+    rollout::start(context, plan, access, &Ways::default())
 }
 
 /// The `logs` directory of the document, in the current directory.

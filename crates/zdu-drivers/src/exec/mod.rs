@@ -6,6 +6,7 @@
 //! [`supervisor`] and [`run_step()`].
 
 pub mod channel;
+mod epochs;
 pub mod forward;
 pub mod pool;
 pub(crate) mod process;

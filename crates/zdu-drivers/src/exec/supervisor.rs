@@ -245,30 +245,6 @@ impl Supervisor {
         }
     }
 
-    /// Makes the node know `epoch`, so that from now on it refuses older ones. Returns the newest
-    /// epoch seen when that is newer.
-    ///
-    /// # Errors
-    /// See [`SupervisorError`].
-    pub async fn fence(
-        &self,
-        channel: &mut Channel,
-        fleet: &str,
-        epoch: u64,
-    ) -> Result<Option<u64>, SupervisorError> {
-        let words = [file_name(fleet)?, shell_epoch(epoch)?.to_string()];
-        let script = format!("zdu_fence {}", quote_all(words));
-        let reply = self.request(channel, &script, None, Duration::ZERO).await?;
-        let (line, _) = first_line(&reply)?;
-        match line.as_str() {
-            "taken" => Ok(None),
-            _ => match read_state(&line) {
-                Some(StepState::RefusedEpoch { seen }) => Ok(Some(seen)),
-                _ => Err(unreadable(&reply)),
-            },
-        }
-    }
-
     /// Ends a step: TERM to its process group, and after `grace` KILL to what is left of it.
     /// Returns the state at last. A step that has ended is left alone, with the daemons it started.
     ///
@@ -400,7 +376,7 @@ impl Supervisor {
     }
 
     /// One request, after loading the functions into the channel if that is still to do.
-    async fn request(
+    pub(super) async fn request(
         &self,
         channel: &mut Channel,
         script: &str,
@@ -438,12 +414,12 @@ fn new_mark() -> Result<String, SupervisorError> {
     Ok(random_word().map_err(lost)?)
 }
 
-fn unreadable(reply: &Reply) -> SupervisorError {
+pub(super) fn unreadable(reply: &Reply) -> SupervisorError {
     SupervisorError::Node { exit: reply.exit, lines: tail(&reply.stderr) }
 }
 
 /// The first line after `zdu1 `, and what follows it.
-fn first_line(reply: &Reply) -> Result<(String, &[u8]), SupervisorError> {
+pub(super) fn first_line(reply: &Reply) -> Result<(String, &[u8]), SupervisorError> {
     let rest = reply.stdout.strip_prefix(b"zdu1 ").ok_or_else(|| unreadable(reply))?;
     let end = rest.iter().position(|byte| *byte == b'\n').ok_or_else(|| unreadable(reply))?;
     let line = std::str::from_utf8(&rest[..end]).map_err(|_| unreadable(reply))?;
@@ -459,7 +435,7 @@ pub(crate) fn read_poll(reply: &Reply, mark: &str) -> Result<Poll, SupervisorErr
     Ok(Poll { state, stdout, stderr })
 }
 
-fn read_state(line: &str) -> Option<StepState> {
+pub(super) fn read_state(line: &str) -> Option<StepState> {
     let words: Vec<&str> = line.split(' ').collect();
     match words.as_slice() {
         ["running"] => Some(StepState::Running),

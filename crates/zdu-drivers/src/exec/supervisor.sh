@@ -300,6 +300,12 @@ zdu_fence() {
     printf 'zdu1 %s\n' "$zdu_state"
 }
 
+# newest FLEET: the newest epoch this node has seen.
+zdu_newest() {
+    zdu_seen "$1"
+    printf 'zdu1 seen %s\n' "$zdu_seen"
+}
+
 # signal NAME FLEET EPOCH SIGNAL now|rest: to the step's process group; "rest" also after its end.
 zdu_signal() {
     umask 077

@@ -237,11 +237,16 @@ async fn an_older_epoch_is_refused_and_a_newer_one_is_kept() {
     );
     let ran = directory.path().join("ran");
     let mut channel = node.channel().await.expect("opens");
+    let before = std::fs::read_dir(directory.path()).expect("there").count();
+    assert_eq!(supervisor.newest(&mut channel, "new to it").await, Ok(None));
+    assert_eq!(supervisor.newest(&mut channel, "fleet").await, Ok(Some(7)));
+    assert_eq!(std::fs::read_dir(directory.path()).expect("there").count(), before);
     // Numbers, not texts: 10 is newer than 9.
     assert_eq!(supervisor.fence(&mut channel, "fleet", 9).await, Ok(None));
     assert_eq!(supervisor.fence(&mut channel, "fleet", 10).await, Ok(None));
     assert_eq!(supervisor.fence(&mut channel, "fleet", 9).await, Ok(Some(10)));
     assert_eq!(supervisor.fence(&mut channel, "other", 1).await, Ok(None));
+    assert_eq!(supervisor.newest(&mut channel, "fleet").await, Ok(Some(10)));
     drop(channel);
     let old = shell("old", &format!("touch {}", ran.display()));
     assert_eq!(run(&node, &supervisor, &old).await.fate, StepFate::RefusedEpoch { seen: 10 });

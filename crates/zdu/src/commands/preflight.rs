@@ -2,6 +2,7 @@
 
 use crate::cli::PreflightArgs;
 use crate::context::Context;
+use crate::epochs;
 use crate::failure::Failure;
 use crate::prepare::{self, Finding, Prepared};
 use crate::rollout::{block_on, socket_directory};
@@ -14,7 +15,8 @@ use zdu_model::verdict::exit;
 pub(crate) fn run(args: &PreflightArgs, context: &Context) -> Result<u8, Failure> {
     let config = args.config.config.display().to_string();
     let mut prepared = prepare::load(&config)?;
-    let findings = look(&mut prepared)?;
+    let mut findings = look(&mut prepared)?;
+    findings.extend(epochs::findings(context, &prepared.input.fleet, &prepared.access()?)?);
     let planned = prepared.plan();
     if context.printer.wants_json() {
         context.printer.json(&findings);

@@ -4,6 +4,7 @@ use crate::cli::RunArgs;
 use crate::commands::preflight;
 use crate::context::Context;
 use crate::excerpt;
+use crate::epochs;
 use crate::failure::Failure;
 use crate::prepare::{self, Prepared};
 use crate::refused;
@@ -38,6 +39,7 @@ pub(crate) fn run(args: &RunArgs, context: &Context) -> Result<u8, Failure> {
             fresh(context, config, &ways)?
         }
     };
+    epochs::admit(context, &plan.fleet, &access, &ways)?;
     if !*yes {
         confirm(context, &plan)?;
     }

@@ -391,6 +391,8 @@ impl Session<'_> {
                 Err(Failure::new(exit::INTERRUPTED, "left at once; steps on nodes run on")
                     .hint(&hint))
             }
+            // Nothing goes on by itself where a node has seen a newer controller.
+            Err(error @ RuntimeError::Fenced { .. }) => Err(error.into()),
             Err(error) => Err(Failure::from(error).hint(&hint)),
         }
     }

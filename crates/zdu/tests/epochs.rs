@@ -1,0 +1,127 @@
+//! A state directory that was lost, or is not the newest: nodes remember who was there, and only a
+//! person's word goes past them. Whole rollouts of one local node by the built binary.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+
+const CONFIG: &str = "\
+fleet:
+  name: edge
+  groups: { g: { min_available: 0, nodes: { node-a: { address: 127.0.0.1, local: true } } } }
+release: { from: '1', to: '2' }
+procedure: p.yaml
+";
+
+/// One step, which fails as long as there is a file that says so.
+const PROCEDURE: &str = "\
+name: p
+summary: says hello
+source: a test
+phases: [ { name: EXPORT, exit: 70 }, { name: ROLLBACK, exit: 75 } ]
+rollback_phase: ROLLBACK
+stages:
+  - name: only
+    over: nodes
+    steps:
+      - { id: hello, phase: EXPORT, run: { shell: test ! -e \"$HOME/broken\" }, unknown: rerun }
+on_failure: [ { do: stop } ]
+";
+
+/// A home of a user on a machine that is the fleet's only node too.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir().expect("a directory"));
+        for (name, text) in [("zdu.yaml", CONFIG), ("p.yaml", PROCEDURE)] {
+            std::fs::write(place.path(name), text).expect("written");
+        }
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// The exit code of a command and what it printed.
+    fn zdu(&self, state: &str, words: &[&str]) -> (i32, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_zdu"));
+        command.args(words).arg("--state-dir").arg(self.path(state)).current_dir(self.0.path());
+        command.env_clear().env("HOME", self.0.path()).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        let output = command.stdin(Stdio::null()).output().expect("the binary was built");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code().expect("ended"), String::from_utf8(said).expect("UTF-8"))
+    }
+
+    fn ends(&self, state: &str, words: &[&str], code: i32, says: &[&str]) {
+        let (ended, said) = self.zdu(state, words);
+        assert_eq!(ended, code, "{words:?}: {said}");
+        for text in says {
+            assert!(said.contains(text), "{text:?} is not in what {words:?} says: {said}");
+        }
+    }
+
+    /// The newest epoch the node has seen.
+    fn seen(&self) -> String {
+        std::fs::read_to_string(self.path(".zdu/epoch/edge")).expect("the node was there")
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("made");
+    for entry in std::fs::read_dir(from).expect("there") {
+        let (from, name) = entry.map(|e| (e.path(), e.file_name())).expect("one");
+        match from.is_dir() {
+            true => copy(&from, &to.join(name)),
+            false => drop(std::fs::copy(&from, to.join(name)).expect("copied")),
+        }
+    }
+}
+
+const WAYS_ON: [&str; 3] = ["`zdu status` where it runs", "--state-dir DIR", "--take-over REASON"];
+
+#[test]
+fn a_fleet_whose_state_directory_was_lost_is_upgraded_again_at_the_first_take_over() {
+    let place = Place::new();
+    for _ in 0..4 {
+        place.ends("old", &["run", "--yes"], 0, &[]);
+    }
+    assert_eq!(place.seen(), "4 .\n");
+    let why = "node-a: not so: no newer controller has been here: it has seen epoch 4";
+    place.ends("new", &["preflight"], 69, &[why, WAYS_ON[0], WAYS_ON[1], WAYS_ON[2]]);
+    assert!(!place.path("new").exists(), "preflight wrote something");
+    // As often as it is tried, and nothing is left that would look like a rollout under way.
+    for _ in 0..2 {
+        let why = "a node has seen epoch 4, and this state directory knows none newer than 0";
+        place.ends("new", &["run", "--yes"], 13, &[why, WAYS_ON[0], WAYS_ON[1], WAYS_ON[2]]);
+        place.ends("new", &["status"], 0, &["there is no rollout"]);
+    }
+    place.ends("new", &["run", "--yes", "--take-over", "disk of ops-1 lost"], 0, &[]);
+    assert_eq!(place.seen(), "5 .\n");
+    place.ends("new", &["log", "last"], 0, &["by force over epoch 4", "disk of ops-1 lost"]);
+    // It is the newest now: nobody's word is needed any more, and the old one is the older one.
+    place.ends("new", &["run", "--yes"], 0, &[]);
+    place.ends("old", &["run", "--yes"], 13, &["a node has seen epoch 6"]);
+}
+
+#[test]
+fn a_resume_from_an_older_copy_of_the_state_directory_needs_a_persons_word_once() {
+    let place = Place::new();
+    std::fs::write(place.path("broken"), "").expect("written");
+    place.ends("old", &["run", "--yes"], 70, &[]);
+    copy(&place.path("old"), &place.path("copy"));
+    std::fs::remove_file(place.path("broken")).expect("there");
+    for _ in 0..3 {
+        place.ends("old", &["run", "--yes"], 0, &[]);
+    }
+    // Nobody asks the nodes first: the node itself refuses the step, and then it is known.
+    let resume = ["resume", "last", "--reason", "repaired"];
+    let told = "a node has seen epoch 4, newer than ours; nothing more was begun";
+    place.ends("copy", &resume, 13, &[told, WAYS_ON[0], WAYS_ON[1], WAYS_ON[2]]);
+    let told = "a node has seen epoch 4, and this state directory knows none newer than 2";
+    place.ends("copy", &resume, 13, &[told]);
+    let forced = [&resume[..], &["--take-over", "ops-1 is gone"]].concat();
+    place.ends("copy", &forced, 0, &[]);
+    assert_eq!(place.seen(), "5 .\n");
+}
