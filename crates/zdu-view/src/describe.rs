@@ -8,7 +8,7 @@ use zdu_model::contract::Class;
 use zdu_model::event::{Event, HoldCause, Inquiry, Request, ScheduleCause, UnwindScope};
 use zdu_model::front::{FrontSeen, WaySeen};
 use zdu_model::ids::{NodeName, StepNo};
-use zdu_model::plan::{Plan, PlannedStep, Subject};
+use zdu_model::plan::{Plan, PlannedStep, Subject, Work};
 use zdu_model::policy::FailureAction;
 use zdu_model::report::End;
 use zdu_model::time::Millis;
@@ -185,6 +185,29 @@ pub fn scope(scope: &UnwindScope) -> String {
     }
 }
 
+/// What could not be had of a node, or of several, that is stuck at this step, as a phrase. What
+/// only proves or returns a node undoes nothing.
+pub(crate) fn stuck(plan: &Plan, no: StepNo, several: bool) -> String {
+    let (they, were) = if several { ("they", "were") } else { ("it", "was") };
+    let Some(step) = planned(plan, no) else { return format!("step {no} did not undo") };
+    let back = plan.steps.iter().any(|forward| forward.undo.contains(&no));
+    let release = if back { " on the old release" } else { "" };
+    match &step.work {
+        Work::Guard { .. } | Work::Drain => format!("{they} could not be taken out of traffic"),
+        Work::Certify => format!("{they} could not be certified drained"),
+        Work::Ready(_) => format!("{they} could not be proved ready{release}"),
+        Work::Undrain => format!("{they} could not be put into traffic again"),
+        Work::Serving => format!("{they} {were} not seen serving"),
+        Work::Soak(_)
+        | Work::Run(_)
+        | Work::Http(_)
+        | Work::Upload { .. }
+        | Work::Backup { .. }
+        | Work::Wait(_)
+        | Work::Manual { .. } => format!("{} did not undo", step.key),
+    }
+}
+
 /// What a person asked for.
 #[must_use]
 pub fn request(plan: &Plan, request: &Request) -> String {
@@ -237,7 +260,10 @@ pub fn event(plan: &Plan, event: &Event) -> String {
             digest.short()
         ),
         Event::ControllerStarted { epoch, owner } => {
-            format!("controller {owner} drives with epoch {}", epoch.0)
+            // How it came by the lease stands behind who it is.
+            let (who, how) = owner.split_once(", ").unwrap_or((owner, ""));
+            let how = if how.is_empty() { String::new() } else { format!(", {how}") };
+            format!("controller {who} drives with epoch {}{how}", epoch.0)
         }
         Event::StepStarted { step: no, attempt } if *attempt > 1 => {
             format!("{} begun, attempt {attempt}", step(plan, *no))
@@ -299,10 +325,16 @@ fn course(plan: &Plan, event: &Event) -> String {
         Event::UnwindStarted { scope: what, steps, cause } => {
             format!("putting back {} in {} steps: {cause}", scope(what), steps.len())
         }
-        Event::UnwindEnded { scope: what } => format!("{} is put back", scope(what)),
+        Event::UnwindEnded { scope: what } => {
+            let are = match what {
+                UnwindScope::Node(_) | UnwindScope::Wave | UnwindScope::Rollout => "is",
+                UnwindScope::InFlight => "are",
+            };
+            format!("{} {are} put back", scope(what))
+        }
         Event::NodeStuck { node, step: no, reason } => {
             let who = node.as_ref().map_or("the fleet", NodeName::as_str);
-            format!("{who} is stuck: {} did not undo: {reason}", step(plan, *no))
+            format!("{who} is stuck: {}: {reason}", stuck(plan, *no, false))
         }
         Event::Drifted { node, instance, member, seen, reasserted } => {
             let then = if *reasserted {
@@ -342,5 +374,55 @@ pub fn inquiry(plan: &Plan, no: StepNo, how: Inquiry) -> &'static str {
         Inquiry::Recover if reads_first => "it reads before it changes, and is asked again",
         Inquiry::Recover => "the node's own record is asked",
         Inquiry::Observe => "the step's probes are asked",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{Story, name};
+    use zdu_model::ids::Epoch;
+
+    #[test]
+    fn who_took_a_lease_over_is_told_before_how_he_came_by_it() {
+        let story = Story::begin(&["node-a"]);
+        let owner = "bob@ops pid 2, by force from ada@ops pid 1: process 1 of this host is gone";
+        let started = Event::ControllerStarted { epoch: Epoch(8), owner: owner.into() };
+        assert_eq!(
+            event(&story.plan, &started),
+            "controller bob@ops pid 2 drives with epoch 8, by force from ada@ops pid 1: process 1 \
+             of this host is gone"
+        );
+    }
+
+    #[test]
+    fn the_nodes_in_flight_are_several() {
+        let story = Story::begin(&["node-a"]);
+        let ended = Event::UnwindEnded { scope: UnwindScope::InFlight };
+        assert_eq!(event(&story.plan, &ended), "the nodes in flight are put back");
+        let ended = Event::UnwindEnded { scope: UnwindScope::Node(name("node-a")) };
+        assert_eq!(event(&story.plan, &ended), "node node-a is put back");
+    }
+
+    #[test]
+    fn what_proves_or_returns_a_node_is_not_said_to_undo() {
+        let story = Story::begin(&["node-a"]);
+        for (key, several, told) in [
+            ("certify", false, "it could not be certified drained"),
+            ("ready", false, "it could not be proved ready"),
+            ("undrain_back", true, "they could not be put into traffic again"),
+            ("serving_back", true, "they were not seen serving"),
+            ("start_old", false, "start_old did not undo"),
+        ] {
+            assert_eq!(stuck(&story.plan, story.no(key, "node-a"), several), told);
+        }
+        let mut plan = (*story.plan).clone();
+        let ready = story.no("ready", "node-a");
+        plan.steps[0].undo.push(ready);
+        let told = "it could not be proved ready on the old release";
+        assert_eq!(stuck(&plan, ready, false), told);
+        let (node, reason) = (Some(name("node-a")), "it failed".to_owned());
+        let event = event(&plan, &Event::NodeStuck { node, step: ready, reason });
+        assert_eq!(event, format!("node-a is stuck: {told}: it failed"));
     }
 }

@@ -32,10 +32,13 @@ pub fn next_commands(view: &RolloutView) -> Vec<String> {
             list.extend(outputs(view, &view.failed_steps()));
             let resume = view.command("resume", "--reason TEXT");
             list.push(format!("{resume}  # after the cause is repaired"));
-            let rollback = view.command("rollback", "--reason TEXT");
-            list.push(format!("{rollback}  # to put everything back"));
+            list.push(rollback(view));
         }
-        Some(Verdict::RolledBack | Verdict::Aborted) => {
+        Some(Verdict::Aborted) => {
+            list.push(format!("{}  # to go on", view.command("resume", "")));
+            list.push(rollback(view));
+        }
+        Some(Verdict::RolledBack) => {
             let report = view.command("report", "");
             list.push(format!("{report}  # why, before a new plan is made"));
         }
@@ -54,6 +57,20 @@ pub fn next_commands(view: &RolloutView) -> Vec<String> {
         }
     }
     list
+}
+
+/// How everything is put back, or why that is refused.
+fn rollback(view: &RolloutView) -> String {
+    match view.crossed() {
+        Some(step) => {
+            let (no, name) = (step.no, describe::step(view.plan(), step.no));
+            format!("cannot be put back: step {no} {name} is a point of no return")
+        }
+        None => {
+            let rollback = view.command("rollback", "--reason TEXT");
+            format!("{rollback}  # to put everything back")
+        }
+    }
 }
 
 /// Things in groups, in the order in which each group was first met.
@@ -96,11 +113,15 @@ fn has_command(view: &RolloutView, list: &[String]) -> bool {
 fn repairs(view: &RolloutView) -> Vec<String> {
     let stuck = view.nodes().filter_map(|node| {
         let stuck = node.stuck.as_ref()?;
-        let step = view.planned(stuck.step).map_or("?", |step| step.key.as_str());
-        Some(((step, stuck.reason.as_str()), node))
+        let step = view.planned(stuck.step);
+        let kind = step.map(|step| (step.key.as_str(), view.is_undo(stuck.step)));
+        Some(((kind, stuck.reason.as_str()), (stuck.step, node)))
     });
-    let of_nodes = grouped(stuck).into_iter().map(|((step, reason), nodes)| {
-        format!("repair {}: {step} did not undo ({reason}){}", names(&nodes), out_of(&nodes))
+    let of_nodes = grouped(stuck).into_iter().map(|((_, reason), stuck)| {
+        let step = stuck.first().map_or(StepNo(u32::MAX), |(step, _)| *step);
+        let nodes: Vec<&NodeView> = stuck.into_iter().map(|(_, node)| node).collect();
+        let what = describe::stuck(view.plan(), step, nodes.len() > 1);
+        format!("repair {}: {what} ({reason}){}", names(&nodes), out_of(&nodes))
     });
     let of_fleet = view.history().stuck.iter().map(|stuck| {
         let step = describe::step(view.plan(), stuck.step);
@@ -205,6 +226,7 @@ fn outputs(view: &RolloutView, numbers: &[StepNo]) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::sample::{Story, name};
+    use std::sync::Arc;
     use zdu_model::event::Event;
 
     /// Three nodes that could not be exported, two of them alike.
@@ -233,6 +255,37 @@ mod tests {
                  code 9",
                 "zdu resume r1 --reason TEXT  # after the cause is repaired",
                 "zdu rollback r1 --reason TEXT  # to put everything back",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_behind_a_point_of_no_return_is_not_offered_to_be_put_back() {
+        let mut story = failed();
+        let plan = Arc::make_mut(&mut story.plan);
+        plan.steps[0].point_of_no_return = true;
+        let (phase, rolled_back) = (name("EXPORT"), vec![]);
+        for verdict in [Verdict::Failed { phase, exit: 70, rolled_back }, Verdict::Aborted] {
+            story.tell(Event::RolloutEnded { verdict });
+            let next = next_commands(&story.view());
+            let why = "cannot be put back: step 0 sysupgrade_export on node-a is a point of no \
+                       return";
+            assert_eq!(next.last().map(String::as_str), Some(why));
+            assert!(!next.iter().any(|line| line.contains("zdu rollback")), "{next:?}");
+            assert!(next.iter().any(|line| line.starts_with("zdu resume r1")), "{next:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_aborted_can_go_on_or_be_put_back() {
+        let mut story = Story::begin(&["node-a", "node-b"]);
+        story.pass_until(Some(story.no("guard", "node-b")));
+        story.tell(Event::RolloutEnded { verdict: Verdict::Aborted });
+        assert_eq!(
+            next_commands(&story.view()),
+            [
+                "zdu resume r1  # to go on",
+                "zdu rollback r1 --reason TEXT  # to put everything back"
             ]
         );
     }

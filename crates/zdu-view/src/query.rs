@@ -112,6 +112,15 @@ impl RolloutView {
         self.plan.steps.iter().zip(&self.steps)
     }
 
+    /// The last point of no return that was begun: nothing up to it can be put back.
+    #[must_use]
+    pub fn crossed(&self) -> Option<&PlannedStep> {
+        let crossed = self.steps().filter(|(planned, step)| {
+            planned.point_of_no_return && step.may_have_begun() && !self.is_undo(planned.no)
+        });
+        crossed.map(|(planned, _)| planned).max_by_key(|planned| planned.no)
+    }
+
     /// Whether the step compensates another.
     #[must_use]
     pub fn is_undo(&self, no: StepNo) -> bool {
