@@ -14,6 +14,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use zdu_model::plan::Subject;
 use zdu_model::time::Timestamp;
+use zdu_model::verdict::Verdict;
 
 /// The lease as its store told it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -24,6 +25,8 @@ pub struct Lease {
     pub epoch: u64,
     /// Until when, unless it is renewed.
     pub until: Timestamp,
+    /// Whether the process that holds it is certainly gone.
+    pub gone: bool,
 }
 
 /// What `zdu status --json` prints. Times are milliseconds since the Unix epoch.
@@ -53,7 +56,7 @@ pub struct Status {
     pub counts: Counts,
     /// How long it took so far, in milliseconds.
     pub took_ms: u64,
-    /// On what it waits.
+    /// On what it waits. Deadlines are those that a controller counts: none where nobody drives it.
     pub waiting: Vec<Waiting>,
     /// What went wrong and still stands.
     pub why: Vec<Trouble>,
@@ -88,6 +91,16 @@ pub fn status(view: &RolloutView, lease: Option<&Lease>, now: Timestamp) -> Stat
     let Progress { passed, steps, .. } = view.progress();
     let held = view.open_holds().next().is_some();
     let running = view.verdict().is_none();
+    let driven = running && lease.is_some_and(|lease| now < lease.until && !lease.gone);
+    let mut waiting = view.waiting();
+    let mut next = next_commands(view);
+    if !driven {
+        // Nobody counts.
+        waiting.iter_mut().for_each(|wait| wait.until = None);
+        if running && !next.iter().any(|line| view.call().begins(line)) {
+            next.push(view.command("resume", ""));
+        }
+    }
     Status {
         schema: 1,
         rollout: view.rollout().map(ToString::to_string),
@@ -95,16 +108,16 @@ pub fn status(view: &RolloutView, lease: Option<&Lease>, now: Timestamp) -> Stat
         exit: view.verdict().map(|verdict| verdict.exit_code()),
         held,
         lease: lease.cloned(),
-        driven: running && lease.is_some_and(|lease| now < lease.until),
+        driven,
         at: stage_text(view),
         steps_passed: passed,
         steps,
         counts: counts(view),
         took_ms: view.duration(now).0,
-        waiting: view.waiting(),
+        waiting,
         why: view.troubles(),
         nodes: nodes(view),
-        next: next_commands(view),
+        next,
     }
 }
 
@@ -173,7 +186,17 @@ fn lease_text(view: &RolloutView, lease: Option<&Lease>, driven: bool, offset: O
             let until = moment(lease.until, offset);
             format!("by {}, epoch {}, lease until {until}", lease.owner, lease.epoch)
         }
+        _ if view.verdict() == Some(&Verdict::Held) => {
+            format!("by nobody: its controller has left; `{resume}` goes on")
+        }
+        _ if matches!(view.verdict(), Some(Verdict::Stuck { .. })) => {
+            let resume = view.command("resume", "--reason TEXT");
+            format!("by nobody: its controller has left; `{resume}` goes on after the repair")
+        }
         _ if view.verdict().is_some() => "by nobody: it has ended".into(),
+        Some(lease) if lease.gone => {
+            format!("by nobody: its controller {} is gone (killed?); {resume}", lease.owner)
+        }
         Some(lease) => {
             let until = moment(lease.until, offset);
             format!("by nobody: the lease of {} ended at {until}; {resume}", lease.owner)
@@ -218,15 +241,14 @@ mod tests {
             owner: "ada@ops:100".into(),
             epoch: 1,
             until: START.after(Millis::from_secs(10)),
+            gone: false,
         };
         let now = START.after(Millis::from_secs(70));
         let text = status_text(&held().view(), Some(&lease), now, Offset::UTC);
         let head: Vec<&str> = text.lines().take(10).collect();
         let why = "a failure rule holds because of sysupgrade_export on node-a";
-        let waits = format!(
-            "waits on: a person: {why} [node-a, for 1m6s, until 2026-02-01T09:00:04Z (23h58m \
-             left)]; zdu resume r1"
-        );
+        // Nobody counts how long the hold may last.
+        let waits = format!("waits on: a person: {why} [node-a, for 1m6s]; zdu resume r1");
         let next = format!("next:     zdu resume r1  # {why}");
         let expected = [
             "rollout r1: axway-apigateway 7.5.3 -> 7.7 on fleet prod",
@@ -242,6 +264,49 @@ mod tests {
             &next,
         ];
         assert_eq!(head, expected);
+    }
+
+    fn driven_by(gone: bool) -> Lease {
+        let until = START.after(Millis::from_secs(3600));
+        Lease { owner: "ada@ops pid 100".into(), epoch: 1, until, gone }
+    }
+
+    fn told(story: &Story, lease: Option<&Lease>) -> String {
+        status_text(&story.view(), lease, story.now, Offset::UTC)
+    }
+
+    #[test]
+    fn a_controller_that_is_gone_drives_nothing_though_its_lease_lasts() {
+        let mut story = Story::begin(&["node-a"]);
+        story.start(story.no("sysupgrade_export", "node-a"), 1);
+        let text = told(&story, Some(&driven_by(false)));
+        assert!(text.contains("driven:   by ada@ops pid 100, epoch 1, lease until"), "{text}");
+        assert!(text.contains(" left)") && !text.contains("next: "), "{text}");
+        let text = told(&story, Some(&driven_by(true)));
+        let gone = "driven:   by nobody: its controller ada@ops pid 100 is gone (killed?); zdu \
+                    resume r1\n";
+        assert!(text.contains(gone) && text.contains("next:     zdu resume r1\n"), "{text}");
+        assert!(!text.contains(" left)"), "{text}");
+        assert!(!status(&story.view(), Some(&driven_by(true)), story.now).driven);
+    }
+
+    #[test]
+    fn a_held_or_stuck_rollout_whose_controller_has_left_can_go_on_and_counts_nothing_down() {
+        let mut story = held();
+        let text = told(&story, Some(&driven_by(false)));
+        assert!(text.contains(" left)"), "a controller still waits: {text}");
+        story.tell(Event::RolloutEnded { verdict: Verdict::Held });
+        let text = told(&story, None);
+        let left = "driven:   by nobody: its controller has left; `zdu resume r1` goes on\n";
+        assert!(text.contains(left) && !text.contains(" left)"), "{text}");
+        let mut story = held();
+        story.tell(Event::RolloutEnded { verdict: Verdict::Stuck { nodes: vec![] } });
+        let text = told(&story, None);
+        let left = "its controller has left; `zdu resume r1 --reason TEXT` goes on after";
+        assert!(text.contains(left) && !text.contains(" left)"), "{text}");
+        let mut story = held();
+        story.tell(Event::RolloutEnded { verdict: Verdict::RolledBack });
+        assert!(told(&story, None).contains("driven:   by nobody: it has ended\n"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::cli::RolloutArg;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::rollout;
 use std::sync::Arc;
 use zdu_conductor::chain::Torn;
 use zdu_conductor::directory::RolloutDir;
@@ -147,5 +148,6 @@ fn lease_of(context: &Context, id: &RolloutId, fleet: &zdu_model::ids::FleetName
         }
     };
     let held = state.held.filter(|held| held.rollout == *id)?;
-    Some(Lease { owner: held.owner.to_string(), epoch: held.epoch.0, until: held.expires })
+    let gone = rollout::is_gone(context, id, &held.owner);
+    Some(Lease { owner: held.owner.to_string(), epoch: held.epoch.0, until: held.expires, gone })
 }

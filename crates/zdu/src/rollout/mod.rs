@@ -25,7 +25,7 @@ use zdu_conductor::files::{FileStorage, read_lease};
 use zdu_conductor::journal;
 use zdu_conductor::plan_file::{read_plan, write_plan};
 use zdu_conductor::requests::Requests;
-use zdu_conductor::storage::{Claim, Lease, LeaseError};
+use zdu_conductor::storage::{Claim, Lease, LeaseError, Owner};
 use zdu_conductor::turn::{Conductor, OpenError, Opened};
 use zdu_conductor::{Prospect, Rollout, STILLNESS, readings_before_drains};
 use zdu_drivers::capture::Captures;
@@ -170,6 +170,12 @@ pub fn is_driven(context: &Context, plan: &Plan, id: &RolloutId) -> Result<bool,
     let lease = read_lease(&context.state.fleet(&plan.fleet.name))?;
     let Some(held) = lease.held.filter(|held| held.rollout == *id) else { return Ok(false) };
     Ok(held.expires > context.now() && !alive::is_gone(&context.state.rollout(id), &held.owner))
+}
+
+/// Whether a controller of a rollout is certainly gone.
+#[must_use]
+pub fn is_gone(context: &Context, id: &RolloutId, owner: &Owner) -> bool {
+    alive::is_gone(&context.state.rollout(id), owner)
 }
 
 /// Refuses when another controller holds the fleet's lease: asked before preflight, which would

@@ -1,8 +1,10 @@
-//! A state directory that was lost, or is not the newest: nodes remember who was there, and only a
-//! person's word goes past them. Whole rollouts of one local node by the built binary.
+//! One controller after another: one that was killed, and those whose state directory was lost or
+//! is not the newest, where nodes remember who was there and only a person's word goes past them.
+//! Whole rollouts of one local node by the built binary.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 const CONFIG: &str = "\
@@ -13,7 +15,7 @@ release: { from: '1', to: '2' }
 procedure: p.yaml
 ";
 
-/// One step, which fails as long as there is a file that says so.
+/// One step, which runs as long as there is a file that says so, and fails where there is another.
 const PROCEDURE: &str = "\
 name: p
 summary: says hello
@@ -24,7 +26,12 @@ stages:
   - name: only
     over: nodes
     steps:
-      - { id: hello, phase: EXPORT, run: { shell: test ! -e \"$HOME/broken\" }, unknown: rerun }
+      - id: hello
+        phase: EXPORT
+        run:
+          shell: |
+            while test -e \"$HOME/wait\"; do sleep 0.05; done
+            test ! -e \"$HOME/broken\"
 on_failure: [ { do: stop } ]
 ";
 
@@ -44,12 +51,17 @@ impl Place {
         self.0.path().join(name)
     }
 
-    /// The exit code of a command and what it printed.
-    fn zdu(&self, state: &str, words: &[&str]) -> (i32, String) {
+    fn command(&self, state: &str, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_zdu"));
         command.args(words).arg("--state-dir").arg(self.path(state)).current_dir(self.0.path());
         command.env_clear().env("HOME", self.0.path()).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-        let output = command.stdin(Stdio::null()).output().expect("the binary was built");
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// The exit code of a command and what it printed.
+    fn zdu(&self, state: &str, words: &[&str]) -> (i32, String) {
+        let output = self.command(state, words).output().expect("the binary was built");
         let said = [output.stdout, output.stderr].concat();
         (output.status.code().expect("ended"), String::from_utf8(said).expect("UTF-8"))
     }
@@ -124,4 +136,31 @@ fn a_resume_from_an_older_copy_of_the_state_directory_needs_a_persons_word_once(
     let forced = [&resume[..], &["--take-over", "ops-1 is gone"]].concat();
     place.ends("copy", &forced, 0, &[]);
     assert_eq!(place.seen(), "5 .\n");
+}
+
+#[test]
+fn the_status_of_a_rollout_whose_controller_was_killed_says_so_at_once_and_what_to_do() {
+    let place = Place::new();
+    std::fs::write(place.path("wait"), "").expect("written");
+    let mut command = place.command("state", &["run", "--yes", "--quiet"]);
+    let mut controller =
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("begun");
+    let until = Instant::now() + Duration::from_secs(30);
+    while !place.path(".zdu/epoch/edge").exists() {
+        assert!(Instant::now() < until, "no step was begun");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let lives = ["driven:   by ", "epoch 1, lease until", "waits on: the command of hello"];
+    place.ends("state", &["status", "last"], 0, &lives);
+    controller.kill().expect("killed");
+    controller.wait().expect("gone");
+    let gone = ["driven:   by nobody: its controller ", " is gone (killed?)", "next:     "];
+    place.ends("state", &["status", "last"], 0, &gone);
+    place.ends("state", &["status"], 0, &["RUNNING (driven by nobody)"]);
+    let (_, said) = place.zdu("state", &["status", "last"]);
+    let next = said.lines().find_map(|line| line.strip_prefix("next:     "));
+    let (_, resume) = next.expect("a command").split_once(" resume ").expect("a resume");
+    let id = resume.split(' ').next().expect("an id");
+    std::fs::remove_file(place.path("wait")).expect("there");
+    place.ends("state", &["resume", id], 0, &[]);
 }
