@@ -74,7 +74,7 @@ impl State {
     fn key(&self) -> impl Hash + PartialEq + use<'_> {
         let held = self.lease.held.as_ref();
         let held = held.map(|lease| (lease.epoch.0, lease.owner.pid, lease.expires.0));
-        let lease = (self.lease.epoch.0, held);
+        let lease = (self.lease.epoch.0, held, self.lease.seen);
         (lease, self.controllers, self.now, self.journal, self.commands, self.went_on)
     }
 }
@@ -171,6 +171,7 @@ impl Controllers {
     /// The node's rule: an epoch older than the newest seen is refused, and who is refused stops.
     fn command(&self, state: &mut State, who: usize, epoch: u64) {
         if epoch < state.commands.newest && self.0 != Broken::Node {
+            state.lease.note(Epoch(state.commands.newest));
             state.controllers[who] = Controller::Gone;
             return;
         }
@@ -267,6 +268,10 @@ impl Model for Controllers {
             Property::always("no two controllers hold the same epoch", |_, state: &State| {
                 state.epoch(0).is_none() || state.epoch(0) != state.epoch(1)
             }),
+            Property::always(
+                "what a node has seen of this store outruns nobody",
+                |_, state: &State| state.lease.seen <= Some(state.lease.epoch),
+            ),
             Property::always("somebody can always take over", |_, state: &State| {
                 let mut after = state.clone();
                 let newest = state.lease.epoch.0;
