@@ -3,8 +3,8 @@
 use crate::cli::RunArgs;
 use crate::commands::preflight;
 use crate::context::Context;
-use crate::excerpt;
 use crate::epochs;
+use crate::excerpt;
 use crate::failure::Failure;
 use crate::prepare::{self, Prepared};
 use crate::refused;
