@@ -266,10 +266,36 @@ fn one_failure_is_told_with_its_story_and_its_end() {
         assert!(out.contains(end), "{fault}: {out}{err}");
         assert_eq!(code, exit::SUCCESS, "{fault}: nothing is stuck or lost");
     }
-    let both = ["rehearse", "--fault", "node-b:apply=fail", "--fault", "node-b:ROLLBACK=fail"];
-    let Answer { code, out, .. } = place.zdu(&both);
+    let both = |undo| ["rehearse", "--fault", "node-b:apply=fail", "--fault", undo];
+    let Answer { code, out, .. } = place.zdu(&both("node-b:ROLLBACK/serving=lbstop"));
     assert!(out.contains("end: exit code 75 ROLLBACK_FAILED"), "{out}");
     assert_eq!(code, exit::REHEARSAL_FOUND);
+}
+
+#[test]
+fn an_undo_of_the_built_in_procedure_that_fails_once_is_tried_again() {
+    let place = Place::new();
+    let ids = [
+        "stop-new-instance",
+        "stop-new-nodemanager",
+        "start-old-instance",
+        "start-old-nodemanager",
+    ];
+    for undo in ids.map(|id| format!("node-b:ROLLBACK/{id}=fail")) {
+        let words = ["rehearse", "--fault", "node-b:apply=fail", "--fault", &undo];
+        let Answer { code, out, .. } = place.zdu(&words);
+        assert!(out.contains("end: exit code 73 APPLY_FAILED"), "{undo}: {out}");
+        assert_eq!(code, exit::SUCCESS, "{undo}");
+    }
+    let text = place.zdu(&["procedures", "axway-apigateway"]).out;
+    let (mut undo, mut again) = (0, 0);
+    for line in text.lines().map(str::trim) {
+        let names = ["clean", "start-old-", "stop-new-"];
+        let is_undo = |id: &str| names.iter().any(|name| id.starts_with(name));
+        undo += usize::from(line.strip_prefix("- id: ").is_some_and(is_undo));
+        again += usize::from(line == "attempts: 3");
+    }
+    assert_eq!((undo, again), (6, 6));
 }
 
 #[test]
