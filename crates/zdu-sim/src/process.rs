@@ -403,12 +403,12 @@ impl Run {
         if let Some(HoldCause::PointOfNoReturn(step) | HoldCause::Unknown(step)) = rollout.hold() {
             return Some(Request::Approve(*step));
         }
-        self.manual_step(rollout).map(Request::Approve)
+        self.manual_steps(rollout).next().map(Request::Approve)
     }
 
-    /// A manual step that waits for a person.
-    fn manual_step(&self, rollout: &Rollout) -> Option<StepNo> {
-        let manual = self.layout.plan.steps.iter().find(|step| {
+    /// The manual steps that wait for a person.
+    fn manual_steps(&self, rollout: &Rollout) -> impl Iterator<Item = StepNo> {
+        let manual = self.layout.plan.steps.iter().filter(|step| {
             let (status, _) = rollout.step_status(step.no);
             matches!(step.work, zdu_model::plan::Work::Manual { .. })
                 && matches!(status, zdu_engine::StepStatus::Running { .. })
@@ -423,7 +423,7 @@ impl Run {
         let asked = match rollout.hold() {
             Some(HoldCause::PointOfNoReturn(step)) => Some(*step),
             Some(HoldCause::Person | HoldCause::Rule(_) | HoldCause::Unknown(_)) | None => {
-                self.manual_step(rollout)
+                self.manual_steps(rollout).find(|step| !self.unattended.contains(step))
             }
         };
         if let (Some(step), None) = (asked, self.processes[process].approving) {

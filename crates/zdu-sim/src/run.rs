@@ -13,7 +13,7 @@ use crate::seen::{Scene, Seen, Violation};
 use crate::store::{Death, Disk};
 use crate::trace::Trace;
 use crate::world::World;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use zdu_conductor::Input;
 use zdu_conductor::refused::Refusals;
@@ -52,6 +52,8 @@ pub struct Setup {
     /// A person who stands by approves what the plan asks a person for (manual steps, points of no
     /// return) after so long; nobody does when absent.
     pub standing_by: Option<Millis>,
+    /// Manual steps that nobody does all the same.
+    pub unattended: BTreeSet<StepNo>,
     /// A reboot leaves what ran half done; it may leave anything when this is not set.
     pub reboots_halve: bool,
     /// How long each step takes where that is known; a random time otherwise.
@@ -72,6 +74,7 @@ impl Setup {
             found: Vec::new(),
             afterwards: Vec::new(),
             standing_by: None,
+            unattended: BTreeSet::new(),
             reboots_halve: false,
             times: BTreeMap::new(),
             plant: None,
@@ -201,6 +204,7 @@ pub(crate) struct Run {
     pub(crate) counts: Counts,
     pub(crate) afterwards: std::vec::IntoIter<Ask>,
     pub(crate) standing_by: Option<Millis>,
+    pub(crate) unattended: BTreeSet<StepNo>,
     pub(crate) reboots_halve: bool,
     pub(crate) verdict: Option<Verdict>,
     pub(crate) ended_at: Timestamp,
@@ -286,6 +290,7 @@ impl Run {
             counts: Counts::default(),
             afterwards: setup.afterwards.clone().into_iter(),
             standing_by: setup.standing_by,
+            unattended: setup.unattended.clone(),
             reboots_halve: setup.reboots_halve,
             verdict: None,
             ended_at: BEGIN,

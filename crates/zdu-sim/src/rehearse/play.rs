@@ -61,9 +61,13 @@ impl Play {
         }
     }
 
-    fn is_unattended(&self) -> bool {
-        let (Self::Mishaps(mishaps) | Self::Resumed(mishaps)) = self else { return false };
-        mishaps.iter().any(|mishap| mishap.trouble == Trouble::Nobody)
+    /// The manual steps that nobody does.
+    fn unattended(&self) -> BTreeSet<StepNo> {
+        let (Self::Mishaps(mishaps) | Self::Resumed(mishaps)) = self else {
+            return BTreeSet::new();
+        };
+        let nobody = mishaps.iter().filter(|mishap| mishap.trouble == Trouble::Nobody);
+        nobody.map(|mishap| mishap.step).collect()
     }
 }
 
@@ -166,9 +170,15 @@ impl Ground {
                 vec![Fault { when: When::Record(*record), what }]
             }
         };
-        let standing_by = (!play.is_unattended()).then_some(PERSON);
-        let quiet = Setup::quiet(plan, self.seed);
-        let setup = Setup { faults, standing_by, afterwards, reboots_halve: true, times, ..quiet };
+        let setup = Setup {
+            faults,
+            standing_by: Some(PERSON),
+            unattended: play.unattended(),
+            afterwards,
+            reboots_halve: true,
+            times,
+            ..Setup::quiet(plan, self.seed)
+        };
         let sight = Rc::new(RefCell::new(Sight::default()));
         let outcome = run_watched(&setup, Box::new(Watch::new(sight.clone())));
         (outcome, sight.take())

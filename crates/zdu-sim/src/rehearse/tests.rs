@@ -6,7 +6,7 @@ use zdu_model::event::Event;
 use zdu_model::fleet::{Balancer, BalancerDriver, Fleet, Group, Instance, Member, Node, Reach};
 use zdu_model::ids::{
     BalancerName, Digest, FleetName, GroupName, InstanceName, NodeName, PhaseName, ProcedureName,
-    StageName,
+    StageName, StepNo,
 };
 use zdu_model::plan::Release;
 use zdu_model::policy::{CertifyPolicy, DrainExpiry, FailureAction, FailureRule, Policy, WaveSize};
@@ -29,6 +29,8 @@ pub(super) struct Shape {
     pub(super) wave: u32,
     /// Whether a step that is undone stands behind the change.
     pub(super) then: bool,
+    /// Whether the change is a point of no return with a manual step behind it.
+    pub(super) asks: bool,
     /// `policy.capacity_deadline`, in seconds.
     pub(super) patience: u64,
 }
@@ -43,6 +45,7 @@ impl Default for Shape {
             kill: false,
             wave: 1,
             then: false,
+            asks: false,
             patience: 600,
         }
     }
@@ -136,6 +139,10 @@ fn procedure(shape: &Shape) -> Procedure {
     } else {
         change.rollback = RollbackClass::None;
     }
+    if shape.asks {
+        (change.undo, change.rollback) = (Vec::new(), RollbackClass::None);
+        change.point_of_no_return = true;
+    }
     let stage = Stage {
         name: StageName::new("switch").expect("a name"),
         over: Over::Rolling,
@@ -148,7 +155,10 @@ fn procedure(shape: &Shape) -> Procedure {
         return_phase: Some(phase("POST-APPLY")),
         ready: Vec::new(),
         ready_old: Vec::new(),
-        steps: [change].into_iter().chain(shape.then.then(then)).collect(),
+        steps: [Some(change), shape.then.then(then), shape.asks.then(look)]
+            .into_iter()
+            .flatten()
+            .collect(),
     };
     let phases = [("APPLY", 73), ("POST-APPLY", 74), ("ROLLBACK", 75)];
     let phases = phases.map(|(name, exit)| Phase { name: phase(name), exit });
@@ -183,6 +193,12 @@ fn then() -> Step {
     let mut then = step("then", "APPLY");
     then.undo.push(step("then-back", "ROLLBACK"));
     then
+}
+
+fn look() -> Step {
+    let action = Action::Manual { instruction: Template("look at it".into()) };
+    let deadline = zdu_model::procedure::Deadline::Span(Millis::from_secs(300));
+    Step { action, deadline, disruptive: false, ..step("look", "POST-APPLY") }
 }
 
 fn step(id: &str, shown: &str) -> Step {
@@ -346,4 +362,27 @@ fn a_failure_that_is_repaired_and_resumed_ends_with_every_node_new() {
     let ended = found.failures.iter().filter(|one| matches!(one.ending.mark(), Mark::Failed(_)));
     assert_eq!((found.resumes.played, &found.resumes.others), (ended.count(), &Vec::new()));
     assert!(found.resumes.played > 5, "{}", found.resumes.played);
+}
+
+#[test]
+fn where_nobody_does_a_manual_step_the_points_and_other_manual_steps_are_still_answered() {
+    let ground = ground(&plan_of(&Shape { asks: true, ..Shape::default() }));
+    let story = ground.story(&asked(&ground, &["g0-n1:look=nobody"]).expect("known"));
+    let nodes_of = |key: &str, has: fn(&Event) -> Option<StepNo>| -> Vec<String> {
+        let steps = story.records.iter().filter_map(|record| has(&record.event));
+        let steps = steps.map(|step| ground.plan.step(step)).filter(|it| it.key.as_str() == key);
+        steps.filter_map(|step| Some(step.subject.node()?.to_string())).collect()
+    };
+    let begun = |event: &Event| {
+        let Event::StepStarted { step, .. } = event else { return None };
+        Some(*step)
+    };
+    let passed = |event: &Event| {
+        let Event::StepEnded { step, class, .. } = event else { return None };
+        class.passes().then_some(*step)
+    };
+    // Each node crosses its point, and the manual step of the first is done.
+    assert_eq!(nodes_of("change", passed), ["g0-n0", "g0-n1"], "{:#?}", story.ending);
+    assert_eq!(nodes_of("look", begun), ["g0-n0", "g0-n1"]);
+    assert_eq!(nodes_of("look", passed), ["g0-n0"]);
 }

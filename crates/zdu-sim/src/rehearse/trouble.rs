@@ -28,7 +28,7 @@ pub enum Trouble {
     Stopped,
     /// A balancer instance is reloaded and forgets what was set by command.
     Reload,
-    /// Nobody does what a person is asked for.
+    /// Nobody does the manual step.
     Nobody,
 }
 
@@ -80,7 +80,7 @@ impl Trouble {
             Self::Sessions => "sessions on the node never end",
             Self::Stopped => "a balancer instance is down for 5 minutes",
             Self::Reload => "a balancer instance reloads and forgets the drain",
-            Self::Nobody => "nobody answers",
+            Self::Nobody => "nobody does this manual step",
         }
     }
 
