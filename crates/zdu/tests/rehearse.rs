@@ -112,12 +112,12 @@ fn the_reference_is_rehearsed_where_there_is_no_configuration() {
     }
     same_lines(REFERENCE, &out);
     let wide = out.lines().find(|line| line.chars().count() > 100);
-    assert_eq!((code, wide), (exit::REHEARSAL_FOUND, None));
+    assert_eq!((code, wide), (exit::SUCCESS, None));
 }
 
 #[test]
 fn who_has_a_built_in_procedure_is_told_how_to_change_it_and_does_as_is_said() {
-    let said = |answer: &Answer| answer.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = |answer: &Answer| one_line(&answer.out);
     let place = Place::new();
     let of_built_in = place.zdu(&["rehearse", "--pairs", "0"]);
     let (write, uses) = (
@@ -142,12 +142,37 @@ fn who_has_a_built_in_procedure_is_told_how_to_change_it_and_does_as_is_said() {
 #[test]
 fn a_missing_undo_and_a_budget_without_room_are_named() {
     let Answer { code, out, err } = switching("rollback: none").zdu(&["rehearse", "--pairs", "0"]);
-    assert!(out.contains("hint: switch disturbs its node and has no undo"), "{out}{err}");
+    let hint = "hint (to end with 0): switch disturbs its node and has no undo";
+    assert!(out.contains(hint), "{out}{err}");
     assert!(out.contains("hint: group web: min_available is 1 of 2: with one node sick"), "{out}");
     assert!(out.contains("  undo     missing: switch (2 in the plan, disturbs its node)"), "{out}");
     assert_eq!(code, exit::REHEARSAL_FOUND);
     let Answer { out, .. } = switching(UNDO).zdu(&["rehearse", "--pairs", "0"]);
     assert!(!out.contains("has no undo"), "{out}");
+}
+
+/// The last paragraph as one line.
+fn last_words(out: &str) -> String {
+    one_line(out.rsplit("\n\n").next().expect("a paragraph"))
+}
+
+/// Where a line ends is a matter of the words before.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn where_a_step_has_no_undo_nothing_promises_that_everything_is_put_back() {
+    let everything = "everything can be put back at any time";
+    let Answer { out, .. } = switching(UNDO).zdu(&["rehearse", "--pairs", "0"]);
+    assert!(out.contains(everything), "{out}");
+    let warm = "{ id: warm, phase: POST-APPLY, disruptive: false, run: { argv: [warm] } }";
+    let steps = format!("{UNDO}\n      - {warm}");
+    let Answer { out, .. } = switching(&steps).zdu(&["rehearse", "--pairs", "0"]);
+    assert!(out.contains("  undo     missing: warm (2 in the plan)\n"), "{out}");
+    let stays = "  return   no point of no return, but what is not undone stays\n";
+    assert!(out.contains(stays) && !out.contains(everything), "{out}");
+    assert!(out.contains("hint: warm has no undo"), "{out}");
 }
 
 /// The example of the manual.
@@ -161,10 +186,19 @@ fn example() -> Place {
 fn a_plan_that_outlasts_every_single_failure_is_rehearsed_with_exit_code_0() {
     let place = example();
     let Answer { code, out, .. } = place.zdu(&["rehearse", "--pairs", "0"]);
-    assert!(!out.contains("STUCK"), "{out}");
+    let verdict = "verdict: exit code 0: nothing that was played leaves a node stuck, cuts a \
+                   session or cannot be resumed, but for serving sick: no plan can repair a node: \
+                   it stays out of traffic, which is right";
+    assert_eq!(last_words(&out), verdict);
     assert_eq!(code, exit::SUCCESS);
     let Answer { code, out, .. } = place.zdu(&["rehearse"]);
-    assert!(out.contains("hint: an undo that is tried once leaves its node stuck"), "{out}");
+    let counts = "hint (to end with 0): ";
+    let hints: Vec<&str> = out.lines().filter(|line| line.starts_with("hint")).collect();
+    assert!(hints[0].starts_with(&format!("{counts}an undo that is tried once leaves")), "{out}");
+    assert_eq!(hints.iter().filter(|hint| hint.starts_with(counts)).count(), 1, "{out}");
+    let verdict = "verdict: exit code 18 REHEARSAL_FOUND: 1 pair leaves a node stuck \
+                   (ROLLBACK/switch-back fail)";
+    assert_eq!(last_words(&out), verdict);
     assert_eq!(code, exit::REHEARSAL_FOUND);
     // What the hint says is enough, for pairs too.
     let path = place.0.path().join("switch-release.yaml");
@@ -183,8 +217,9 @@ fn an_instance_that_is_down_longer_than_the_policy_waits_leaves_a_node_stuck() {
     let place =
         Place::with(&[("zdu.yaml", &hasty), ("switch.yaml", &SWITCH.replace("UNDO", UNDO))]);
     let Answer { code, out, .. } = place.zdu(&["rehearse", "--pairs", "0"]);
-    assert!(out.contains("hint: a balancer instance that is down at drain"), "{out}");
-    assert!(out.contains("or raise capacity_deadline (2m)"), "{out}");
+    let said = one_line(&out);
+    assert!(said.contains("hint (to end with 0): a balancer instance that is down at"), "{out}");
+    assert!(said.contains("or raise capacity_deadline (2m)"), "{out}");
     assert_eq!(code, exit::REHEARSAL_FOUND);
 }
 
@@ -192,14 +227,15 @@ fn an_instance_that_is_down_longer_than_the_policy_waits_leaves_a_node_stuck() {
 fn the_rule_that_a_hint_names_for_a_sick_node_makes_it_wait_for_a_person() {
     let Answer { code, out, .. } = switching(UNDO).zdu(&["rehearse", "--pairs", "0"]);
     let rule = "[{ phase: POST-APPLY, do: hold }]";
-    // Where its line ends is a matter of the words before.
-    let said: String = out.split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = one_line(&out);
     assert!(said.contains(&format!("`policy.on_failure: {rule}`")), "{out}");
-    assert_eq!(code, exit::REHEARSAL_FOUND);
+    assert!(out.contains("STUCK"), "{out}");
+    assert_eq!(code, exit::SUCCESS);
     let fleet = FLEET.replace("soak: 5s,", &format!("soak: 5s, on_failure: {rule},"));
     let place =
         Place::with(&[("zdu.yaml", &fleet), ("switch.yaml", &SWITCH.replace("UNDO", UNDO))]);
     let Answer { code, out, .. } = place.zdu(&["rehearse", "--pairs", "0"]);
+    assert!(!out.contains("STUCK"), "{out}");
     assert_eq!(code, exit::SUCCESS, "{out}");
 }
 
@@ -214,7 +250,9 @@ fn how_long_it_takes_follows_from_what_the_steps_declare() {
     let at_least = forecast["at_least"].as_u64().expect("a time");
     // Two nodes, a soak behind each, and some seconds for drains and starts.
     assert!((90_000..130_000).contains(&at_least), "{at_least}");
-    assert_eq!(json["exit"], exit::REHEARSAL_FOUND);
+    assert_eq!(json["exit"], exit::SUCCESS);
+    let verdict = json["verdict"].as_str().expect("a text");
+    assert!(verdict.starts_with("exit code 0: nothing"), "{verdict}");
     assert_eq!(json["defects"], Value::Array(Vec::new()));
 }
 
@@ -243,7 +281,7 @@ fn a_plan_made_offline_takes_the_only_candidate_for_a_role_and_says_so() {
     let Answer { code, out, err } = place.zdu(&["plan", "--offline", "--out", "plan.json"]);
     let warning = "the role first_anm is taken to lie with node-c, the only node that may have it: \
                    nobody was asked";
-    let said: String = out.split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = one_line(&out);
     assert!(said.contains(warning), "{out}{err}");
     assert_eq!(code, exit::SUCCESS, "{err}");
     let words = ["plan", "--offline", "--diff", "plan.json"];
@@ -269,7 +307,14 @@ fn one_failure_is_told_with_its_story_and_its_end() {
     let both = |undo| ["rehearse", "--fault", "node-b:apply=fail", "--fault", undo];
     let Answer { code, out, .. } = place.zdu(&both("node-b:ROLLBACK/serving=lbstop"));
     assert!(out.contains("end: exit code 75 ROLLBACK_FAILED"), "{out}");
+    let verdict = "\nverdict: exit code 18 REHEARSAL_FOUND: it leaves a node stuck\n";
+    assert!(out.ends_with(verdict), "{out}");
     assert_eq!(code, exit::REHEARSAL_FOUND);
+    let Answer { code, out, .. } = place.zdu(&["rehearse", "--fault", "node-b:serving=sick"]);
+    let verdict = "\nverdict: exit code 0: no plan can repair a node: it stays out of traffic, \
+                   which is right\n";
+    assert!(out.contains("end: exit code 75") && out.ends_with(verdict), "{out}");
+    assert_eq!(code, exit::SUCCESS);
 }
 
 #[test]

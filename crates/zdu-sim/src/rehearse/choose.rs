@@ -100,8 +100,8 @@ pub(super) fn kills(ground: &Ground, all: bool) -> (Vec<Play>, u64) {
 
 /// So many pairs. First each kind of undo, failing once; then single failures, drawn by lot, and
 /// another failure at a step that comes after. The second goes wrong once, because an undo that
-/// fails each time is stuck by definition. So is a node that is put back and stays unready or sick,
-/// which no plan could change (law 3): that is not played.
+/// fails each time is stuck by definition. So is a node that is put back and not ready, which no
+/// plan could change (law 3): that is not played.
 pub(super) fn pairs(ground: &Ground, singles: &[Played], count: usize) -> Vec<Play> {
     // What is as bad as can be alone says nothing with another failure behind it.
     let singles: Vec<&Played> = singles.iter().filter(|one| !one.ending.is_bad()).collect();
@@ -146,22 +146,9 @@ fn undo_failing(ground: &Ground, singles: &[&Played]) -> Vec<Play> {
 
 /// What makes sense for a step behind another failure.
 fn beside(ground: &Ground, step: &PlannedStep) -> Vec<Trouble> {
-    let undoes = ground.undo.contains(&step.no);
-    let never_back = |trouble: &Trouble| match trouble {
-        Trouble::Fail => undoes && matches!(step.work, Work::Ready(_)),
-        Trouble::Sick => undoes && matches!(step.work, Work::Serving),
-        Trouble::Half
-        | Trouble::Hang
-        | Trouble::Lost
-        | Trouble::Reboot
-        | Trouble::Cut
-        | Trouble::Sessions
-        | Trouble::Stopped
-        | Trouble::Reload
-        | Trouble::Nobody => false,
-    };
+    let never_back = ground.undo.contains(&step.no) && matches!(step.work, Work::Ready(_));
     let all = Trouble::of(&ground.plan, step).into_iter();
-    all.filter(|trouble| !never_back(trouble)).collect()
+    all.filter(|trouble| !(never_back && *trouble == Trouble::Fail)).collect()
 }
 
 fn second(ground: &Ground, dice: &mut Dice, first: &Mishap) -> Option<Mishap> {
@@ -241,9 +228,8 @@ mod tests {
         // What no plan could change is no pair.
         let never_back = once.iter().filter(|play| {
             let Play::Mishaps(both) = play else { return false };
-            let key = both[1].key.as_str();
-            let ends = [("ready", Trouble::Fail), ("serving", Trouble::Sick)];
-            both[1].undoes && ends.contains(&(key, both[1].trouble))
+            let is = (both[1].key.as_str(), both[1].trouble);
+            both[1].undoes && is == ("ready", Trouble::Fail)
         });
         assert_eq!(never_back.count(), 0, "{once:?}");
         let undone = once.iter().filter(|play| match play {

@@ -40,12 +40,21 @@ pub struct Rehearsal {
     pub no_undo: Vec<Unmade>,
     /// Points of no return, in order.
     pub points: Vec<Point>,
-    /// What to change in plan, procedure or policy.
-    pub hints: Vec<String>,
+    /// What to change in plan, procedure or policy; first what mends what counts.
+    pub hints: Vec<Hint>,
     /// Whether one of them asks for a change of the procedure.
     pub changes_procedure: bool,
     /// What was not played.
     pub left_out: LeftOut,
+}
+
+/// What to change in plan, procedure or policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hint {
+    /// Whether it mends what counts for the exit code; the others are advice.
+    pub counts: bool,
+    /// What to change, and why.
+    pub text: String,
 }
 
 /// How much of a group serves in the undisturbed rollout.
@@ -80,6 +89,11 @@ pub struct Ending {
     pub rest: Rest,
     /// The steps that were begun to undo others.
     pub undid: Vec<StepNo>,
+    /// Those of them that failed at it and leave something stuck.
+    pub stuck: Vec<StepNo>,
+    /// Whether it is stuck for no other reason than that a node is sick. No plan can repair a
+    /// node: it is not ready and stays out of traffic, which is right (law 3).
+    pub only_sick: bool,
     /// Sessions that were cut or left behind by the policy of the drain deadline.
     pub cut: u64,
     /// Laws that were broken: defects of zdu.
@@ -146,11 +160,22 @@ impl Ending {
         }
     }
 
-    /// Whether nobody would want it: stuck, without an end, requests lost, or a defect.
+    /// Whether nobody would want it: stuck, without an end, sessions cut, or a defect.
     #[must_use]
     pub fn is_bad(&self) -> bool {
-        let stuck = matches!(self.mark(), Mark::Stuck | Mark::Endless);
-        stuck || self.cut > 0 || !self.defects.is_empty()
+        self.only_sick || self.counts()
+    }
+
+    /// Whether it counts for the exit code: what is bad and can be mended.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.is_stuck() || self.cut > 0 || !self.defects.is_empty()
+    }
+
+    /// Whether something stays stuck, or it never ends, for another reason than a sick node.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        matches!(self.mark(), Mark::Stuck | Mark::Endless) && !self.only_sick
     }
 }
 
@@ -177,13 +202,26 @@ pub struct Mishap {
     pub undoes: bool,
 }
 
+impl Mishap {
+    /// Its step by name. An act that undoes may be called like the one it undoes.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let phase = if self.undoes { format!("{}/", self.phase) } else { String::new() };
+        format!("{phase}{}", self.key)
+    }
+
+    /// Its step and what goes wrong there, on whichever node.
+    #[must_use]
+    pub fn at_step(&self) -> String {
+        format!("{} {}", self.place(), self.trouble.word())
+    }
+}
+
 impl fmt::Display for Mishap {
     /// As `--fault` takes it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let node = self.node.as_ref().map_or("fleet", NodeName::as_str);
-        // An act that undoes may be called like the one it undoes.
-        let phase = if self.undoes { format!("{}/", self.phase) } else { String::new() };
-        write!(f, "{node}:{phase}{}={}", self.key, self.trouble.word())?;
+        write!(f, "{node}:{}={}", self.place(), self.trouble.word())?;
         self.code.map_or(Ok(()), |code| write!(f, "({code})"))
     }
 }
@@ -271,10 +309,10 @@ impl Rehearsal {
         failures.chain(self.kills.others.iter().map(|killed| &killed.ending))
     }
 
-    /// Whether something ended as nobody would want it.
+    /// Whether something ended as nobody would want it, and can be mended.
     #[must_use]
     pub fn found_something(&self) -> bool {
-        let undisturbed = self.quiet.is_bad() || self.quiet.mark() != Mark::Done;
-        undisturbed || !self.resumes.others.is_empty() || self.endings().any(Ending::is_bad)
+        let undisturbed = self.quiet.counts() || self.quiet.mark() != Mark::Done;
+        undisturbed || !self.resumes.others.is_empty() || self.endings().any(Ending::counts)
     }
 }

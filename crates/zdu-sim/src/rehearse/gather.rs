@@ -96,10 +96,47 @@ pub struct Ends {
     pub between: BTreeSet<NodeName>,
     /// Nodes that are out of traffic in one of them.
     pub out: BTreeSet<NodeName>,
-    /// What zdu says to do next, in one of them.
-    pub next: Vec<String>,
+    /// How many of them are stuck for no other reason than a sick node.
+    pub only_sick: usize,
+    /// What zdu says to do next: what has to be repaired in one of them, and each kind of command
+    /// that is named in any of them.
+    pub next: Vec<Next>,
     /// What a person is waited for, each once.
     pub waits_for: Vec<String>,
+}
+
+/// What zdu says to do next behind an end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Next {
+    /// The line, as one of them has it.
+    pub line: String,
+    /// How many of them have a line of its kind.
+    pub count: usize,
+}
+
+/// What makes lines about what to do next be of one kind: the verb of a command. Sentences are
+/// about what happened there, and each is of its own.
+fn kind(line: &str) -> &str {
+    let verb = line.strip_prefix("zdu ").and_then(|words| words.split(' ').next());
+    verb.unwrap_or(line)
+}
+
+impl Ends {
+    /// A command is counted where it is offered: what one end offers, such as a rollback, is no
+    /// offer of another.
+    fn offered(&mut self, lines: &[String]) {
+        let mut kinds = BTreeSet::new();
+        for line in lines {
+            let (first, new) = (self.count == 1, kinds.insert(kind(line)));
+            match self.next.iter_mut().find(|next| kind(&next.line) == kind(line)) {
+                Some(next) if new => next.count += 1,
+                None if first || line.starts_with("zdu ") => {
+                    self.next.push(Next { line: line.clone(), count: 1 });
+                }
+                Some(_) | None => {}
+            }
+        }
+    }
 }
 
 /// The ways in which these end, the best first.
@@ -117,10 +154,13 @@ pub fn ends(played: &[Played]) -> Vec<Ends> {
             kept: BTreeSet::new(),
             between: BTreeSet::new(),
             out: BTreeSet::new(),
-            next: ending.next.clone(),
+            only_sick: 0,
+            next: Vec::new(),
             waits_for: Vec::new(),
         });
         ends.count += 1;
+        ends.only_sick += usize::from(ending.only_sick);
+        ends.offered(&ending.next);
         let rest = &ending.rest;
         ends.new = (ends.new.0.min(rest.new), ends.new.1.max(rest.new));
         ends.kept.extend(rest.kept.iter().cloned());
@@ -180,6 +220,30 @@ mod tests {
         assert_eq!(nodes, [3], "{rows:?}");
         let cells: usize = rows.iter().map(|row| row.cells.len() * row.nodes.len().max(1)).sum();
         assert_eq!(cells, rehearsal.failures.len(), "no cell is lost in the matrix");
+    }
+
+    #[test]
+    fn a_command_that_only_some_ends_offer_is_counted() {
+        let mut played = rehearsed(&fleet_of(&[2]), 0).failures;
+        played.retain(|one| matches!(one.ending.mark(), Mark::Failed(73)));
+        let all = ends(&played);
+        let offered = |all: &[Ends], verb: &str| {
+            let of_it = all[0].next.iter().find(|next| kind(&next.line) == verb);
+            of_it.map(|next| next.count)
+        };
+        let count = all[0].count;
+        assert_eq!(
+            (offered(&all, "resume"), offered(&all, "rollback")),
+            (Some(count), Some(count))
+        );
+        // Behind a point of no return nothing is put back.
+        played[0].ending.next.retain(|line| kind(line) != "rollback");
+        assert_eq!(offered(&ends(&played), "rollback"), Some(count - 1));
+        for one in &mut played {
+            one.ending.next.retain(|line| kind(line) != "rollback");
+        }
+        let none = ends(&played);
+        assert_eq!((offered(&none, "resume"), offered(&none, "rollback")), (Some(count), None));
     }
 
     #[test]

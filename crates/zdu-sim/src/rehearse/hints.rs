@@ -3,15 +3,13 @@
 
 use super::Trouble;
 use super::forecast::Known;
-use super::found::{Ending, Mark, Mishap, Played, Point, Rehearsal, Unmade};
-use std::collections::{BTreeMap, BTreeSet};
+use super::found::{Hint, Mark, Mishap, Played, Point, Rehearsal, Unmade};
+use super::stuck;
+use std::collections::BTreeMap;
+use zdu_model::fleet::Group;
 use zdu_model::ids::StepKey;
-use zdu_model::plan::{Plan, PlannedStep, Unknown, Work};
-use zdu_model::time::Millis;
-
-/// How long before zdu gives up something has to be mended, and in which steps that is told.
-const LAST_LOOK: Millis = Millis::from_secs(5);
-const STEP: Millis = Millis::from_secs(10);
+use zdu_model::plan::{Plan, PlannedStage, PlannedStep, Unknown, Work};
+use zdu_model::procedure::Over;
 
 /// Forward steps that change something and have no undo, once each.
 pub(super) fn no_undo(plan: &Plan) -> Vec<Unmade> {
@@ -43,7 +41,7 @@ fn forward(plan: &Plan) -> impl Iterator<Item = &PlannedStep> {
     plan.stages.iter().flat_map(super::choose::forward).map(|no| plan.step(no))
 }
 
-fn changes(work: &Work) -> bool {
+pub(super) fn changes(work: &Work) -> bool {
     matches!(
         work,
         Work::Run(_)
@@ -56,8 +54,8 @@ fn changes(work: &Work) -> bool {
 
 /// What to change, and where.
 pub(super) struct Hints {
-    /// The gravest first.
-    pub(super) all: Vec<String>,
+    /// Those that mend what counts for the exit code first, and of these the gravest.
+    pub(super) all: Vec<Hint>,
     /// Whether one of them asks for a change of the procedure.
     pub(super) of_procedure: bool,
 }
@@ -65,131 +63,126 @@ pub(super) struct Hints {
 /// The hints.
 pub(super) fn hints(plan: &Plan, found: &Rehearsal) -> Hints {
     let mut of_procedure = false;
-    let mut procedure = |said: Vec<String>| {
+    let mut procedure = |said: Vec<Hint>| {
         of_procedure |= !said.is_empty();
         said
     };
     let parts = [
+        stuck::stopped(plan, found),
         procedure(undo_missing(found)),
-        stuck(plan, found),
-        sick_neighbour(plan, found),
-        nobody_serves(found),
-        procedure(guesses(plan, found)),
-        holds(plan, found),
-        procedure(undo_tried_once(plan, found)),
-        procedure(tried_once(plan)),
+        procedure(stuck::undo_tried_once(plan, found)),
         sessions(plan, found),
-        procedure(sick_unseen(found)),
-        procedure(unmeasured(found)),
+        advice(stuck::others(plan, found)),
+        advice(stuck::sick(plan, found)),
+        procedure(advice(undo_missing_beside(found))),
+        procedure(advice(unproved(plan))),
+        sick_neighbour(plan, found),
+        advice(nobody_serves(found)),
+        procedure(advice(guesses(plan, found))),
+        advice(holds(plan, found)),
+        procedure(advice(tried_once(plan))),
+        procedure(advice(unmeasured(found))),
     ];
-    Hints { all: parts.concat(), of_procedure }
+    let mut all = parts.concat();
+    all.sort_by_key(|hint| !hint.counts);
+    Hints { all, of_procedure }
 }
 
-fn undo_missing(found: &Rehearsal) -> Vec<String> {
-    let without = found.no_undo.iter().filter(|step| step.disruptive);
-    let without = without.filter(|step| found.points.iter().all(|point| point.key != step.key));
-    let said = without.map(|Unmade { key, .. }| {
+/// What to change for something that does not count for the exit code.
+fn advice(said: Vec<String>) -> Vec<Hint> {
+    said.into_iter().map(|text| Hint { counts: false, text }).collect()
+}
+
+/// What to change for something that counts.
+pub(super) fn counting(text: String) -> Hint {
+    Hint { counts: true, text }
+}
+
+/// Steps that disturb their node and have no undo: what one of them leaves half done stays so.
+fn undo_missing(found: &Rehearsal) -> Vec<Hint> {
+    let disturbing = without_undo(found).filter(|step| step.disruptive);
+    let said = disturbing.map(|Unmade { key, .. }| Hint {
+        counts: stuck::led(found).any(|(mishap, _)| mishap.key == *key),
+        text: format!(
+            "{key} disturbs its node and has no undo: when it or a later step fails, the node \
+             cannot go back; give it an `undo`"
+        ),
+    });
+    said.collect()
+}
+
+/// Steps that disturb nobody and have no undo.
+fn undo_missing_beside(found: &Rehearsal) -> Vec<String> {
+    let keys = without_undo(found).filter(|step| !step.disruptive).map(|step| &step.key);
+    let keys: Vec<&StepKey> = keys.collect();
+    let (has, it, its) = match keys.as_slice() {
+        [] => return Vec::new(),
+        [_] => ("has", "it", "its"),
+        [_, _, ..] => ("have", "each", "their"),
+    };
+    vec![format!(
+        "{} {has} no undo: what is changed there stays when {its} node is put back; give {it} an \
+         `undo` where that must not stay",
+        joined(&keys)
+    )]
+}
+
+/// Steps that change something and have no undo, but for points of no return: there somebody said
+/// so.
+pub(super) fn without_undo(found: &Rehearsal) -> impl Iterator<Item = &Unmade> {
+    let is_point = |step: &&Unmade| found.points.iter().any(|point| point.key == step.key);
+    found.no_undo.iter().filter(move |step| !is_point(step))
+}
+
+/// Rolling stages in which nothing is asked before a node goes back into traffic.
+fn unproved(plan: &Plan) -> Vec<String> {
+    let rolling = plan.stages.iter().filter(|stage| stage.over == Over::Rolling);
+    let said = rolling.filter(|stage| asks_nothing(plan, stage)).map(|stage| {
         format!(
-            "{key} disturbs its node and has no undo: when a later step fails, the node cannot go \
-             back; give it an `undo`"
+            "stage {} has no `ready`: nothing proves that a node runs the new release before it \
+             goes back into traffic; give the stage a probe that only the new release passes",
+            stage.name
         )
     });
     said.collect()
 }
 
-/// Single failures that leave something stuck. No plan puts a node back that is not mended, so what
-/// is said is how long somebody has for that, and what to do when it was longer.
-fn stuck(plan: &Plan, found: &Rehearsal) -> Vec<String> {
-    let mut all = Vec::new();
-    if let Some((by, time)) = stuck_by(found, Trouble::Stopped) {
-        all.push(format!(
-            "a balancer instance that is down at {by} leaves the node stuck, since nobody can tell \
-             what that instance sends to it; have each instance watched and started again by \
-             itself: one that is back within {time} leaves no node stuck; or raise \
-             capacity_deadline ({}) to wait longer for it; after a longer time start it, then \
-             `zdu resume ID` puts the node back",
-            plan.policy.capacity_deadline
-        ));
-    }
-    if let Some((by, time)) = stuck_by(found, Trouble::Sick) {
-        let phases: BTreeSet<&str> =
-            stuck_mishaps(found, Trouble::Sick).map(|(mishap, _)| mishap.phase.as_str()).collect();
-        let rules: Vec<String> =
-            phases.iter().map(|phase| format!("{{ phase: {phase}, do: hold }}")).collect();
-        all.push(format!(
-            "a node that is sick at {by} and stays so is put back and still not ready: it is \
-             stuck, out of traffic; have somebody repair it within {time}, or raise \
-             ready_deadline ({}) to give them longer; after that repair it, then `zdu resume ID`; \
-             to have a person decide before anything is put back: `policy.on_failure: [{}]`",
-            plan.policy.ready_deadline,
-            rules.join(", ")
-        ));
-    }
-    let known = [Trouble::Stopped, Trouble::Sick];
-    let others = found.failures.iter().filter_map(|played| {
-        let mishap = played.mishaps.first()?;
-        let other = !known.contains(&mishap.trouble) && played.ending.mark() == Mark::Stuck;
-        other.then(|| format!("{} {}", mishap.key, mishap.trouble.word()))
-    });
-    let others: BTreeSet<String> = others.collect();
-    if !others.is_empty() {
-        let others: Vec<String> = others.into_iter().collect();
-        all.push(format!(
-            "{} leaves something stuck: have somebody at hand who repairs what `next` names, then \
-             `zdu resume ID` undoes what is left; `--fault` tells how it comes to that",
-            others.join(", ")
-        ));
-    }
-    all
-}
-
-/// The steps at which a trouble leaves something stuck, and how long it may last without: the
-/// shortest time until zdu gives up, in whole steps that leave room for its last look.
-fn stuck_by(found: &Rehearsal, trouble: Trouble) -> Option<(String, Millis)> {
-    let (mut keys, mut shortest): (Vec<&StepKey>, Option<Millis>) = (Vec::new(), None);
-    for (mishap, ending) in stuck_mishaps(found, trouble) {
-        let lasted = Millis(ending.took.0.saturating_sub(mishap.at.0));
-        shortest = Some(shortest.map_or(lasted, |known| known.min(lasted)));
-        if !keys.contains(&&mishap.key) {
-            keys.push(&mishap.key);
-        }
-    }
-    let room = shortest?.0.saturating_sub(LAST_LOOK.0) / STEP.0 * STEP.0;
-    Some((joined(&keys), Millis(room)))
-}
-
-fn stuck_mishaps(found: &Rehearsal, trouble: Trouble) -> impl Iterator<Item = (&Mishap, &Ending)> {
-    found.failures.iter().filter_map(move |Played { mishaps, ending }| {
-        let mishap = mishaps.first()?;
-        (mishap.trouble == trouble && ending.mark() == Mark::Stuck).then_some((mishap, ending))
-    })
+fn asks_nothing(plan: &Plan, stage: &PlannedStage) -> bool {
+    let mut steps = super::choose::forward(stage).into_iter().map(|no| plan.step(no));
+    steps.any(|step| matches!(&step.work, Work::Ready(probes) if probes.is_empty()))
 }
 
 /// A budget that leaves no room when one node is sick.
-fn sick_neighbour(plan: &Plan, found: &Rehearsal) -> Vec<String> {
-    let mut all: Vec<String> = Vec::new();
-    let waits = singles(found, Trouble::Sick).filter(|(_, mark)| *mark != Mark::Done);
-    for (mishap, _) in waits {
-        let Work::Guard { group } = &plan.step(mishap.step).work else { continue };
-        let Some(group) = plan.fleet.groups.iter().find(|known| known.name == *group) else {
-            continue;
-        };
-        let with_members = group.nodes.iter().filter(|node| !node.members.is_empty()).count();
-        // One out and one sick must leave enough; where they do it failed for another reason.
-        if with_members >= usize::try_from(group.min_available).unwrap_or(usize::MAX) + 2 {
-            continue;
-        }
+fn sick_neighbour(plan: &Plan, found: &Rehearsal) -> Vec<Hint> {
+    let mut all: Vec<Hint> = Vec::new();
+    for Played { mishaps, ending } in found.failures.iter().chain(&found.pairs) {
+        let mishap = mishaps.last().filter(|_| ending.mark() != Mark::Done);
+        let group = mishap.and_then(|mishap| without_room(plan, mishap));
+        let Some((group, with_members)) = group else { continue };
         let text = format!(
             "group {}: min_available is {} of {with_members}: with one node sick no other may go \
              out, so the rollout waits for capacity_deadline ({}) and fails; repair sick nodes \
              first (`zdu preflight`), add a node, or lower min_available",
             group.name, group.min_available, plan.policy.capacity_deadline
         );
-        if !all.contains(&text) {
-            all.push(text);
+        let counts = ending.is_stuck();
+        match all.iter_mut().find(|known| known.text == text) {
+            Some(known) => known.counts |= counts,
+            None => all.push(Hint { counts, text }),
         }
     }
     all
+}
+
+/// The group in which, with this node sick, no other may go out, and how many of it stand in a
+/// balancer. One out and one sick must leave enough; where they do it failed for another reason.
+pub(super) fn without_room<'p>(plan: &'p Plan, mishap: &Mishap) -> Option<(&'p Group, usize)> {
+    let Work::Guard { group } = &plan.step(mishap.step).work else { return None };
+    let group = plan.fleet.groups.iter().find(|known| known.name == *group)?;
+    let with_members = group.nodes.iter().filter(|node| !node.members.is_empty()).count();
+    let least = usize::try_from(group.min_available).unwrap_or(usize::MAX);
+    let has_room = with_members >= least.saturating_add(2);
+    (mishap.trouble == Trouble::Sick && !has_room).then_some((group, with_members))
 }
 
 /// A group that is out as a whole. Only where it has one node does another help; of more than one
@@ -252,29 +245,6 @@ fn held(found: &Rehearsal) -> impl Iterator<Item = &Mishap> {
     held.filter_map(|played| played.mishaps.first())
 }
 
-/// Undo steps that are tried once and whose single failure left a node stuck.
-fn undo_tried_once(plan: &Plan, found: &Rehearsal) -> Vec<String> {
-    let mut keys: Vec<&StepKey> = Vec::new();
-    for Played { mishaps, ending } in &found.pairs {
-        let stuck = ending.mark() == Mark::Stuck;
-        let undoing = mishaps.iter().filter(|mishap| stuck && mishap.undoes);
-        for mishap in undoing {
-            let step = plan.step(mishap.step);
-            let ended = matches!(mishap.trouble, Trouble::Fail | Trouble::Half | Trouble::Hang);
-            if ended && changes(&step.work) && step.attempts == 1 && !keys.contains(&&mishap.key) {
-                keys.push(&mishap.key);
-            }
-        }
-    }
-    if keys.is_empty() {
-        return Vec::new();
-    }
-    vec![format!(
-        "an undo that is tried once leaves its node stuck by one failure: `attempts: 3` at {}",
-        joined(&keys)
-    )]
-}
-
 /// Steps that may be repeated and are tried once.
 fn tried_once(plan: &Plan) -> Vec<String> {
     let mut keys: Vec<&StepKey> = Vec::new();
@@ -295,29 +265,15 @@ fn tried_once(plan: &Plan) -> Vec<String> {
 }
 
 /// Sessions that were cut by the policy.
-fn sessions(plan: &Plan, found: &Rehearsal) -> Vec<String> {
+fn sessions(plan: &Plan, found: &Rehearsal) -> Vec<Hint> {
     let cut: Vec<u64> = found.failures.iter().map(|played| played.ending.cut).collect();
     let worst = cut.iter().copied().max().filter(|worst| *worst > 0);
     let said = worst.map(|worst| {
-        format!(
+        counting(format!(
             "sessions that do not end are cut at drain_deadline ({}), up to {worst} in one \
              rollout: `on_drain_deadline: fail` loses none",
             plan.policy.drain_deadline
-        )
-    });
-    said.into_iter().collect()
-}
-
-/// A node that fell sick right behind its return, in a rollout that ended well all the same.
-fn sick_unseen(found: &Rehearsal) -> Vec<String> {
-    let mut at_serving = singles(found, Trouble::Sick)
-        .filter(|(mishap, mark)| *mark == Mark::Done && mishap.key.as_str() == "serving");
-    let said = at_serving.next().map(|(mishap, _)| {
-        format!(
-            "{} falls sick right behind `serving` and the rollout ends with exit code 0: nothing \
-             asks it again when no other node goes out after it; ask the fleet in a last stage",
-            mishap.node.as_ref().map_or("a node", |node| node.as_str())
-        )
+        ))
     });
     said.into_iter().collect()
 }
@@ -338,17 +294,9 @@ fn unmeasured(found: &Rehearsal) -> Vec<String> {
     )]
 }
 
-fn joined(keys: &[&StepKey]) -> String {
+pub(super) fn joined(keys: &[&StepKey]) -> String {
     let names: Vec<&str> = keys.iter().map(|key| key.as_str()).collect();
     names.join(", ")
-}
-
-fn singles(found: &Rehearsal, trouble: Trouble) -> impl Iterator<Item = (&Mishap, Mark)> {
-    let all = found
-        .failures
-        .iter()
-        .filter_map(|played| Some((played.mishaps.first()?, played.ending.mark())));
-    all.filter(move |(mishap, _)| mishap.trouble == trouble)
 }
 
 #[cfg(test)]

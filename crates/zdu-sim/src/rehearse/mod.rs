@@ -13,6 +13,7 @@ mod found;
 mod gather;
 mod hints;
 mod play;
+mod stuck;
 mod trouble;
 mod watch;
 
@@ -22,10 +23,10 @@ mod tests;
 pub use asked::{Misasked, asked};
 pub use forecast::{Forecast, Known, StepTime};
 pub use found::{
-    Defect, Ending, Killed, Kills, LeftOut, Mark, Mishap, Played, Point, Rehearsal, Rest, Resumes,
-    Room, Unmade,
+    Defect, Ending, Hint, Killed, Kills, LeftOut, Mark, Mishap, Played, Point, Rehearsal, Rest,
+    Resumes, Room, Unmade,
 };
-pub use gather::{Cell, Ends, Row, ends, rows};
+pub use gather::{Cell, Ends, Next, Row, ends, rows};
 pub use play::{Ground, Play, Story};
 pub use trouble::Trouble;
 

@@ -28,7 +28,7 @@ use zdu_view::node::Traffic;
 /// What lasts for good: longer than any deadline of a plan.
 const FOR_GOOD: Millis = Millis::from_secs(30 * 24 * 3_600);
 /// How long a balancer instance stays down: somebody notices and starts it.
-const STOPPED: Millis = Millis::from_secs(5 * 60);
+pub(super) const STOPPED: Millis = Millis::from_secs(5 * 60);
 /// How long a node takes to boot.
 const REBOOT: Millis = Millis::from_secs(90);
 /// How long until a person who stands by approves, and until a killed controller is started again.
@@ -61,12 +61,16 @@ impl Play {
         }
     }
 
+    fn mishaps(&self) -> &[Mishap] {
+        match self {
+            Self::Mishaps(mishaps) | Self::Resumed(mishaps) => mishaps,
+            Self::Quiet | Self::Kill { .. } => &[],
+        }
+    }
+
     /// The manual steps that nobody does.
     fn unattended(&self) -> BTreeSet<StepNo> {
-        let (Self::Mishaps(mishaps) | Self::Resumed(mishaps)) = self else {
-            return BTreeSet::new();
-        };
-        let nobody = mishaps.iter().filter(|mishap| mishap.trouble == Trouble::Nobody);
+        let nobody = self.mishaps().iter().filter(|mishap| mishap.trouble == Trouble::Nobody);
         nobody.map(|mishap| mishap.step).collect()
     }
 }
@@ -117,14 +121,14 @@ impl Ground {
     pub fn play(&self, play: &Play) -> Ending {
         // An assertion that fails in the engine is a finding like every other.
         let played = catch_unwind(AssertUnwindSafe(|| self.run(play)));
-        played.map_or_else(|_| panicked(), |(outcome, sight)| self.ending(&outcome, &sight))
+        played.map_or_else(|_| panicked(), |(outcome, sight)| self.ending(play, &outcome, &sight))
     }
 
     /// Plays, and keeps the journal.
     #[must_use]
     pub fn story(&self, play: &Play) -> Story {
         let (outcome, sight) = self.run(play);
-        let ending = self.ending(&outcome, &sight);
+        let ending = self.ending(play, &outcome, &sight);
         Story { records: outcome.journal.iter().map(from_the_start).collect(), ending }
     }
 
@@ -236,18 +240,41 @@ impl Ground {
                 let span = Millis(self.plan.policy.reconnect_deadline.0.saturating_mul(2) + 1_000);
                 node(on, NodeTrouble::Cut, span, begins)
             }
-            Trouble::Sick if matches!(step.work, Work::Guard { .. }) => {
-                // The guard reads a moment after it begins.
+            // Both read a moment after they begin, and find what every instance knows by then:
+            // what came later would be seen or not as the checks of the balancers fall.
+            Trouble::Sick => {
                 let sick = NodeTrouble::KnownSick;
-                node(neighbour(&self.plan, step), sick, FOR_GOOD, When::At(mishap.at))
+                node(self.sick_node(mishap), sick, FOR_GOOD, When::At(mishap.at))
             }
-            Trouble::Sick => node(on, NodeTrouble::Sick, FOR_GOOD, soon),
             // Sessions are counted when the node leaves traffic, so they are there just before.
             Trouble::Sessions => node(on, NodeTrouble::Lingers, FOR_GOOD, When::At(mishap.at)),
             Trouble::Stopped => balancer(BalancerTrouble::Stopped(STOPPED)),
             Trouble::Reload => balancer(BalancerTrouble::Reload { keeps: false }),
             Trouble::Nobody => Vec::new(),
         }
+    }
+
+    /// The node that is sick: another one where a guard looks for room, the step's own otherwise.
+    fn sick_node(&self, mishap: &Mishap) -> Option<&NodeName> {
+        let step = self.plan.step(mishap.step);
+        let of_step = match matches!(step.work, Work::Guard { .. }) {
+            true => neighbour(&self.plan, step),
+            false => step.subject.node(),
+        };
+        of_step.filter(|_| mishap.trouble == Trouble::Sick)
+    }
+
+    /// Whether each of these steps fails because its node is sick: nothing else than that it
+    /// answers is asked there.
+    fn is_only_sick(&self, play: &Play, stuck: &[StepNo]) -> bool {
+        let sick = play.mishaps().iter().filter_map(|mishap| self.sick_node(mishap));
+        let sick: BTreeSet<&NodeName> = sick.collect();
+        let is_sick = |no: &StepNo| {
+            let step = self.plan.step(*no);
+            let asks = matches!(step.work, Work::Ready(_) | Work::Serving);
+            asks && step.subject.node().is_some_and(|node| sick.contains(node))
+        };
+        !stuck.is_empty() && stuck.iter().all(is_sick)
     }
 
     /// The first balancer instance the step's node stands in.
@@ -257,7 +284,7 @@ impl Ground {
         balancer.instances.first().map(|instance| instance.name.clone())
     }
 
-    fn ending(&self, outcome: &Outcome, sight: &Sight) -> Ending {
+    fn ending(&self, play: &Play, outcome: &Outcome, sight: &Sight) -> Ending {
         let mut view = RolloutView::new(self.plan.clone());
         for record in &outcome.journal {
             view.apply(record);
@@ -272,6 +299,7 @@ impl Ground {
         let broken = outcome.violations.iter();
         let mut rest = sight.rest.clone();
         rest.out = self.out(&view, &rest.out);
+        let stuck = stuck_steps(&view);
         Ending {
             verdict: outcome.verdict.clone(),
             exit: outcome.verdict.as_ref().map_or(exit::FATAL_ERROR, Verdict::exit_code),
@@ -283,6 +311,8 @@ impl Ground {
                 .into_keys()
                 .filter(|no| self.undo.contains(no))
                 .collect(),
+            only_sick: self.is_only_sick(play, &stuck),
+            stuck,
             cut: outcome.journal.iter().map(cut).sum(),
             defects: broken
                 .map(|broken| Defect { law: broken.checker.into(), what: broken.what.clone() })
@@ -302,6 +332,15 @@ impl Ground {
         let nodes = self.plan.fleet.nodes().map(|node| &node.name);
         nodes.filter(|name| out.contains(name)).cloned().collect()
     }
+}
+
+/// The compensations a rollout is stuck at.
+fn stuck_steps(view: &RolloutView) -> Vec<StepNo> {
+    if !matches!(view.verdict(), Some(Verdict::Stuck { .. })) {
+        return Vec::new();
+    }
+    let of_nodes = view.nodes().filter_map(|node| node.stuck.as_ref());
+    of_nodes.chain(&view.history().stuck).map(|stuck| stuck.step).collect()
 }
 
 fn begins_of(journal: &[Record]) -> BTreeMap<StepNo, Millis> {
@@ -371,6 +410,8 @@ fn panicked() -> Ending {
         next: Vec::new(),
         rest: super::found::Rest::default(),
         undid: Vec::new(),
+        stuck: Vec::new(),
+        only_sick: false,
         cut: 0,
         defects: vec![Defect { law: "panics".into(), what }],
     }

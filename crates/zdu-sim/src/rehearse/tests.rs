@@ -11,8 +11,8 @@ use zdu_model::ids::{
 use zdu_model::plan::Release;
 use zdu_model::policy::{CertifyPolicy, DrainExpiry, FailureAction, FailureRule, Policy, WaveSize};
 use zdu_model::procedure::{
-    Action, GoesBack, Over, Phase, Procedure, RollbackClass, RunTemplate, Site, Stage, Step,
-    UnknownRule,
+    Action, AskTemplate, GoesBack, Over, Phase, ProbeTemplate, Procedure, RollbackClass,
+    RunTemplate, Site, Stage, Step, UnknownRule, WantTemplate,
 };
 use zdu_model::render::{Render, RenderError, Scope};
 use zdu_model::text::{Template, Text};
@@ -29,6 +29,8 @@ pub(super) struct Shape {
     pub(super) wave: u32,
     /// Whether a step that is undone stands behind the change.
     pub(super) then: bool,
+    /// Whether readiness is proved by a probe.
+    pub(super) proves: bool,
     /// Whether the change is a point of no return with a manual step behind it.
     pub(super) asks: bool,
     /// `policy.capacity_deadline`, in seconds.
@@ -45,6 +47,7 @@ impl Default for Shape {
             kill: false,
             wave: 1,
             then: false,
+            proves: true,
             asks: false,
             patience: 600,
         }
@@ -153,8 +156,8 @@ fn procedure(shape: &Shape) -> Procedure {
         goes_back: GoesBack::WithNode,
         drain_phase: Some(phase("APPLY")),
         return_phase: Some(phase("POST-APPLY")),
-        ready: Vec::new(),
-        ready_old: Vec::new(),
+        ready: shape.proves.then(answers).into_iter().collect(),
+        ready_old: shape.proves.then(answers).into_iter().collect(),
         steps: [Some(change), shape.then.then(then), shape.asks.then(look)]
             .into_iter()
             .flatten()
@@ -193,6 +196,11 @@ fn then() -> Step {
     let mut then = step("then", "APPLY");
     then.undo.push(step("then-back", "ROLLBACK"));
     then
+}
+
+fn answers() -> ProbeTemplate {
+    let ask = AskTemplate::Tcp(Template("node:8080".into()));
+    ProbeTemplate { ask, want: WantTemplate::default(), times: 1, every: Millis::from_secs(1) }
 }
 
 fn look() -> Step {
@@ -365,6 +373,22 @@ fn a_failure_that_is_repaired_and_resumed_ends_with_every_node_new() {
 }
 
 #[test]
+fn a_node_that_is_sick_at_serving_is_so_before_it_is_looked_at_however_long_other_steps_take() {
+    for takes in [500, 2_000, 7_100, 13_900] {
+        let mut plan = (*plan_of(&Shape::default())).clone();
+        let changes = plan.steps.iter_mut().filter(|step| step.key.as_str() == "change");
+        changes.for_each(|step| step.takes = Some(Millis(takes)));
+        let ground = ground(&Arc::new(plan));
+        for node in ["g0-n0", "g0-n1", "g0-n2"] {
+            let sick = asked(&ground, &[&format!("{node}:serving=sick")]).expect("known");
+            let ending = ground.play(&sick);
+            let out = vec![NodeName::new(node).expect("a name")];
+            assert_eq!((ending.mark(), ending.rest.out), (Mark::Stuck, out), "{node} {takes}");
+        }
+    }
+}
+
+#[test]
 fn where_nobody_does_a_manual_step_the_points_and_other_manual_steps_are_still_answered() {
     let ground = ground(&plan_of(&Shape { asks: true, ..Shape::default() }));
     let story = ground.story(&asked(&ground, &["g0-n1:look=nobody"]).expect("known"));
@@ -385,4 +409,27 @@ fn where_nobody_does_a_manual_step_the_points_and_other_manual_steps_are_still_a
     assert_eq!(nodes_of("change", passed), ["g0-n0", "g0-n1"], "{:#?}", story.ending);
     assert_eq!(nodes_of("look", begun), ["g0-n0", "g0-n1"]);
     assert_eq!(nodes_of("look", passed), ["g0-n0"]);
+}
+
+#[test]
+fn a_node_that_stays_sick_is_stuck_and_does_not_count() {
+    let found = rehearsed(&plan_of(&Shape::default()), 0);
+    let stuck = found.failures.iter().filter(|one| one.ending.mark() == Mark::Stuck);
+    let stuck: Vec<&Played> = stuck.collect();
+    assert!(!stuck.is_empty());
+    for Played { mishaps, ending } in stuck {
+        assert_eq!((mishaps[0].trouble, ending.only_sick), (Trouble::Sick, true), "{mishaps:?}");
+        assert!(ending.is_bad() && !ending.counts(), "{ending:?}");
+    }
+    assert!(!found.found_something(), "{:#?}", found.hints);
+}
+
+#[test]
+fn what_is_stuck_for_another_reason_beside_a_sick_node_counts() {
+    let ground = ground(&plan_of(&Shape::default()));
+    let ends = |faults: &[&str]| ground.play(&asked(&ground, faults).expect("known"));
+    let back = ends(&["g0-n1:change=fail", "g0-n1:ROLLBACK/serving=sick"]);
+    assert_eq!((back.mark(), back.only_sick, back.counts()), (Mark::Stuck, true, false));
+    let undo = ends(&["g0-n1:serving=sick", "g0-n1:ROLLBACK/change-back=fail"]);
+    assert_eq!((undo.mark(), undo.only_sick, undo.counts()), (Mark::Stuck, false, true));
 }

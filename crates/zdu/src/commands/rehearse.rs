@@ -4,8 +4,8 @@ use crate::cli::RehearseArgs;
 use crate::context::Context;
 use crate::excerpt;
 use crate::failure::Failure;
-use crate::prepare;
-use crate::rehearsal::{pool, story, text};
+use crate::prepare::{self, Prepared};
+use crate::rehearsal::{pool, story, text, verdict};
 use crate::rollouts;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +18,7 @@ use zdu_model::plan::Plan;
 use zdu_model::time::Millis;
 use zdu_model::verdict::exit;
 use zdu_plan::Assumed;
-use zdu_sim::rehearse::{Ground, Order, asked, ends, rehearse, rows};
+use zdu_sim::rehearse::{Ground, Hint, Order, asked, ends, rehearse, rows};
 use zdu_view::durations::Durations;
 
 /// Answers the command.
@@ -43,31 +43,34 @@ pub(crate) fn run(args: &RehearseArgs, context: &Context) -> Result<u8, Failure>
     if found.changes_procedure {
         found.hints.extend(own_copy(&plan));
     }
+    let verdict = verdict::of_all(&found);
     let code = if found.found_something() { exit::REHEARSAL_FOUND } else { exit::SUCCESS };
     if context.printer.wants_json() {
         context.printer.json(&json!({
-            "exit": code, "assumed": assumed, "rehearsal": found, "rows": rows(&found.failures),
+            "exit": code, "verdict": verdict, "assumed": assumed, "rehearsal": found,
+            "rows": rows(&found.failures),
             "ends": { "failures": ends(&found.failures), "pairs": ends(&found.pairs) },
             "defects": found.defects(),
         }));
     } else {
         let assumed: Vec<String> = assumed.iter().map(sentence).collect();
-        context.printer.data(&text::whole(&found, &assumed));
+        context.printer.data(&text::whole(&found, &assumed, &verdict));
     }
     Ok(code)
 }
 
 /// How somebody whose procedure is built in comes to one that can be changed.
-fn own_copy(plan: &Plan) -> Option<String> {
+fn own_copy(plan: &Plan) -> Option<Hint> {
     let is_it = |(name, text): &&(&str, &str)| {
         let known = parse_procedure(text, &format!("builtin:{name}")).ok();
         known.is_some_and(|known| prepare::digest_of(&known) == plan.procedure_digest)
     };
     let (name, _) = builtin_procedures().iter().find(is_it)?;
-    Some(format!(
+    let text = format!(
         "the procedure is built in: to change it, `zdu procedures {name} > {name}.yaml` writes it, \
          and `procedure: {name}.yaml` in zdu.yaml uses what was written"
-    ))
+    );
+    Some(Hint { counts: false, text })
 }
 
 fn sentence(assumed: &Assumed) -> String {
@@ -96,7 +99,7 @@ fn one(
         let lines = story::lines(plan, &play, &told, context.printer.out_palette());
         lines.iter().for_each(|line| context.printer.line(line));
     }
-    Ok(if told.ending.is_bad() { exit::REHEARSAL_FOUND } else { exit::SUCCESS })
+    Ok(if told.ending.counts() { exit::REHEARSAL_FOUND } else { exit::SUCCESS })
 }
 
 /// Exactly the plan that was reviewed.

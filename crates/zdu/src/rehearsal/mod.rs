@@ -5,4 +5,5 @@ pub(crate) mod matrix;
 pub(crate) mod pool;
 pub(crate) mod story;
 pub(crate) mod text;
+pub(crate) mod verdict;
 mod wrap;

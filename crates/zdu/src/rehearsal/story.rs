@@ -2,6 +2,7 @@
 
 use super::alike::{Alike, Run, Told};
 use super::text::{end_name, fleet, with};
+use super::verdict;
 use jiff::tz::Offset;
 use std::sync::Arc;
 use zdu_model::event::Event;
@@ -46,6 +47,7 @@ pub(crate) fn lines(plan: &Arc<Plan>, play: &Play, told: &Story, palette: Palett
     }
     let broken = ending.defects.iter();
     all.extend(broken.map(|it| format!("DEFECT of zdu, please report: {}: {}", it.law, it.what)));
+    all.push(format!("verdict: {}", verdict::of_one(ending)));
     all
 }
 

@@ -1,13 +1,14 @@
 //! A rehearsal as people read it.
 
 use super::matrix::matrix;
-use super::wrap::wrapped;
+use super::verdict::REPAIRED_BY_NO_PLAN;
+use super::wrap::{hanging, wrapped};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use zdu_model::ids::NodeName;
 use zdu_sim::rehearse::{
-    Ending, Ends, Forecast, Known, Mark, Play, Played, Rehearsal, Rest, Resumes, Room, StepTime,
-    ends,
+    Ending, Ends, Forecast, Hint, Known, Mark, Next, Play, Played, Rehearsal, Rest, Resumes, Room,
+    StepTime, ends,
 };
 use zdu_view::moment::span;
 use zdu_view::table::status_name;
@@ -16,7 +17,7 @@ use zdu_view::table::status_name;
 const PAIRS_SHOWN: usize = 8;
 
 /// All of it.
-pub(crate) fn whole(found: &Rehearsal, assumed: &[String]) -> String {
+pub(crate) fn whole(found: &Rehearsal, assumed: &[String], verdict: &str) -> String {
     let mut said = heading(found, assumed);
     said.push_str(&undisturbed(found));
     said.push_str("\nsingle failures\n");
@@ -34,7 +35,12 @@ pub(crate) fn whole(found: &Rehearsal, assumed: &[String]) -> String {
     if !found.hints.is_empty() {
         said.push('\n');
     }
-    found.hints.iter().for_each(|hint| said.push_str(&wrapped("hint: ", hint)));
+    for Hint { counts, text } in &found.hints {
+        let heading = if *counts { "hint (to end with 0): " } else { "hint: " };
+        said.push_str(&hanging(heading, "      ", text));
+    }
+    said.push('\n');
+    said.push_str(&hanging("verdict: ", "      ", verdict));
     said
 }
 
@@ -96,10 +102,10 @@ fn undisturbed(found: &Rehearsal) -> String {
     said.push_str(&wrapped(
         "  return   ",
         &match points.is_empty() {
-            true if found.no_undo.iter().any(|step| step.disruptive) => {
-                "no point of no return, but what is not undone stays".to_owned()
+            true if found.no_undo.is_empty() => {
+                "no point of no return: everything can be put back at any time".to_owned()
             }
-            true => "no point of no return: everything can be put back at any time".to_owned(),
+            true => "no point of no return, but what is not undone stays".to_owned(),
             false => format!("nothing is put back up to: {}", points.join("; ")),
         },
     ));
@@ -155,7 +161,7 @@ fn serving(room: &Room) -> String {
 
 /// One way in which rollouts end.
 fn group(end: &Ends, nodes: usize) -> String {
-    let Ends { mark, status, exit, count, by, new, kept, between, out, next, waits_for } = end;
+    let Ends { mark, status, exit, count, by, .. } = end;
     let name = end_name(status, *mark);
     let plural = if *count == 1 { "" } else { "s" };
     let mut said = wrapped("  ", &format!("exit code {exit}: {count} failure{plural}, {name}"));
@@ -165,34 +171,56 @@ fn group(end: &Ends, nodes: usize) -> String {
     });
     let by: Vec<String> = by.collect();
     said.push_str(&wrapped("      by     ", &by.join("; ")));
-    let range = match new {
-        (fewest, most) if fewest == most => format!("{most}"),
-        (fewest, most) => format!("{fewest} to {most}"),
-    };
-    let mut fleet = format!("{range} of {nodes} nodes new");
-    if !kept.is_empty() {
-        fleet.push_str(&named("put back but for what no step undoes", kept));
-    }
-    fleet.push_str(&named("between two releases", between));
-    fleet.push_str(&named("out of traffic", out));
-    said.push_str(&wrapped("      fleet  ", &fleet));
-    if let Some((first, more)) = waits_for.split_first() {
+    said.push_str(&wrapped("      fleet  ", &fleets(end, nodes)));
+    if let Some((first, more)) = end.waits_for.split_first() {
         let more = match more.len() {
             0 => String::new(),
             more => format!(" (and {more} like it)"),
         };
         said.push_str(&wrapped("      person ", &format!("{first}{more}")));
     }
-    // What to look at is another thing for each failure; the commands are the same.
-    let next =
-        next.iter().filter(|line| !line.starts_with("look at ") && !line.starts_with("zdu log "));
-    let next =
-        next.map(|line| line.split_once("  #").map_or(line.as_str(), |(command, _)| command));
-    let next: Vec<&str> = next.collect();
+    if end.only_sick > 0 {
+        said.push_str(&wrapped("      sick   ", &sick(end.only_sick, *count)));
+    }
+    let next = commands(&end.next, *count);
     if !next.is_empty() {
         said.push_str(&wrapped("      next   ", &next.join(" | ")));
     }
     said
+}
+
+/// Where the fleets stand that end so.
+fn fleets(end: &Ends, nodes: usize) -> String {
+    let range = match &end.new {
+        (fewest, most) if fewest == most => format!("{most}"),
+        (fewest, most) => format!("{fewest} to {most}"),
+    };
+    let mut fleet = format!("{range} of {nodes} nodes new");
+    if !end.kept.is_empty() {
+        fleet.push_str(&named("put back but for what no step undoes", &end.kept));
+    }
+    fleet.push_str(&named("between two releases", &end.between));
+    fleet.push_str(&named("out of traffic", &end.out));
+    fleet
+}
+
+/// What is said where nothing but a sick node leaves something stuck.
+fn sick(only_sick: usize, count: usize) -> String {
+    let some = if only_sick == count { String::new() } else { format!("{only_sick} of {count}: ") };
+    format!("{some}{REPAIRED_BY_NO_PLAN}, so it does not count")
+}
+
+/// What to do next. What to look at is another thing for each failure; the commands are the same,
+/// or are offered in some.
+fn commands(next: &[Next], count: usize) -> Vec<String> {
+    let looks = |line: &str| line.starts_with("look at ") || line.starts_with("zdu log ");
+    let said =
+        next.iter().filter(|next| !looks(&next.line)).map(|Next { line, count: in_some }| {
+            let command = line.split_once("  #").map_or(line.as_str(), |(command, _)| command);
+            let all = *in_some == count || !line.starts_with("zdu ");
+            if all { command.to_owned() } else { format!("{command} (in {in_some} of {count})") }
+        });
+    said.collect()
 }
 
 fn named(what: &str, nodes: &BTreeSet<NodeName>) -> String {
@@ -243,7 +271,10 @@ fn pairs(found: &Rehearsal) -> String {
         .map(|end| format!("{} {}", end.count, end_name(&end.status, end.mark)))
         .collect();
     let mut said = format!("\npairs of failures\n{}", wrapped("  ", &counts.join("; ")));
-    let bad: Vec<&Played> = found.pairs.iter().filter(|pair| pair.ending.is_bad()).collect();
+    if let Some(Ends { only_sick, count, .. }) = all.iter().find(|end| end.only_sick > 0) {
+        said.push_str(&wrapped("  sick   ", &sick(*only_sick, *count)));
+    }
+    let bad: Vec<&Played> = found.pairs.iter().filter(|pair| pair.ending.counts()).collect();
     for Played { mishaps, ending } in bad.iter().take(PAIRS_SHOWN) {
         let both: Vec<String> = mishaps.iter().map(|one| format!("--fault {one}")).collect();
         let text = format!("{}: {}; {}", both.join(" "), ending.exit, fleet(&ending.rest));

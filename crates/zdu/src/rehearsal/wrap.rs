@@ -5,7 +5,11 @@ pub(super) const WIDTH: usize = 100;
 
 /// A text with a heading in front; further lines stand below the text.
 pub(super) fn wrapped(heading: &str, text: &str) -> String {
-    let indent = heading.chars().count();
+    hanging(heading, &" ".repeat(heading.chars().count()), text)
+}
+
+/// A text with a heading in front; further lines begin so.
+pub(super) fn hanging(heading: &str, indent: &str, text: &str) -> String {
     let mut lines = String::new();
     let mut line = heading.to_owned();
     let mut empty = true;
@@ -14,7 +18,7 @@ pub(super) fn wrapped(heading: &str, text: &str) -> String {
         if !empty && wide > WIDTH {
             lines.push_str(line.trim_end());
             lines.push('\n');
-            line = " ".repeat(indent);
+            line = indent.to_owned();
             empty = true;
         }
         if !empty {
