@@ -317,7 +317,8 @@ fn a_silent_instance_is_waited_for_by_what_returns_a_node_and_by_no_drain() {
         });
         begun.count()
     };
-    assert_eq!((tries("drain"), tries("undrain")), (3, 1));
+    let (drains, undrains) = (tries("drain"), tries("undrain"));
+    assert!(drains == 3 && undrains > drains, "{drains} and {undrains}");
     // What is on the new release and ready waits too, and goes on.
     assert_eq!(ends(&["g0-n1:undrain=lbstop"]), (Mark::Done, 3));
 }

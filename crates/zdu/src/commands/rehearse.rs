@@ -4,7 +4,7 @@ use crate::cli::RehearseArgs;
 use crate::context::Context;
 use crate::excerpt;
 use crate::failure::Failure;
-use crate::prepare::{self, Prepared};
+use crate::prepare;
 use crate::rehearsal::{pool, story, text, verdict};
 use crate::rollouts;
 use serde_json::json;
