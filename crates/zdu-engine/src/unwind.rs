@@ -2,7 +2,7 @@
 
 use crate::standing::had_again;
 use crate::state::{Course, Home, LaneCourse, Rollout, StepStatus, UnwindState, index};
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use zdu_model::contract::Class;
@@ -12,6 +12,18 @@ use zdu_model::plan::Subject;
 use zdu_model::procedure::{GoesBack, Over};
 
 type At = (usize, usize, usize);
+
+/// What nodes keep that are put back without the whole rollout.
+#[derive(Default)]
+struct Kept<'p> {
+    /// Nodes that have begun something behind what prepares them: that stays with them. One that is
+    /// still being prepared gives all of it back, because what undoes a part may undo another.
+    prepared: BTreeSet<&'p NodeName>,
+    /// Nodes that have rolled, with the last stage in which they did, and of which only what comes
+    /// behind is in flight. One that serves the new release while the last stage looks at it is not
+    /// put back because a person stops the looking.
+    finished: BTreeMap<&'p NodeName, usize>,
+}
 
 impl Rollout {
     /// The compensations of a scope, newest first: stages and waves backwards, in each wave the
@@ -53,7 +65,7 @@ impl Rollout {
 
     /// The lanes a scope puts back, in the order they are put back.
     pub(crate) fn lanes_of(&self, scope: &UnwindScope) -> Vec<At> {
-        let nodes = self.nodes_of(scope);
+        let (nodes, kept) = (self.nodes_of(scope), self.kept(scope));
         let mut lanes = Vec::new();
         for stage in (0..self.waves.len()).rev() {
             for wave in (0..self.waves[stage].len()).rev() {
@@ -63,7 +75,7 @@ impl Rollout {
                     let begun = !matches!(course, LaneCourse::Waiting | LaneCourse::Unwound);
                     let whole = !self.is_cut_by_point_of_no_return((stage, wave, lane));
                     let at = (stage, wave, lane);
-                    let meant = self.in_scope(scope, &nodes, at) && !self.is_kept(scope, at);
+                    let meant = self.in_scope(scope, &nodes, at) && !self.is_kept(&kept, at);
                     if begun && whole && meant {
                         here.push((course == LaneCourse::Done, at));
                     }
@@ -75,48 +87,39 @@ impl Rollout {
         lanes
     }
 
-    /// What prepares nodes stays with one that is put back behind it. A node that is still being
-    /// prepared gives all of it back: what undoes one part may have undone another.
-    fn is_kept(&self, scope: &UnwindScope, at: At) -> bool {
-        if *scope == UnwindScope::InFlight && self.is_finished_for(at) {
-            return true;
+    /// What nodes keep in this scope, in one pass over the lanes of the plan.
+    fn kept(&self, scope: &UnwindScope) -> Kept<'_> {
+        let mut kept = Kept::default();
+        if *scope == UnwindScope::Rollout {
+            return kept;
         }
-        let keeps = self.prepares(at.0) && *scope != UnwindScope::Rollout;
-        let node = self.lane(at.0, at.1, at.2).subject.node().filter(|_| keeps);
-        node.is_some_and(|node| self.is_prepared(node))
+        let rolls = |stage: usize| self.plan.stages[stage].over == Over::Rolling;
+        let (mut rolled, mut flying) = (BTreeMap::new(), BTreeMap::new());
+        for (stage, node, course) in self.lanes_of_nodes() {
+            let begun = !matches!(course, LaneCourse::Waiting | LaneCourse::Unwound);
+            if begun && !self.prepares(stage) {
+                kept.prepared.insert(node);
+            }
+            if course == LaneCourse::Done && rolls(stage) {
+                rolled.insert(node, stage);
+            }
+            if flies(course, LaneCourse::Going) {
+                flying.entry(node).or_insert(stage);
+            }
+        }
+        if *scope == UnwindScope::InFlight {
+            let behind = |node: &NodeName, rolled: usize| {
+                flying.get(node).is_some_and(|flying| *flying > rolled && !rolls(*flying))
+            };
+            kept.finished = rolled.into_iter().filter(|(node, at)| behind(node, *at)).collect();
+        }
+        kept
     }
 
-    /// Whether a lane is of what its node had finished: it has rolled, and what is in flight on it
-    /// now only comes behind. A node that serves the new release while the last stage looks at it
-    /// is not put back because a person stops the looking.
-    fn is_finished_for(&self, at: At) -> bool {
-        let Some(node) = self.lane(at.0, at.1, at.2).subject.node() else { return false };
-        let done = |stage: usize| {
-            let waves = self.plan.stages[stage].waves.iter().zip(&self.waves[stage]);
-            let mut lanes =
-                waves.flat_map(|(planned, state)| planned.lanes.iter().zip(&state.lanes));
-            lanes.any(|(lane, state)| {
-                lane.subject.node() == Some(node) && state.course == LaneCourse::Done
-            })
-        };
-        let rolls = |stage: &usize| self.plan.stages[*stage].over == Over::Rolling;
-        let rolled = (0..self.waves.len()).filter(rolls).filter(|stage| done(*stage)).max();
-        let flying = self.flying_stages(node).min();
-        let Some((rolled, flying)) = rolled.zip(flying) else { return false };
-        at.0 <= rolled && flying > rolled && !rolls(&flying)
-    }
-
-    /// The stages in which a lane of this node is under way.
-    fn flying_stages(&self, node: &NodeName) -> impl Iterator<Item = usize> {
-        let stages = self.plan.stages.iter().zip(&self.waves).enumerate();
-        stages.filter_map(move |(number, (planned, waves))| {
-            let lanes = planned.waves.iter().zip(waves);
-            let mut lanes =
-                lanes.flat_map(|(planned, state)| planned.lanes.iter().zip(&state.lanes));
-            let flies = lanes.any(|(lane, state)| {
-                lane.subject.node() == Some(node) && flies(state.course, LaneCourse::Going)
-            });
-            flies.then_some(number)
+    fn is_kept(&self, kept: &Kept<'_>, at: At) -> bool {
+        self.lane(at.0, at.1, at.2).subject.node().is_some_and(|node| {
+            kept.finished.get(node).is_some_and(|rolled| at.0 <= *rolled)
+                || (self.prepares(at.0) && kept.prepared.contains(node))
         })
     }
 
@@ -124,16 +127,13 @@ impl Rollout {
         self.plan.stages[stage].goes_back == GoesBack::WithRollout
     }
 
-    /// Whether a node has begun anything behind what prepares it.
-    fn is_prepared(&self, node: &NodeName) -> bool {
-        let behind = (0..self.waves.len()).filter(|stage| !self.prepares(*stage));
-        let mut lanes = behind.flat_map(|stage| {
-            let waves = self.plan.stages[stage].waves.iter().zip(&self.waves[stage]);
-            waves.flat_map(|(planned, state)| planned.lanes.iter().zip(&state.lanes))
-        });
-        lanes.any(|(lane, state)| {
-            let begun = !matches!(state.course, LaneCourse::Waiting | LaneCourse::Unwound);
-            lane.subject.node() == Some(node) && begun
+    /// Every lane that is a node's, in the order of the plan: its stage, its node, how far it is.
+    fn lanes_of_nodes(&self) -> impl Iterator<Item = (usize, &NodeName, LaneCourse)> {
+        let stages = self.plan.stages.iter().zip(&self.waves).enumerate();
+        stages.flat_map(|(stage, (planned, waves))| {
+            let waves = planned.waves.iter().zip(waves);
+            let lanes = waves.flat_map(|(planned, state)| planned.lanes.iter().zip(&state.lanes));
+            lanes.filter_map(move |(lane, state)| Some((stage, lane.subject.node()?, state.course)))
         })
     }
 
@@ -182,15 +182,9 @@ impl Rollout {
     }
 
     fn nodes_in_flight(&self) -> BTreeSet<NodeName> {
-        let mut nodes = BTreeSet::new();
-        for (planned, states) in self.plan.stages.iter().zip(&self.waves) {
-            for (planned, state) in planned.waves.iter().zip(states) {
-                let lanes = planned.lanes.iter().zip(&state.lanes);
-                let flying = lanes.filter(|(_, state)| flies(state.course, LaneCourse::Going));
-                nodes.extend(flying.filter_map(|(lane, _)| lane.subject.node().cloned()));
-            }
-        }
-        nodes
+        let flying =
+            self.lanes_of_nodes().filter(|(_, _, course)| flies(*course, LaneCourse::Going));
+        flying.map(|(_, node, _)| node.clone()).collect()
     }
 
     /// Whether a point of no return stands in the middle of what was begun in this lane or after
