@@ -3,6 +3,7 @@
 //! counts as serving by what every instance shows.
 
 use super::Checker;
+use super::order::{Rank, ranks};
 use crate::fault::{BalancerTrouble, ControllerTrouble, What};
 use crate::seen::{Scene, Seen};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,8 +17,8 @@ use zdu_model::time::Timestamp;
 /// Watches the journal.
 #[derive(Default)]
 pub(super) struct Limits {
-    /// Where each forward step of a lane stands; filled once.
-    lanes: BTreeMap<StepNo, Lane>,
+    /// Where each forward step stands; filled once.
+    ranks: BTreeMap<StepNo, Rank>,
     /// Steps of lanes that are under way.
     under_way: BTreeSet<StepNo>,
     /// When each soak was begun.
@@ -49,8 +50,8 @@ impl Checker for Limits {
         // Balancers know no epochs: a controller that lives and lost its lease to force has hands.
         self.forced |= matches!(seen, Seen::Trouble(What::Controller(ControllerTrouble::Second)));
         let Seen::Durable(records) = seen else { return None };
-        if self.lanes.is_empty() {
-            self.lanes = lanes(scene);
+        if self.ranks.is_empty() {
+            self.ranks = ranks(scene);
         }
         records.iter().find_map(|record| self.durable(scene, record))
     }
@@ -80,8 +81,14 @@ impl Limits {
         None
     }
 
+    /// The lane of a forward step; a gate has none.
+    fn lane(&self, step: StepNo) -> Option<Lane> {
+        let (stage, wave, lane, _) = *self.ranks.get(&step)?;
+        (lane != usize::MAX).then_some((stage, wave, lane))
+    }
+
     fn begins(&mut self, scene: &Scene<'_>, step: StepNo) -> Option<String> {
-        let lane = *self.lanes.get(&step)?;
+        let lane = self.lane(step)?;
         let plan = &scene.layout.plan;
         let anew = self.begun.insert(lane);
         let allowed = usize::try_from(plan.policy.failures_allowed).unwrap_or(usize::MAX);
@@ -91,7 +98,7 @@ impl Limits {
         }
         self.under_way.insert(step);
         let here: BTreeSet<Lane> =
-            self.under_way.iter().filter_map(|step| self.lanes.get(step)).copied().collect();
+            self.under_way.iter().filter_map(|step| self.lane(*step)).collect();
         let wide = here.iter().filter(|other| (other.0, other.1) == (lane.0, lane.1)).count();
         let parallel = plan.stages[lane.0].waves[lane.1].parallel;
         let most = usize::try_from(parallel).unwrap_or(usize::MAX);
@@ -124,7 +131,7 @@ impl Limits {
             serving.map(|read| (reading.instance.clone(), read.member.clone()))
         });
         let serves: BTreeSet<(InstanceName, Member)> = serves.collect();
-        if matches!(planned.work, Work::Guard { .. }) && self.lanes.contains_key(&step) {
+        if matches!(planned.work, Work::Guard { .. }) && self.lane(step).is_some() {
             self.served.insert(node.clone(), serves);
         } else if matches!(planned.work, Work::Serving) {
             let before =
@@ -134,16 +141,4 @@ impl Limits {
         }
         None
     }
-}
-
-fn lanes(scene: &Scene<'_>) -> BTreeMap<StepNo, Lane> {
-    let mut lanes = BTreeMap::new();
-    for (stage, planned) in scene.layout.plan.stages.iter().enumerate() {
-        for (at, wave) in planned.waves.iter().enumerate() {
-            for (lane, planned) in wave.lanes.iter().enumerate() {
-                lanes.extend(planned.steps.iter().map(|step| (*step, (stage, at, lane))));
-            }
-        }
-    }
-    lanes
 }

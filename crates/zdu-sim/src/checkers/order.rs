@@ -42,7 +42,7 @@ pub(super) struct Order {
 }
 
 /// Stage, wave, lane, step.
-type Rank = (usize, usize, usize, usize);
+pub(super) type Rank = (usize, usize, usize, usize);
 
 impl Checker for Order {
     fn name(&self) -> &'static str {
@@ -191,20 +191,15 @@ impl Order {
         })
     }
 
-    fn prepares(&self, scene: &Scene<'_>, step: StepNo) -> bool {
-        let stage = self.ranks.get(&step).map(|rank| &scene.layout.plan.stages[rank.0]);
-        stage.is_some_and(|stage| stage.goes_back == GoesBack::WithRollout)
-    }
-
     fn is_kept(&self, scene: &Scene<'_>, step: StepNo) -> bool {
         let plan = &scene.layout.plan;
         let subject = &plan.step(step).subject;
         let mut since = self.begun.keys().filter(|begun| !self.whole.contains(begun));
-        self.prepares(scene, step)
+        prepares(scene, step)
             && since.any(|begun| {
                 plan.step(*begun).subject == *subject
                     && self.ranks.contains_key(begun)
-                    && !self.prepares(scene, *begun)
+                    && !prepares(scene, *begun)
             })
     }
 
@@ -218,18 +213,15 @@ impl Order {
             UnwindScope::Wave | UnwindScope::InFlight => false,
         };
         let last = self.crossed.iter().filter_map(|step| self.ranks.get(step)).max();
-        let cut = |rank: &Rank| {
-            let lane = |other: &&StepNo| {
-                self.ranks.get(other).is_some_and(|r| (r.0, r.1, r.2) == (rank.0, rank.1, rank.2))
-            };
-            let mut begun = self.begun.keys().filter(lane).filter_map(|step| self.ranks.get(step));
-            begun.any(|rank| last.is_some_and(|last| rank <= last))
-        };
+        let lane = |rank: &Rank| (rank.0, rank.1, rank.2);
+        let ranks = self.begun.keys().filter_map(|step| self.ranks.get(step));
+        let behind = ranks.filter(|rank| last.is_some_and(|last| *rank <= last));
+        let cut: BTreeSet<_> = behind.map(lane).collect();
         let alone = *scope != UnwindScope::Rollout;
         self.begun.iter().find_map(|(step, begun)| {
             let rank = self.ranks.get(step)?;
             let planned = plan.step(*step);
-            let stays = cut(rank) || (alone && self.is_kept(scene, *step));
+            let stays = cut.contains(&lane(rank)) || (alone && self.is_kept(scene, *step));
             if !meant(&planned.subject) || stays {
                 return None;
             }
@@ -242,7 +234,14 @@ impl Order {
     }
 }
 
-fn ranks(scene: &Scene<'_>) -> BTreeMap<StepNo, Rank> {
+/// Whether a step is of a stage that goes back with the whole rollout only.
+fn prepares(scene: &Scene<'_>, step: StepNo) -> bool {
+    let stage = &scene.layout.plan.stages[scene.layout.step(step).stage];
+    stage.goes_back == GoesBack::WithRollout
+}
+
+/// Where each forward step stands; a gate comes behind the lanes of its wave.
+pub(super) fn ranks(scene: &Scene<'_>) -> BTreeMap<StepNo, Rank> {
     let mut ranks = BTreeMap::new();
     for (stage, planned) in scene.layout.plan.stages.iter().enumerate() {
         for (at, wave) in planned.waves.iter().enumerate() {
