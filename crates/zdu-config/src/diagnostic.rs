@@ -81,6 +81,20 @@ impl Findings {
         self.push(place, message.into(), None, Severity::Error);
     }
 
+    /// Keys that mean nothing where they stand, as far as they were given.
+    pub(crate) fn misplaced(
+        &mut self,
+        given: &[(&str, Option<Place>)],
+        message: impl Fn(&str) -> String,
+        hint: &str,
+    ) {
+        for (key, place) in given {
+            if let Some(place) = place {
+                self.error_hint(*place, message(key), hint);
+            }
+        }
+    }
+
     /// An error with advice.
     pub(crate) fn error_hint(
         &mut self,

@@ -48,19 +48,15 @@ fn url(at: &At<String>, findings: &mut Findings) -> Option<String> {
 
 /// What is said about a watch where there is none.
 fn needs_a_rate(raw: &raw::Front, findings: &mut Findings) {
-    let said: [(&str, Option<Place>); 4] = [
+    let given: [(&str, Option<Place>); 4] = [
         ("keep", raw.keep.as_ref().map(|at| at.place)),
         ("long", raw.long.as_ref().map(|at| at.place)),
         ("want", raw.want.as_ref().map(|at| at.place)),
         ("version", raw.version.as_ref().map(|at| at.place)),
     ];
-    for (key, place) in said {
-        if let Some(place) = place {
-            let message =
-                format!("`{key}` is of a front that is watched, and this one has no `rate`");
-            findings.error_hint(place, message, "give a `rate`, such as 50 requests a second");
-        }
-    }
+    let message =
+        |key: &str| format!("`{key}` is of a front that is watched, and this one has no `rate`");
+    findings.misplaced(&given, message, "give a `rate`, such as 50 requests a second");
 }
 
 fn watch(raw: &raw::Front, rate: &At<u32>, findings: &mut Findings) -> Option<Watch> {

@@ -62,18 +62,15 @@ impl Converter<'_> {
     /// Where no node is drained, what is said of a drain or of a return would silently be nothing.
     fn nothing_of_a_drain(&mut self, raw: &raw::Stage, over: &str) {
         let probe = |probes: &[At<raw::Probe>]| probes.first().map(|at| at.place);
-        let said: [(&str, Option<Place>); 4] = [
+        let given: [(&str, Option<Place>); 4] = [
             ("drain_phase", raw.drain_phase.as_ref().map(|at| at.place)),
             ("return_phase", raw.return_phase.as_ref().map(|at| at.place)),
             ("ready", probe(&raw.ready)),
             ("ready_old", probe(&raw.ready_old)),
         ];
-        for (key, place) in said {
-            if let Some(place) = place {
-                let message = format!("`{key}` is of a rolling stage, and this one is `{over}`");
-                let hint = "only a rolling stage drains nodes: set `over: rolling` for its stage";
-                self.scan.findings.error_hint(place, message, hint);
-            }
-        }
+        let message =
+            |key: &str| format!("`{key}` is of a rolling stage, and this one is `{over}`");
+        let hint = "only a rolling stage drains nodes: set `over: rolling` for its stage";
+        self.scan.findings.misplaced(&given, message, hint);
     }
 }
