@@ -39,7 +39,7 @@ pub(super) fn idle_after_last_request(zdu: &Path) -> Result<(), String> {
     let lab = up(&names)?;
     let nodes: Vec<&Host> = names.iter().map(|name| lab.host(name)).collect();
     let front = lab.haproxy(BALANCER, &HaproxyConfig::for_app(&nodes)).map_err(text)?.front(80);
-    let mut rollout = Rollout::write(&lab, zdu, Work::Drained)?;
+    let rollout = Rollout::write(&lab, zdu, Work::Drained)?;
     let log = lab.directory().join("bench.log");
     let (mut idle_ms, mut lost, mut asked) = (Vec::new(), 0, 0);
     for _ in 0..RUNS {

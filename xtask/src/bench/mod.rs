@@ -38,15 +38,21 @@ fn measure(root: &Path, zdu: Option<&Path>) -> Result<(), String> {
     let zdu = zdu.canonicalize().map_err(|cause| format!("find {}: {cause}", zdu.display()))?;
     say::line(&format!("each line: median of {RUNS}, in brackets all of them as measured"));
     // One that fails says nothing about the others, and each takes its minute.
-    let parts = [
-        steps::one_after_another(&zdu),
-        steps::cold_and_memory(&zdu),
-        drains::idle_after_last_request(&zdu),
-        cargo(root, &["run", "--quiet", "--release", "--package", "zdu-swarm", "--", "speed"]),
+    let parts: [Part<'_>; 4] = [
+        Box::new(|| steps::one_after_another(&zdu)),
+        Box::new(|| steps::cold_and_memory(&zdu)),
+        Box::new(|| drains::idle_after_last_request(&zdu)),
+        Box::new(|| cargo(root, &["run", "-q", "--release", "-p", "zdu-swarm", "--", "speed"])),
     ];
-    let failed: Vec<String> = parts.into_iter().filter_map(Result::err).collect();
-    if failed.is_empty() { Ok(()) } else { Err(failed.join("\nbench: failed to ")) }
+    let failed = parts.iter().filter_map(|part| part().err());
+    match failed.inspect(|cause| say::error(&format!("bench: failed to {cause}"))).count() {
+        0 => Ok(()),
+        count => Err(format!("measure {count} of {} parts", parts.len())),
+    }
 }
+
+/// What is measured by itself.
+type Part<'a> = Box<dyn Fn() -> Result<(), String> + 'a>;
 
 fn release_build(root: &Path) -> Result<PathBuf, String> {
     cargo(root, &["build", "--release", "--package", "zdu", "--bin", "zdu"])?;

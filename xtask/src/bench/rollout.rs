@@ -28,8 +28,7 @@ pub(super) enum Work {
 pub(super) struct Rollout {
     zdu: PathBuf,
     config: PathBuf,
-    states: PathBuf,
-    runs: usize,
+    state: PathBuf,
 }
 
 impl Rollout {
@@ -41,15 +40,15 @@ impl Rollout {
             .and_then(|()| fs::write(&config, fleet(lab, work)))
             .and_then(|()| fs::write(directory.join("bench.yaml"), procedure(work)));
         written.map_err(|cause| format!("write {}: {cause}", config.display()))?;
-        Ok(Self { zdu: zdu.to_path_buf(), config, states: directory.join("state"), runs: 0 })
+        Ok(Self { zdu: zdu.to_path_buf(), config, state: directory.join("state") })
     }
 
-    /// The command of a new rollout, in the control namespace: nothing is left of earlier ones.
-    pub(super) fn command(&mut self, lab: &Lab) -> Command {
-        self.runs += 1;
+    /// The command of a new rollout, in the control namespace. All of them share a state directory:
+    /// the nodes have seen its epochs, and refuse one that knows of none.
+    pub(super) fn command(&self, lab: &Lab) -> Command {
         let mut command = lab.command(&self.zdu);
         command.arg("run").arg("--config").arg(&self.config);
-        command.arg("--state-dir").arg(self.states.join(self.runs.to_string())).arg("--yes");
+        command.arg("--state-dir").arg(&self.state).arg("--yes");
         command
     }
 }

@@ -15,7 +15,7 @@ const STEPS_PER_NODE: usize = 30;
 pub(super) fn one_after_another(zdu: &Path) -> Result<(), String> {
     let names = node_names(3);
     let lab = up(&names)?;
-    let mut rollout = Rollout::write(&lab, zdu, Work::Noop { steps: STEPS_PER_NODE, parallel: 1 })?;
+    let rollout = Rollout::write(&lab, zdu, Work::Noop { steps: STEPS_PER_NODE, parallel: 1 })?;
     let log = lab.directory().join("bench.log");
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     // In turns, so that a machine that becomes slower does so for both.
@@ -46,7 +46,7 @@ fn beside_ansible(lab: &Lab, names: &[String], ours: &[f64], log: &Path) -> Resu
 pub(super) fn cold_and_memory(zdu: &Path) -> Result<(), String> {
     let names = node_names(50);
     let lab = up(&names)?;
-    let mut rollout = Rollout::write(&lab, zdu, Work::Noop { steps: 1, parallel: 50 })?;
+    let rollout = Rollout::write(&lab, zdu, Work::Noop { steps: 1, parallel: 50 })?;
     let log = lab.directory().join("bench.log");
     let (mut ours, mut theirs, mut peaks) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..RUNS {

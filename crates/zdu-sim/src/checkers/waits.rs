@@ -49,10 +49,13 @@ fn wrong_with(scene: &Scene<'_>, wait: &Waiting) -> Option<String> {
     if step.is_none() && command.is_none() {
         return Some(format!("the rollout rests and says only: {on}"));
     }
+    if until.is_some() {
+        return None;
+    }
     // What could not be put back waits for a person as long as other nodes are under way, and
     // then the rollout ends and names it.
     let repair =
         scene.view.nodes().any(|node| node.stuck.as_ref().is_some_and(|s| Some(s.step) == *step))
             || scene.view.history().stuck.iter().any(|stuck| Some(stuck.step) == *step);
-    (until.is_none() && !repair).then(|| format!("no deadline for the wait on {on}"))
+    (!repair).then(|| format!("no deadline for the wait on {on}"))
 }
