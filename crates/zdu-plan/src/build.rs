@@ -169,6 +169,14 @@ impl Acts<'_> {
         self.act("serving", Work::Serving, Target::Controller, deadline)
     }
 
+    /// Behind the undrain of an undo. Nothing comes behind it that could still put the node back,
+    /// so it waits for an instance that is silent as long as the undrain before it did.
+    pub(crate) fn serving_again(&self) -> PlannedStep {
+        let serving = self.serving();
+        let deadline = serving.deadline.max(self.input.policy.capacity_deadline);
+        PlannedStep { deadline, ..serving }
+    }
+
     fn act(&self, key: &str, work: Work, target: Target, deadline: Millis) -> PlannedStep {
         let subject = Subject::Node(self.node.clone());
         own(key, self.phase.clone(), subject, target, work, deadline)

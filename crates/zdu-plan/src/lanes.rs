@@ -150,7 +150,7 @@ impl<'a> Builder<'a> {
         if lane.drained {
             let old = self.probes(&lane, &stage.ready_old, "ready_old");
             steps.extend(self.push(out.guard(group)));
-            let mirror = [undo.ready(old), undo.undrain(), undo.serving()];
+            let mirror = [undo.ready(old), undo.undrain(), undo.serving_again()];
             steps.extend(self.undoable(out.drain(), mirror));
             steps.extend(self.push(out.certify()));
         }

@@ -306,6 +306,14 @@ fn one_failure_is_told_with_its_story_and_its_end() {
     }
     let both = |undo| ["rehearse", "--fault", "node-b:apply=fail", "--fault", undo];
     let Answer { code, out, .. } = place.zdu(&both("node-b:ROLLBACK/serving=lbstop"));
+    let verdict = "\nverdict: exit code 0: it leaves no node stuck and cuts no session\n";
+    assert!(out.ends_with(verdict), "an instance is waited for: {out}");
+    assert_eq!(code, exit::SUCCESS);
+    let policy = "soak: 30s, capacity_deadline: 2m }";
+    let hasty =
+        include_str!("../../../examples/axway-reference.yaml").replace("soak: 30s }", policy);
+    let hasty = Place::with(&[("zdu.yaml", &hasty)]);
+    let Answer { code, out, .. } = hasty.zdu(&both("node-b:ROLLBACK/serving=lbstop"));
     assert!(out.contains("end: exit code 75 ROLLBACK_FAILED"), "{out}");
     let verdict = "\nverdict: exit code 18 REHEARSAL_FOUND: it leaves a node stuck\n";
     assert!(out.ends_with(verdict), "{out}");

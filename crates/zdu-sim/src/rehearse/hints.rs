@@ -68,7 +68,7 @@ pub(super) fn hints(plan: &Plan, found: &Rehearsal) -> Hints {
         said
     };
     let parts = [
-        stuck::stopped(plan, found),
+        stuck::stopped(plan, found).into_iter().collect(),
         procedure(undo_missing(found)),
         procedure(stuck::undo_tried_once(plan, found)),
         sessions(plan, found),

@@ -200,7 +200,7 @@ fn whether_a_hint_asks_for_another_procedure_is_known() {
 
 #[test]
 fn an_instance_that_is_down_while_a_node_is_seen_back_is_named_with_the_deadline_to_raise() {
-    let plan = plan_of(&Shape::default());
+    let plan = plan_of(&Shape { patience: 100, ..Shape::default() });
     let mut found = rehearsed(&plan, 0);
     let faults = ["g0-n1:change=fail", "g0-n1:ROLLBACK/serving=lbstop"];
     let ends = |plan: &Arc<Plan>| {
@@ -209,15 +209,15 @@ fn an_instance_that_is_down_while_a_node_is_seen_back_is_named_with_the_deadline
         let ending = ground.play(&play);
         Played { mishaps: play.into_mishaps(), ending }
     };
-    found.pairs.push(ends(&plan));
+    found.failures.clear();
+    found.pairs = vec![ends(&plan)];
     assert_eq!(led(&found).count(), 1);
     let told = super::hints(&plan, &found).all;
     names(&told, "down at ROLLBACK/serving leaves the node stuck");
-    names(&told, "or raise serving_deadline (30s) above the 5m it is down here");
-    let mut patient = (*plan).clone();
-    let serving = patient.steps.iter_mut().filter(|step| matches!(step.work, Work::Serving));
-    serving.for_each(|step| step.deadline = Millis(STOPPED.0 + 1_000));
-    assert!(!ends(&Arc::new(patient)).ending.is_bad());
+    names(&told, "or raise capacity_deadline (1m40s) above the 5m it is down here");
+    // What it says is all there is to do.
+    let patient = plan_of(&Shape { patience: STOPPED.0 / 1_000 + 60, ..Shape::default() });
+    assert!(!ends(&patient).ending.is_bad());
 }
 
 #[test]

@@ -18,28 +18,17 @@ const STEP: Millis = Millis::from_secs(10);
 type Led<'f> = (&'f Mishap, &'f Ending);
 
 /// Instances that are down for longer than a return to traffic waits for them.
-pub(super) fn stopped(plan: &Plan, found: &Rehearsal) -> Vec<Hint> {
-    let (mut serving, mut others) = (Vec::new(), Vec::new());
-    for led in led(found).filter(is_stopped) {
-        let late = led.1.stuck.iter().any(|no| matches!(plan.step(*no).work, Work::Serving));
-        if late { serving.push(led) } else { others.push(led) }
-    }
-    let policy = &plan.policy;
-    let waits = [
-        ("capacity_deadline", policy.capacity_deadline, others),
-        ("serving_deadline", policy.serving_deadline, serving),
-    ];
-    let said = waits.into_iter().filter_map(|(name, waits, led)| {
-        let (by, time) = lasting(&led)?;
-        Some(counting(format!(
-            "a balancer instance that is down at {by} leaves the node stuck, since nobody can tell \
-             what that instance sends to it; have each instance watched and started again by \
-             itself: one that is back within {time} leaves no node stuck; or raise {name} \
-             ({waits}) above the {STOPPED} it is down here; after a longer time start it, then \
-             `zdu resume ID` puts the node back"
-        )))
-    });
-    said.collect()
+pub(super) fn stopped(plan: &Plan, found: &Rehearsal) -> Option<Hint> {
+    let led: Vec<Led<'_>> = led(found).filter(is_stopped).collect();
+    let (by, time) = lasting(&led)?;
+    let waits = plan.policy.capacity_deadline;
+    Some(counting(format!(
+        "a balancer instance that is down at {by} leaves the node stuck, since nobody can tell \
+         what that instance sends to it; have each instance watched and started again by itself: \
+         one that is back within {time} leaves no node stuck; or raise capacity_deadline ({waits}) \
+         above the {STOPPED} it is down here; after a longer time start it, then `zdu resume ID` \
+         puts the node back"
+    )))
 }
 
 /// Nodes that stay sick. No plan repairs them: what is said is how long somebody has for that, and
