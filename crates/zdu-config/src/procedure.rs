@@ -92,6 +92,7 @@ impl Converter<'_> {
         let secrets = secrets.collect();
         let roles = self.role_decls(raw);
         let preflight = raw.preflight.iter().filter_map(|check| self.check(check)).collect();
+        self.kept_behind_a_roll(&raw.stages);
         let stages: Vec<Stage> = raw.stages.iter().filter_map(|s| self.stage(s)).collect();
         let rules = raw.on_failure.iter();
         let rules = rules.filter_map(|r| rule(r, &self.phases, self.scan.findings)).collect();

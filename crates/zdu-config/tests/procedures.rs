@@ -201,6 +201,15 @@ hint: only a rolling stage drains nodes: set `over: rolling` for its stage";
     ) => "\
 p.yaml:9:11: only a stage over `nodes` can go back with the rollout alone\n\
 hint: what a `rolling` stage changes on a node goes back with it; what is done `once` is of none";
+    a_stage_that_a_node_would_keep_behind_the_one_that_rolls: with(
+        "stages:\n",
+        "stages:\n  - name: first\n    over: rolling\n    drain_phase: APPLY\n    \
+         return_phase: APPLY\n    steps: []\n  - name: tidy\n    over: nodes\n    \
+         goes_back: with_rollout\n    steps: []\n"
+    ) => "\
+p.yaml:14:11: a stage behind one that rolls cannot go back with the rollout alone\n\
+hint: a node is put back newest first, so nothing done after it rolled can stay: leave out \
+`goes_back`, or have the stage before every `rolling` one";
     a_step_that_takes_longer_than_it_may: with(
         "rollback: redo",
         "takes: 9m\n        rollback: redo"

@@ -51,6 +51,20 @@ impl Converter<'_> {
         Some(stage)
     }
 
+    /// What is undone newest first cannot leave what came behind it.
+    pub(super) fn kept_behind_a_roll(&mut self, all: &[raw::Stage]) {
+        let behind = all.iter().skip_while(|stage| stage.over != raw::Over::Rolling);
+        let kept = |stage: &&raw::Stage| {
+            stage.over == raw::Over::Nodes && stage.goes_back == raw::GoesBack::WithRollout
+        };
+        for stage in behind.filter(kept) {
+            let message = "a stage behind one that rolls cannot go back with the rollout alone";
+            let hint = "a node is put back newest first, so nothing done after it rolled can stay: \
+                        leave out `goes_back`, or have the stage before every `rolling` one";
+            self.scan.findings.error_hint(stage.name.place, message, hint);
+        }
+    }
+
     fn columns(&mut self, raw: &raw::Stage) {
         if raw.drain_phase.is_none() || raw.return_phase.is_none() {
             let message = "a rolling stage needs `drain_phase` and `return_phase`";
