@@ -3,12 +3,13 @@
 
 use super::Trouble;
 use super::forecast::Known;
-use super::found::{Hint, Mark, Mishap, Played, Point, Rehearsal, Unmade};
+use super::found::{Ending, Hint, Mark, Mishap, Played, Point, Rehearsal, Unmade};
 use super::stuck;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use zdu_model::fleet::Group;
 use zdu_model::ids::StepKey;
 use zdu_model::plan::{Plan, PlannedStage, PlannedStep, Unknown, Work};
+use zdu_model::policy::FailureAction;
 use zdu_model::procedure::Over;
 
 /// Forward steps that change something and have no undo, once each.
@@ -80,6 +81,7 @@ pub(super) fn hints(plan: &Plan, found: &Rehearsal) -> Hints {
         advice(nobody_serves(found)),
         procedure(advice(guesses(plan, found))),
         advice(holds(plan, found)),
+        advice(stops(plan, found)),
         procedure(advice(tried_once(plan))),
         procedure(advice(unmeasured(found))),
     ];
@@ -237,6 +239,31 @@ fn holds(plan: &Plan, found: &Rehearsal) -> Vec<String> {
         "{count} failures wait for a person; when nobody comes within hold_deadline ({}) zdu \
          leaves with exit code 10, and a node that is out stays out: have somebody at hand",
         plan.policy.hold_deadline
+    )]
+}
+
+/// Failures after which a rule leaves everything as it is, nodes out of traffic or half changed
+/// among it.
+fn stops(plan: &Plan, found: &Rehearsal) -> Vec<String> {
+    if !plan.rules.iter().any(|rule| rule.action == FailureAction::Stop) {
+        return Vec::new();
+    }
+    let left = found.failures.iter().filter(|one| {
+        let Ending { rest, undid, .. } = &one.ending;
+        let lies = !rest.out.is_empty() || !rest.between.is_empty();
+        matches!(one.ending.mark(), Mark::Failed(_)) && lies && undid.is_empty()
+    });
+    let by: BTreeSet<String> =
+        left.filter_map(|one| one.mishaps.first()).map(Mishap::at_step).collect();
+    if by.is_empty() {
+        return Vec::new();
+    }
+    let by: Vec<String> = by.into_iter().collect();
+    vec![format!(
+        "`do: stop` puts nothing back: a node stays out of traffic or half changed behind {}; let \
+         the rule say `rollback_node`, or have somebody at hand for `zdu resume ID` or \
+         `zdu rollback ID`",
+        by.join(", ")
     )]
 }
 

@@ -1,7 +1,6 @@
 //! Each hint follows from what was played, and what it says to change does what it says.
 
 use super::super::asked;
-use super::super::found::Ending;
 use super::super::play::STOPPED;
 use super::super::stuck::{lasting as time_for, led};
 use super::super::tests::{Shape, ground, plan_of, rehearsed};
@@ -250,4 +249,16 @@ fn a_step_without_undo_that_disturbs_nobody_is_named_too() {
 fn a_rolling_stage_in_which_nothing_proves_the_new_release_is_named() {
     let told = hints(Shape { proves: false, ..Shape::default() });
     names(&told, "stage switch has no `ready`: nothing proves that a node runs the new release");
+}
+
+#[test]
+fn nodes_that_a_rule_leaves_as_they_are_are_named_with_what_leaves_them() {
+    let stops = "`do: stop` puts nothing back: a node stays out of traffic or half changed";
+    let plan = plan_of(&Shape::default());
+    assert!(!has(&rehearsed(&plan, 0).hints, stops));
+    let mut stopping = (*plan).clone();
+    stopping.rules.iter_mut().for_each(|rule| rule.action = FailureAction::Stop);
+    let found = rehearsed(&Arc::new(stopping), 0);
+    names(&found.hints, stops);
+    assert!(found.failures.iter().any(|one| !one.ending.rest.out.is_empty()));
 }
