@@ -146,10 +146,14 @@ impl FileStorage {
     ) -> Result<T, LeaseError> {
         let unavailable = |e: FileError| LeaseError::Unavailable { source: e.into() };
         let _lock = self.lock().map_err(unavailable)?;
-        let mut state = read_lease(&self.fleet).map_err(unavailable)?;
-        let changed = change(&mut state)?;
-        write_lease(&self.fleet, state).map_err(unavailable)?;
-        Ok(changed)
+        let before = read_lease(&self.fleet).map_err(unavailable)?;
+        let mut state = before.clone();
+        let changed = change(&mut state);
+        // Also what is refused may have changed it: who was ousted stays so.
+        if state != before {
+            write_lease(&self.fleet, state).map_err(unavailable)?;
+        }
+        changed
     }
 }
 

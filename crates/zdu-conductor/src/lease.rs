@@ -7,6 +7,12 @@
 //! append and stops. A clock that jumps back makes a dead holder's lease last longer by the jump:
 //! a person can take it by force. The holder itself renews at once when it sees its clock go back.
 //!
+//! **What force does.** Nodes refuse an older epoch, balancers know none: a controller acts on them
+//! until its lease, as it last renewed it, runs out. So force ends the lease at once, which the
+//! holder finds at its next append or renewal, and the next lease is given out only when the holder
+//! could no longer act even if it never looked. Where its process has certainly ended nobody waits,
+//! and nobody needs force.
+//!
 //! **What nodes know and this store does not.** A node that refuses an epoch says which newer one
 //! it has seen. Somebody gave that out from elsewhere: another controller with another store, or
 //! this store before it was lost. The number is kept, and until a person says by force that nobody
@@ -32,13 +38,27 @@ pub struct LeaseState {
     /// The newest epoch a node refused ours for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<Epoch>,
+    /// Who lost it by force and may still act on balancers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ousted: Option<Ousted>,
+}
+
+/// A holder whose lease was ended by force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ousted {
+    /// What the next lease says of it.
+    pub takeover: Takeover,
+    /// Until when it may act on balancers; nobody else does before.
+    pub until: Timestamp,
 }
 
 impl LeaseState {
-    /// Gives the lease to the claimant, when the rules allow.
+    /// Gives the lease to the claimant, when the rules allow. Force against a holder that may live
+    /// ends that one's lease and gives none yet: [`LeaseError::Ousted`] is then what changed.
     ///
     /// # Errors
-    /// [`LeaseError::Held`], [`LeaseError::Outrun`], [`LeaseError::NoReason`].
+    /// [`LeaseError::Held`], [`LeaseError::Ousted`], [`LeaseError::Outrun`],
+    /// [`LeaseError::NoReason`].
     pub fn take(
         &mut self,
         claim: &Claim,
@@ -58,23 +78,20 @@ impl LeaseState {
         {
             return Err(LeaseError::Outrun { ours, seen });
         }
-        let mut takeover = None;
-        if let Some(held) = &self.held {
-            let expired = claim.now >= held.expires;
-            if !expired && forced.is_none() {
-                return Err(LeaseError::Held {
-                    owner: held.owner.clone(),
-                    rollout: held.rollout.clone(),
-                    since: held.taken_at,
-                    expires: held.expires,
-                });
-            }
-            takeover = Some(Takeover {
-                from: held.owner.clone(),
-                epoch: held.epoch,
-                forced: forced.filter(|_| !expired).map(str::to_owned),
-            });
+        let takeover = match &self.held {
+            Some(held) => Some(takeover_from(held, claim, forced)?),
+            None => None,
+        };
+        if let Some(takeover) = &takeover
+            && takeover.forced.is_some()
+        {
+            let until = self.held.take().map_or(claim.now, |held| held.expires);
+            self.ousted = Some(Ousted { takeover: takeover.clone(), until });
         }
+        if let Some(Ousted { takeover, until }) = self.still_ousted(claim) {
+            return Err(LeaseError::Ousted { owner: takeover.from.clone(), until: *until });
+        }
+        let takeover = self.ousted.take().map(|ousted| ousted.takeover).or(takeover);
         self.epoch = Epoch(ours.max(seen.unwrap_or_default()).0.saturating_add(1));
         let lease = Lease {
             epoch: self.epoch,
@@ -89,6 +106,15 @@ impl LeaseState {
         };
         self.held = Some(lease.clone());
         Ok(lease)
+    }
+
+    /// Who lost the lease by force and may still act. No lease lasts longer than its span, so a
+    /// later end was said by a clock that has gone back since.
+    fn still_ousted(&mut self, claim: &Claim) -> Option<&Ousted> {
+        let ousted = self.ousted.as_mut()?;
+        ousted.until = ousted.until.min(claim.now.after(claim.ttl));
+        let gone = claim.gone == Some(ousted.takeover.epoch);
+        (!gone && claim.now < ousted.until).then_some(ousted)
     }
 
     /// Keeps in mind which epoch a node was seen to have.
@@ -133,6 +159,25 @@ impl LeaseState {
     }
 }
 
+/// What is said of the holder when the lease is taken from it now.
+fn takeover_from(
+    held: &Lease,
+    claim: &Claim,
+    forced: Option<&str>,
+) -> Result<Takeover, LeaseError> {
+    let over = claim.now >= held.expires || claim.gone == Some(held.epoch);
+    if !over && forced.is_none() {
+        return Err(LeaseError::Held {
+            owner: held.owner.clone(),
+            rollout: held.rollout.clone(),
+            since: held.taken_at,
+            expires: held.expires,
+        });
+    }
+    let (from, epoch) = (held.owner.clone(), held.epoch);
+    Ok(Takeover { from, epoch, forced: forced.filter(|_| !over).map(str::to_owned) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,6 +191,7 @@ mod tests {
             now: Timestamp(now),
             ttl: Millis(30),
             force: force.map(str::to_owned),
+            gone: None,
         }
     }
 
@@ -181,14 +227,67 @@ mod tests {
         state.release(&old).expect_err("not ours to give back");
     }
 
+    fn ousted(state: &mut LeaseState, claim: &Claim) -> (u32, u64) {
+        let error = take(state, claim).expect_err("somebody may still act");
+        let LeaseError::Ousted { owner, until } = error else { panic!("{error:?}") };
+        (owner.pid, until.0)
+    }
+
     #[test]
     fn force_needs_a_reason_and_leaves_it_behind() {
         let mut state = LeaseState::default();
         take(&mut state, &claim(1, 100, None)).expect("free");
+        let before = state.clone();
         let refused = take(&mut state, &claim(2, 101, Some(" "))).expect_err("no reason");
         assert!(matches!(refused, LeaseError::NoReason));
-        let new = take(&mut state, &claim(2, 101, Some("host a burned"))).expect("forced");
-        assert_eq!(new.takeover.and_then(|t| t.forced).as_deref(), Some("host a burned"));
+        assert_eq!(state, before, "nobody was ousted");
+        assert_eq!(ousted(&mut state, &claim(2, 101, Some("host a burned"))), (1, 130));
+        let new = take(&mut state, &claim(2, 130, None)).expect("its time has run out");
+        let takeover = new.takeover.expect("from the first");
+        assert_eq!((takeover.epoch, takeover.from.pid), (Epoch(1), 1));
+        assert_eq!(takeover.forced.as_deref(), Some("host a burned"));
+    }
+
+    #[test]
+    fn who_was_ousted_finds_out_at_once_and_nobody_drives_until_it_cannot_act() {
+        let mut state = LeaseState::default();
+        let old = take(&mut state, &claim(1, 100, None)).expect("free");
+        ousted(&mut state, &claim(2, 101, Some("host a burned")));
+        state.renew(&old, Timestamp(102)).expect_err("lost");
+        state.check(old.epoch).expect_err("lost");
+        state.release(&old).expect_err("not ours to give back");
+        // Nobody is quicker, by force neither: the one who waits least is not the one who may.
+        assert_eq!(ousted(&mut state, &claim(3, 103, None)), (1, 130));
+        assert_eq!(ousted(&mut state, &claim(1, 129, Some("mine"))), (1, 130));
+        let new = take(&mut state, &claim(3, 130, None)).expect("its time has run out");
+        assert_eq!((new.epoch, state.ousted.as_ref()), (Epoch(2), None));
+    }
+
+    #[test]
+    fn nobody_waits_for_a_process_that_has_ended_and_nobody_needs_force() {
+        let mut state = LeaseState::default();
+        take(&mut state, &claim(1, 100, None)).expect("free");
+        let of = |epoch, force| Claim { gone: Some(Epoch(epoch)), ..claim(2, 101, force) };
+        let other = take(&mut state.clone(), &of(7, None)).expect_err("another has ended");
+        assert!(matches!(other, LeaseError::Held { .. }), "{other:?}");
+        for force in [None, Some("host a burned")] {
+            let new = take(&mut state.clone(), &of(1, force)).expect("it has ended");
+            assert_eq!(new.takeover.map(|takeover| takeover.forced), Some(None));
+        }
+        // Also when that is seen only behind the force.
+        ousted(&mut state, &claim(2, 101, Some("host a burned")));
+        let new = take(&mut state, &of(1, None)).expect("it has ended");
+        let forced = new.takeover.and_then(|takeover| takeover.forced);
+        assert_eq!(forced.as_deref(), Some("host a burned"));
+    }
+
+    #[test]
+    fn a_clock_that_went_back_makes_nobody_wait_for_longer_than_a_lease_lasts() {
+        let mut state = LeaseState::default();
+        take(&mut state, &claim(1, 100_000, None)).expect("free");
+        assert_eq!(ousted(&mut state, &claim(2, 500, Some("host a burned"))), (1, 530));
+        assert_eq!(ousted(&mut state, &claim(2, 510, None)), (1, 530), "once");
+        take(&mut state, &claim(2, 530, None)).expect("its time has run out");
     }
 
     #[test]
@@ -277,7 +376,15 @@ mod tests {
                         }
                     }
                     (1, _) => {
-                        let lease = take(&mut state, &claim(pid, now, Some("why"))).expect("force");
+                        let force = claim(pid, now, Some("why"));
+                        let gone = match take(&mut state, &force) {
+                            Err(LeaseError::Ousted { .. }) => {
+                                state.ousted.as_ref().map(|one| one.takeover.epoch)
+                            }
+                            Ok(_) | Err(_) => state.held.as_ref().map(|held| held.epoch),
+                        };
+                        prop_assert!(gone.is_some());
+                        let lease = take(&mut state, &Claim { gone, ..force }).expect("gone");
                         prop_assert!(lease.epoch > newest);
                         newest = lease.epoch;
                         leases[who] = Some(lease);

@@ -33,7 +33,8 @@ pub trait Storage {
     /// than any the lease or the journal ever had.
     ///
     /// # Errors
-    /// [`LeaseError::Held`] when somebody else has it.
+    /// [`LeaseError::Held`] when somebody else has it; [`LeaseError::Ousted`], which is kept, when
+    /// somebody lost it by force and may still act.
     fn take_lease(&mut self, claim: &Claim) -> Result<Lease, LeaseError>;
 
     /// Extends the lease from `now` by its span.
@@ -166,6 +167,9 @@ pub struct Claim {
     pub ttl: Millis,
     /// The reason for taking it even from a holder whose lease has not expired.
     pub force: Option<String>,
+    /// The epoch of a holder whose process has certainly ended: nothing acts for it any more, and
+    /// its lease counts as expired.
+    pub gone: Option<Epoch>,
 }
 
 /// A lease that is held.
@@ -208,7 +212,8 @@ pub struct Takeover {
     pub from: Owner,
     /// Their epoch.
     pub epoch: Epoch,
-    /// The reason given for the use of force; absent when the lease had expired.
+    /// The reason given for the use of force; absent when the lease had expired or its holder had
+    /// ended.
     pub forced: Option<String>,
 }
 
@@ -363,7 +368,7 @@ pub struct Lost {
 fn describe(newest: Epoch, by: Option<&Owner>) -> String {
     match by {
         Some(owner) => format!("{owner} holds the lease with epoch {}", newest.0),
-        None => format!("the lease was given back, the last epoch was {}", newest.0),
+        None => format!("nobody holds the lease, it was ended; the last epoch was {}", newest.0),
     }
 }
 
@@ -381,6 +386,14 @@ pub enum LeaseError {
         since: Timestamp,
         /// When it expires unless it is renewed.
         expires: Timestamp,
+    },
+    /// Somebody lost it by force and may act on balancers for a little longer.
+    #[error("take the lease: {owner} lost it by force and may act on balancers for a moment")]
+    Ousted {
+        /// Who.
+        owner: Owner,
+        /// Until when; then the lease is free.
+        until: Timestamp,
     },
     /// A node has seen a newer epoch than any this store ever gave out.
     #[error("take the lease: a node has seen epoch {}, and this state directory knows none newer \

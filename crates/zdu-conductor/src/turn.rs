@@ -302,7 +302,7 @@ impl<M: Machine, S: Storage> Conductor<M, S> {
             let from = &takeover.from;
             owner = match &takeover.forced {
                 Some(reason) => format!("{owner}, by force from {from}: {reason}"),
-                None => format!("{owner}, from {from} whose lease expired"),
+                None => format!("{owner}, from {from}, gone without giving it back"),
             };
         }
         if let Some(Outrun { seen, reason }) = &self.lease.outrun {

@@ -1,6 +1,7 @@
 //! Two controllers around one lease, a journal and a node, in every order of their acts up to a
 //! depth: law 7. The lease's rules are the production ones; the controllers, the journal's check
-//! and the node's rule are as small as they can be and still disagree.
+//! and the node's rule are as small as they can be and still disagree. A balancer has no rule: it
+//! takes what comes, so what is asked there is that nobody acts on it while another one may.
 //!
 //! Of the journal and of what a node did only the newest epoch is kept, and whether an older one
 //! ever came behind it: that is all the laws ask, and it keeps the states few.
@@ -8,7 +9,7 @@
 use stateright::{Checker, Model, Property};
 use std::hash::{Hash, Hasher};
 use zdu_conductor::lease::LeaseState;
-use zdu_conductor::storage::{Claim, Lease, Owner};
+use zdu_conductor::storage::{Claim, Lease, LeaseError, Owner};
 use zdu_model::ids::{Epoch, RolloutId};
 use zdu_model::time::{Millis, Timestamp};
 
@@ -24,8 +25,8 @@ const NOW_MAX: u64 = 4;
 enum Controller {
     /// It is not there: never started, crashed, or stopped because its lease was lost.
     Gone,
-    /// It believes that it holds the lease with this epoch.
-    Drives { epoch: u64, paused: bool },
+    /// It believes that it holds the lease with this epoch, and acts on balancers before `until`.
+    Drives { epoch: u64, paused: bool, until: u64 },
 }
 
 /// Epochs in the order in which they came.
@@ -62,6 +63,14 @@ struct State {
 }
 
 impl State {
+    /// Whether this controller acts on balancers, or will when it wakes.
+    fn may_act(&self, who: usize) -> bool {
+        match self.controllers[who] {
+            Controller::Gone => false,
+            Controller::Drives { until, .. } => self.now < until,
+        }
+    }
+
     /// Under which epoch this controller drives, as far as it does.
     fn epoch(&self, who: usize) -> Option<u64> {
         match self.controllers[who] {
@@ -74,7 +83,9 @@ impl State {
     fn key(&self) -> impl Hash + PartialEq + use<'_> {
         let held = self.lease.held.as_ref();
         let held = held.map(|lease| (lease.epoch.0, lease.owner.pid, lease.expires.0));
-        let lease = (self.lease.epoch.0, held, self.lease.seen);
+        let ousted = self.lease.ousted.as_ref();
+        let ousted = ousted.map(|one| (one.takeover.epoch.0, one.until.0));
+        let lease = (self.lease.epoch.0, held, self.lease.seen, ousted);
         (lease, self.controllers, self.now, self.journal, self.commands, self.went_on)
     }
 }
@@ -114,6 +125,8 @@ enum Broken {
     Journal,
     /// The node forgets which epochs it has seen.
     Node,
+    /// Whoever uses force takes the other one to be gone.
+    Force,
 }
 
 struct Controllers(Broken);
@@ -125,6 +138,7 @@ fn claim(who: usize, now: u64, force: bool) -> Claim {
         now: Timestamp(now),
         ttl: TTL,
         force: force.then(|| "a person said so".to_owned()),
+        gone: None,
     }
 }
 
@@ -133,12 +147,24 @@ fn rollout() -> RolloutId {
 }
 
 impl Controllers {
-    fn take(state: &mut State, who: usize, force: bool) -> Option<()> {
+    /// Force alone gives nobody the lease, and changes it all the same.
+    fn take(&self, state: &mut State, who: usize, force: bool) -> Option<()> {
         let newest = Epoch(state.journal.newest);
-        let claim = claim(who, state.now, force);
-        let lease = state.lease.take(&claim, &rollout(), newest).ok()?;
-        state.controllers[who] = Controller::Drives { epoch: lease.epoch.0, paused: false };
-        Some(())
+        let holder = state.lease.held.as_ref();
+        let gone = holder.filter(|held| {
+            let other = usize::try_from(held.owner.pid).expect("two of them");
+            state.controllers[other] == Controller::Gone || (force && self.0 == Broken::Force)
+        });
+        let claim = Claim { gone: gone.map(|held| held.epoch), ..claim(who, state.now, force) };
+        match state.lease.take(&claim, &rollout(), newest) {
+            Ok(Lease { epoch, expires, .. }) => {
+                let (epoch, until) = (epoch.0, expires.0);
+                state.controllers[who] = Controller::Drives { epoch, paused: false, until };
+                Some(())
+            }
+            Err(LeaseError::Ousted { .. }) if force => Some(()),
+            Err(_) => None,
+        }
     }
 
     /// The lease as this controller has it.
@@ -180,25 +206,29 @@ impl Controllers {
 
     fn act(&self, state: &mut State, act: Act) -> Option<()> {
         match act {
-            Act::Take(who) => return Self::take(state, who, false),
-            Act::Force(who) => return Self::take(state, who, true),
+            Act::Take(who) => return self.take(state, who, false),
+            Act::Force(who) => return self.take(state, who, true),
             Act::Tick => {
                 state.now += 1;
                 return Some(());
             }
             Act::Crash(who) => state.controllers[who] = Controller::Gone,
             Act::Pause(who) | Act::Wake(who) => {
-                let epoch = state.epoch(who)?;
+                let Controller::Drives { epoch, until, .. } = state.controllers[who] else {
+                    return None;
+                };
                 let paused = matches!(act, Act::Pause(_));
-                state.controllers[who] = Controller::Drives { epoch, paused };
+                state.controllers[who] = Controller::Drives { epoch, paused, until };
             }
             Act::Append(who) => self.append(state, who, state.epoch(who)?),
             Act::Command(who) => self.command(state, who, state.epoch(who)?),
             Act::Renew(who) => {
-                let ours = Self::lease(state, who, state.epoch(who)?);
-                if state.lease.renew(&ours, Timestamp(state.now)).is_err() {
-                    state.controllers[who] = Controller::Gone;
-                }
+                let epoch = state.epoch(who)?;
+                let ours = Self::lease(state, who, epoch);
+                let renewed = state.lease.renew(&ours, Timestamp(state.now));
+                state.controllers[who] = renewed.map_or(Controller::Gone, |lease| {
+                    Controller::Drives { epoch, paused: false, until: lease.expires.0 }
+                });
             }
             Act::Release(who) => {
                 // Whoever lost it has nothing to give back, and is at its end all the same.
@@ -265,6 +295,9 @@ impl Model for Controllers {
             Property::always("who has lost the lease and is told stops", |_, state: &State| {
                 !state.went_on
             }),
+            Property::always("no two controllers act on balancers", |_, state: &State| {
+                !(0..CONTROLLERS).all(|who| state.may_act(who))
+            }),
             Property::always("no two controllers hold the same epoch", |_, state: &State| {
                 state.epoch(0).is_none() || state.epoch(0) != state.epoch(1)
             }),
@@ -272,10 +305,14 @@ impl Model for Controllers {
                 "what a node has seen of this store outruns nobody",
                 |_, state: &State| state.lease.seen <= Some(state.lease.epoch),
             ),
-            Property::always("somebody can always take over", |_, state: &State| {
+            Property::always("somebody can always take over", |all: &Self, state: &State| {
                 let mut after = state.clone();
                 let newest = state.lease.epoch.0;
-                let taken = Self::take(&mut after, 0, true).is_some();
+                let ousted = all.take(&mut after, 0, true).is_some();
+                // At most as long as a lease lasts, then without force.
+                after.now += TTL.0;
+                let waits = after.lease.held.is_none();
+                let taken = ousted && (!waits || all.take(&mut after, 0, false).is_some());
                 taken && after.lease.epoch.0 > newest.max(state.commands.newest)
             }),
             // That something happens at all in this model.
@@ -315,6 +352,11 @@ fn a_journal_that_takes_whatever_comes_is_found_out() {
     let expected =
         ["nobody appends after a newer controller has", "who has lost the lease and is told stops"];
     assert_eq!(found, expected);
+}
+
+#[test]
+fn force_that_does_not_wait_for_who_may_still_act_is_found_out() {
+    assert_eq!(broken_properties(Broken::Force), ["no two controllers act on balancers"]);
 }
 
 #[test]

@@ -4,8 +4,7 @@
 //! A controller that stood still for longer (a stopped process, a laptop that slept) finds out only
 //! at its next append that another one drives the rollout. Until then its keepers would take nodes
 //! out that the other has returned. So they act only while the lease, as it was last renewed, has
-//! not run out. A lease that was taken by force from a controller that lives is not covered: that
-//! one finds out at its next append or renewal.
+//! not run out. Nobody gets the lease before that, by force neither, unless the process has ended.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

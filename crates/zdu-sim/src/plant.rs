@@ -32,8 +32,10 @@ pub enum Plant {
     NobodyWakes,
     /// The store says durable and keeps nothing.
     ReceiptBeforeDisk,
-    /// The store takes appends of a controller that lost its lease.
+    /// The store takes appends and renewals of a controller that lost its lease.
     OldControllerWrites,
+    /// Force gives the lease to whoever asks, although the other one may still act on balancers.
+    ForceDoesNotWait,
     /// Nodes take commands of an older epoch.
     NodesForgetEpochs,
     /// An undrain leaves the weight as it is.

@@ -75,16 +75,16 @@ impl Run {
     pub(crate) fn start(&mut self, ask: Option<Ask>, force: bool) {
         let now = self.agenda.now();
         let number = self.processes.len();
-        let holder_lives = self.processes.iter().any(|process| process.alive);
-        let dead = self.disk.lease().held.is_some() && !holder_lives;
+        let lives = |pid: u32| {
+            let process = usize::try_from(pid).ok().and_then(|number| self.processes.get(number));
+            process.is_some_and(|process| process.alive)
+        };
+        let gone = self.disk.lease().held.filter(|held| !lives(held.owner.pid));
+        let gone = gone.map(|held| held.epoch);
         let pid = u32::try_from(number).unwrap_or(u32::MAX);
         let owner = Owner { user: "op".into(), host: "a".into(), pid };
-        let force = match (force, dead) {
-            (true, _) => Some("a person said so".to_owned()),
-            (false, true) => Some("its process is gone".to_owned()),
-            (false, false) => None,
-        };
-        let claim = Claim { owner, now, ttl: LEASE_TTL, force };
+        let force = force.then(|| "a person said so".to_owned());
+        let claim = Claim { owner, now, ttl: LEASE_TTL, force, gone };
         match self.open(&claim) {
             Ok(opened) => self.opened(opened, ask),
             Err(error) => self.not_opened(error, ask),
@@ -159,6 +159,10 @@ impl Run {
             | OpenError::Read(ReadError::Altered { .. } | ReadError::Newer { .. }) => {
                 let chain = chain(&error);
                 self.violate("replay", format!("a journal of ours cannot be opened: {chain}"));
+            }
+            OpenError::Lease(LeaseError::Ousted { until, .. }) => {
+                let wait = until.since(self.agenda.now()).max(Millis(1));
+                self.start_soon(wait, ask, false);
             }
             OpenError::Lease(LeaseError::Held { .. }) if !self.anybody_comes() => {}
             OpenError::Lease(_) | OpenError::Empty | OpenError::Exists { .. } => {

@@ -54,10 +54,23 @@ fn replaced_while_it_connects(from: u64, plan: &Plan) -> Vec<Fault> {
         at(from, What::Node(name.clone(), NodeTrouble::Cut, Millis(3_000)))
     };
     let mut faults: Vec<_> = plan.fleet.nodes().map(|node| cut(&node.name)).collect();
-    let paused = ControllerTrouble::Paused(Millis(1_000));
-    faults.push(at(from + 2_500, What::Controller(paused)));
-    faults.push(at(from + 2_600, What::Controller(ControllerTrouble::Second)));
+    faults.extend(ousted_as_it_sleeps(from + 2_500, plan));
     faults
+}
+
+/// A controller that stands still is ousted, and wakes when another one drives.
+fn ousted_as_it_sleeps(from: u64, _: &Plan) -> Vec<Fault> {
+    let paused = ControllerTrouble::Paused(Millis(40_000));
+    let second = ControllerTrouble::Second;
+    vec![at(from, What::Controller(paused)), at(from + 100, What::Controller(second))]
+}
+
+/// A controller that lives is ousted, and every instance is reloaded again and again: what was held
+/// out is held out anew by whoever holds it.
+fn ousted_over_reloads(from: u64, plan: &Plan) -> Vec<Fault> {
+    let second = at(from, What::Controller(ControllerTrouble::Second));
+    let times = (from..from + 10_000).step_by(500);
+    times.flat_map(|from| reloads(from, plan)).chain([second]).collect()
 }
 
 /// Every instance is reloaded again and again, and the controller sleeps from the begin of whatever
@@ -165,7 +178,12 @@ fn a_recovery_that_begins_the_step_anew_runs_it_twice() {
 
 #[test]
 fn a_controller_that_lost_its_lease_and_goes_on_is_seen() {
-    println!("{}", caught(Plant::OldControllerWrites, "fencing"));
+    println!("{}", caught_with(Plant::OldControllerWrites, "fencing", ousted_as_it_sleeps));
+}
+
+#[test]
+fn a_balancer_takes_acts_of_who_was_ousted_unless_it_is_waited_for() {
+    println!("{}", caught_with(Plant::ForceDoesNotWait, "fencing", ousted_over_reloads));
 }
 
 #[test]

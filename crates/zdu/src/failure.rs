@@ -316,6 +316,9 @@ impl From<LeaseError> for Failure {
             LeaseError::Held { .. } => Self::of(exit::LEASE_HELD, &error)
                 .hint("it can be asked to stop: `zdu hold` or `zdu abort`")
                 .hint("when it is gone for good: `--take-over REASON`"),
+            LeaseError::Ousted { .. } => {
+                Self::of(exit::LEASE_HELD, &error).hint("run it again then; the lease is free")
+            }
             LeaseError::Outrun { .. } => outrun(Self::of(exit::LEASE_LOST, &error)),
             LeaseError::Lost(lost) => lost.into(),
             LeaseError::NoReason => Self::of(exit::USAGE, &error)

@@ -3,7 +3,7 @@
 //! Whole rollouts of one local node by the built binary.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -138,18 +138,42 @@ fn a_resume_from_an_older_copy_of_the_state_directory_needs_a_persons_word_once(
     assert_eq!(place.seen(), "5 .\n");
 }
 
-#[test]
-fn the_status_of_a_rollout_whose_controller_was_killed_says_so_at_once_and_what_to_do() {
-    let place = Place::new();
+/// A rollout whose only step runs until the file `wait` is gone, and its controller.
+fn under_way(place: &Place) -> Child {
     std::fs::write(place.path("wait"), "").expect("written");
     let mut command = place.command("state", &["run", "--yes", "--quiet"]);
-    let mut controller =
-        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("begun");
+    let controller = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("begun");
     let until = Instant::now() + Duration::from_secs(30);
     while !place.path(".zdu/epoch/edge").exists() {
         assert!(Instant::now() < until, "no step was begun");
         std::thread::sleep(Duration::from_millis(20));
     }
+    controller
+}
+
+#[test]
+fn a_controller_that_lives_and_is_ousted_stops_and_the_new_one_waits_until_it_cannot_act() {
+    let place = Place::new();
+    let mut old = under_way(&place);
+    let words = ["resume", "last", "--reason", "it hangs", "--take-over", "ops-1 hangs"];
+    let new = place.command("state", &words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let new = new.expect("begun");
+    // By itself, long before the other one begins: at the latest with its next renewal.
+    assert_eq!(old.wait().expect("ended").code(), Some(13));
+    place.ends("state", &["status", "last"], 0, &["driven:   by nobody"]);
+    std::fs::remove_file(place.path("wait")).expect("there");
+    let output = new.wait_with_output().expect("ended");
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains(" lost the lease and may act on balancers for "), "{said}");
+    place.ends("state", &["log", "last"], 0, &["by force from ", ": ops-1 hangs"]);
+    assert_eq!(place.seen(), "2 .\n");
+}
+
+#[test]
+fn the_status_of_a_rollout_whose_controller_was_killed_says_so_at_once_and_what_to_do() {
+    let place = Place::new();
+    let mut controller = under_way(&place);
     let lives = ["driven:   by ", "epoch 1, lease until", "waits on: the command of hello"];
     place.ends("state", &["status", "last"], 0, &lives);
     controller.kill().expect("killed");

@@ -24,8 +24,14 @@ fn two_controllers<S: Storage>(first: S, second: impl Fn() -> S) {
     assert_eq!(owner.pid, 1);
 
     let force = claim(2, 20, Some("host a hangs"));
+    let ousted = Conductor::resume(Toy::new(2), second(), &force, &plan()).err();
+    let Some(OpenError::Lease(LeaseError::Ousted { owner, until })) = ousted else {
+        panic!("{ousted:?}");
+    };
+    assert_eq!(owner.pid, 1);
+    let later = claim(2, until.0, None);
     let Opened { conductor: new, history, turn, .. } =
-        Conductor::resume(Toy::new(2), second(), &force, &plan()).expect("forced");
+        Conductor::resume(Toy::new(2), second(), &later, &plan()).expect("free by now");
     assert_eq!((history.len(), new.lease().epoch), (3, Epoch(2)));
     let Some(Event::ControllerStarted { epoch: Epoch(2), owner }) =
         turn.records.first().map(|record| record.event.clone())

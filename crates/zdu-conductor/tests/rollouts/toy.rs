@@ -217,6 +217,7 @@ pub(crate) fn claim(pid: u32, now: u64, force: Option<&str>) -> Claim {
         now: Timestamp(now),
         ttl: Millis(3_000),
         force: force.map(str::to_owned),
+        gone: None,
     }
 }
 

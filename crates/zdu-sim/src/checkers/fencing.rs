@@ -2,24 +2,22 @@
 //! seen, and a controller that was refused does nothing further.
 
 use super::Checker;
-use crate::fault::{ControllerTrouble, What};
 use crate::seen::{Scene, Seen};
 use std::collections::BTreeMap;
 use zdu_model::ids::{Epoch, StepNo};
 use zdu_model::plan::Work;
 use zdu_model::time::{Millis, Timestamp};
 
-/// A balancer knows no epochs. A controller whose lease was taken by force learns it with its next
-/// record or its next renewal, which is due after a third of the lease; until then what it holds
-/// out it may still hold out.
-const UNAWARE: Millis = Millis(10_500);
+/// A balancer knows no epochs, so nobody takes the lease while another may act. What that one sent
+/// in the last moment may still be on its way.
+const ON_ITS_WAY: Millis = Millis(1_000);
 
 /// Watches epochs.
 #[derive(Default)]
 pub(super) struct Fencing {
     /// The newest epoch that was started.
     newest: Epoch,
-    /// Since when an older one could have learned of it.
+    /// Since when.
     since: Timestamp,
     /// The epoch of each process, and whether it is gone.
     processes: BTreeMap<usize, (Epoch, bool)>,
@@ -37,8 +35,7 @@ impl Checker for Fencing {
             Seen::Started { process, epoch } => {
                 self.processes.insert(*process, (*epoch, false));
                 let newer = *epoch > self.newest;
-                // One that stands still while it is replaced learns it when it wakes.
-                self.since = self.since.max(scene.now);
+                self.since = scene.now;
                 self.newest = self.newest.max(*epoch);
                 (!newer).then(|| format!("epoch {} is given out again", epoch.0))
             }
@@ -62,14 +59,9 @@ impl Checker for Fencing {
             }
             Seen::Began { step, epoch, .. } => self.began(scene, *step, *epoch),
             Seen::Landed { hand, epoch, .. } => {
-                let late = *epoch < self.newest && scene.now > self.since.after(UNAWARE);
+                let late = *epoch < self.newest && scene.now > self.since.after(ON_ITS_WAY);
                 (late || self.is_gone(*epoch))
                     .then(|| format!("{hand:?} lands by the hand of epoch {}", epoch.0))
-            }
-            // One that stands still learns nothing; its time to learn runs from its wake.
-            Seen::Trouble(What::Controller(ControllerTrouble::Paused(span))) => {
-                self.since = self.since.max(scene.now.after(*span));
-                None
             }
             Seen::Read { .. }
             | Seen::Ended { .. }
@@ -98,7 +90,7 @@ impl Fencing {
         // What is done through the node's shell is told to it with its epoch; a request is not.
         let told = matches!(work, Work::Run(_) | Work::Upload { .. } | Work::Backup { .. });
         let seen = scene.world.nodes[target].seen_epoch;
-        let late = epoch < self.newest && scene.now > self.since.after(UNAWARE);
+        let late = epoch < self.newest && scene.now > self.since.after(ON_ITS_WAY);
         let refused = told && seen > epoch.0;
         (refused || late).then(|| {
             format!("step {step} begins on {node} with epoch {}, which has seen {seen}", epoch.0)

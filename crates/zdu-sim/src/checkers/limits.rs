@@ -4,7 +4,7 @@
 
 use super::Checker;
 use super::order::{Rank, ranks};
-use crate::fault::{BalancerTrouble, ControllerTrouble, What};
+use crate::fault::{BalancerTrouble, What};
 use crate::seen::{Scene, Seen};
 use std::collections::{BTreeMap, BTreeSet};
 use zdu_model::event::{Event, Record, Request, UnwindScope};
@@ -29,8 +29,6 @@ pub(super) struct Limits {
     failed: BTreeSet<NodeName>,
     /// Nodes another hand took out or in: what they are to be again is for `restored` to say.
     touched: BTreeSet<NodeName>,
-    /// Whether a lease was taken by force.
-    forced: bool,
     /// Where each node served when its guard last looked.
     served: BTreeMap<NodeName, BTreeSet<(InstanceName, Member)>>,
 }
@@ -47,8 +45,6 @@ impl Checker for Limits {
         if let Seen::Trouble(What::Balancer(_, BalancerTrouble::OtherHand(node, _))) = seen {
             self.touched.insert(node.clone());
         }
-        // Balancers know no epochs: a controller that lives and lost its lease to force has hands.
-        self.forced |= matches!(seen, Seen::Trouble(What::Controller(ControllerTrouble::Second)));
         let Seen::Durable(records) = seen else { return None };
         if self.ranks.is_empty() {
             self.ranks = ranks(scene);
@@ -134,8 +130,7 @@ impl Limits {
         if matches!(planned.work, Work::Guard { .. }) && self.lane(step).is_some() {
             self.served.insert(node.clone(), serves);
         } else if matches!(planned.work, Work::Serving) {
-            let before =
-                self.served.get(node).filter(|_| !self.forced && !self.touched.contains(node))?;
+            let before = self.served.get(node).filter(|_| !self.touched.contains(node))?;
             let (instance, member) = before.iter().find(|one| !serves.contains(*one))?;
             return Some(format!("step {step} passed, and {member} does not serve on {instance}"));
         }

@@ -105,7 +105,7 @@ pub fn foresee(
     let scan = journal::read_only(&context.state.rollout(id).journal())?;
     let known = scan.records.last().map_or(Timestamp(0), |record| record.at);
     let now = Clock::not_before(known).now();
-    let claim = Claim { owner: context.owner(), now, ttl: LEASE_TTL, force: None };
+    let claim = Claim { owner: context.owner(), now, ttl: LEASE_TTL, force: None, gone: None };
     let (plan, digest) = (Arc::new(plan.clone()), zdu_conductor::plan_file::plan_digest(plan));
     Ok(zdu_conductor::foresee(&plan, &digest, scan.records, &claim, (id, request))?)
 }
@@ -238,7 +238,7 @@ impl Session<'_> {
         alive::mark(&self.directory);
         let (answers_in, answers) = mpsc::channel(ANSWERS_MAX);
         let fronts = self.watch_fronts(&plan, &access, (&answers_in, &opening)).await?;
-        let opened = self.open(&plan, &clock, &opening)?;
+        let opened = self.open(&plan, &clock, &opening).await?;
         let Opened { conductor, history, repaired, turn } = opened;
         let mut screen = Screen::new(self.context, plan.clone(), logs.clone());
         screen.replay(&history);
@@ -330,35 +330,54 @@ impl Session<'_> {
         Ok(scan.records.last().map_or(Timestamp(0), |record| record.at))
     }
 
-    fn open(
+    async fn open(
         &self,
         plan: &Arc<Plan>,
         clock: &Clock,
         opening: &Opening,
     ) -> Result<Opened<Rollout, FileStorage>, Failure> {
-        let attempt = |force: Option<String>| {
+        let attempt = || {
             let storage = FileStorage::new(&self.context.state, &plan.fleet.name, &self.id);
-            let claim =
-                Claim { owner: self.context.owner(), now: clock.now(), ttl: LEASE_TTL, force };
+            let claim = self.claim(plan, clock.now())?;
             let machine = Rollout::new(plan.clone());
-            match opening {
+            let opened = match opening {
                 Opening::New => Conductor::open_new(machine, storage, &claim, self.started(plan)),
                 Opening::Existing(_) => {
                     let digest = zdu_conductor::plan_file::plan_digest(plan);
                     Conductor::resume(machine, storage, &claim, &digest)
                 }
-            }
+            };
+            Ok::<_, Failure>(opened)
         };
-        match attempt(self.ways.take_over.clone()) {
-            Err(OpenError::Lease(LeaseError::Held { owner, rollout, .. }))
-                if alive::is_gone(&self.context.state.rollout(&rollout), &owner) =>
-            {
-                let reason = format!("process {} of this host is gone", owner.pid);
-                self.context.printer.say(&format!("the lease is taken over: {reason}"));
-                attempt(Some(reason)).map_err(Failure::from)
-            }
-            opened => opened.map_err(Failure::from),
+        let (owner, until) = match attempt()? {
+            Err(OpenError::Lease(LeaseError::Ousted { owner, until })) => (owner, until),
+            opened => return opened.map_err(Failure::from),
+        };
+        let wait = clock.until(until);
+        self.context.printer.say(&format!(
+            "{owner} lost the lease and may act on balancers for {} s more: waiting for that",
+            wait.as_secs() + 1
+        ));
+        tokio::time::sleep(wait).await;
+        attempt()?.map_err(Failure::from)
+    }
+
+    fn claim(&self, plan: &Plan, now: Timestamp) -> Result<Claim, Failure> {
+        let held = read_lease(&self.context.state.fleet(&plan.fleet.name))?.held;
+        let gone = held
+            .filter(|held| alive::is_gone(&self.context.state.rollout(&held.rollout), &held.owner));
+        if let Some(held) = gone.as_ref().filter(|held| held.expires > now) {
+            let pid = held.owner.pid;
+            let text = format!("the lease is taken over: process {pid} of this host is gone");
+            self.context.printer.say(&text);
         }
+        Ok(Claim {
+            owner: self.context.owner(),
+            now,
+            ttl: LEASE_TTL,
+            force: self.ways.take_over.clone(),
+            gone: gone.map(|held| held.epoch),
+        })
     }
 
     fn started(&self, plan: &Plan) -> Event {
