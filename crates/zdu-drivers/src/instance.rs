@@ -1,6 +1,7 @@
 //! Making an instance's connection: directly, or to a socket that lives on another host.
 
 use crate::access::Access;
+use crate::balancer::haproxy::running::Running;
 use crate::balancer::haproxy::{Endpoint, Instance as Haproxy};
 use crate::balancer::hook::{Commands, Hook, Ran, Runner};
 use crate::balancer::member::{BalancerInstance, Observation};
@@ -181,6 +182,16 @@ impl BalancerInstance for Forwarded {
             let inner = self.inner().await?;
             let result = BalancerInstance::kill_sessions(&inner, member).await;
             self.explain(result).await
+        })
+    }
+
+    fn running(&self) -> BoxFuture<'_, Option<Result<Running, InstanceError>>> {
+        Box::pin(async move {
+            let result = match self.inner().await {
+                Ok(inner) => inner.running().await,
+                Err(error) => Err(error),
+            };
+            Some(self.explain(result).await)
         })
     }
 }

@@ -3,6 +3,9 @@
 
 mod attempts;
 mod told;
+mod weak;
+
+pub use weak::Weak;
 
 use crate::access::Access;
 use crate::balancer::certify::{
@@ -11,7 +14,7 @@ use crate::balancer::certify::{
     proceed_and_count,
 };
 use crate::balancer::keeper::{Keeper, KeeperEvent};
-use crate::balancer::member::{BalancerInstance, read_group};
+use crate::balancer::member::{BalancerInstance, join_all, read_group};
 use crate::balancer::serve::{ServeRule, Serving, wait_serving};
 use crate::balancer::{Before, BoxFuture, MemberName};
 use crate::exec::{Supervisor, established};
@@ -25,6 +28,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use told::{addresses, before_of, gap_text, left_text, name_of, told, told_in_order};
+use weak::Asked;
 use zdu_model::fleet::{Fleet, Group, Member, Node};
 use zdu_model::ids::{BalancerName, NodeName};
 use zdu_model::plan::Plan;
@@ -60,20 +64,36 @@ pub(crate) struct Traffic {
     mandate: Mandate,
 }
 
-/// Reads the state of members; used by preflight, which holds nothing.
+/// Reads the state of members, and what their balancers' configurations lose requests by; used by
+/// preflight, which holds nothing.
 pub async fn read_members(
     fleet: &Fleet,
+    soak: Millis,
     access: &Arc<Access>,
     directory: &Path,
-    nodes: &[&Node],
-) -> Vec<InstanceReading> {
+) -> (Vec<InstanceReading>, Vec<Weak>) {
+    let nodes: Vec<&Node> = fleet.nodes().collect();
     let mut readings = Vec::new();
+    let mut weak = Vec::new();
     for (name, balancer) in &fleet.balancers {
         let instances: Instances =
             balancer.instances.iter().map(|i| connect(balancer, i, access, directory)).collect();
-        readings.extend(read_balancer(name, &instances, nodes).await);
+        let read = read_balancer(name, &instances, &nodes).await;
+        let members: Vec<MemberName> = nodes
+            .iter()
+            .flat_map(|node| node.members.iter().filter(|member| member.balancer == *name))
+            .map(name_of)
+            .collect();
+        let answering = balancer.instances.iter().zip(&instances).zip(&read);
+        let answering = answering.filter(|(_, reading)| reading.error.is_none());
+        let looks = answering.map(|((declared, instance), _)| -> BoxFuture<'_, Vec<Weak>> {
+            let asked = Asked { balancer: name, declared, members: &members, soak };
+            Box::pin(weak::look(asked, instance.as_ref(), access))
+        });
+        weak.extend(join_all(looks.collect()).await.into_iter().flatten());
+        readings.extend(read);
     }
-    readings
+    (readings, weak)
 }
 
 async fn read_balancer(

@@ -8,15 +8,17 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use zdu_config::{Config, Disk, Templates};
 use zdu_drivers::Access;
+use zdu_drivers::balancer::haproxy::weak::{Rule, Weakness};
 use zdu_drivers::capture::Captures;
 use zdu_drivers::probe::{self, Values};
 use zdu_drivers::secret::Secrets;
-use zdu_drivers::traffic::read_members;
+use zdu_drivers::traffic::{Weak, read_members};
 use zdu_model::fleet::Fleet;
-use zdu_model::ids::{Digest, NodeName, SecretName};
+use zdu_model::ids::{BalancerName, Digest, InstanceName, NodeName, SecretName};
 use zdu_model::plan::{Plan, Probe, Subject};
 use zdu_model::policy::SecretSource;
 use zdu_model::report::{InstanceReading, MemberState};
+use zdu_model::time::Millis;
 use zdu_model::verdict::exit;
 use zdu_plan::{Input, Observed, Planned, lint};
 
@@ -144,20 +146,68 @@ pub struct Finding {
     pub subject: String,
     /// What must be true.
     pub what: String,
-    /// Why it is not; absent when it is.
+    /// Why it is not, which stops a rollout; absent when it is.
     pub problem: Option<String>,
+    /// Why it is not, where that costs requests or a proof and stops nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
     /// What to do about it.
     pub hint: Option<String>,
+    /// Where in a balancer's configuration it stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+}
+
+/// A place in the configuration of a balancer's instance.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Place {
+    /// The balancer.
+    pub balancer: BalancerName,
+    /// Its instance.
+    pub instance: InstanceName,
+    /// What was looked at.
+    pub rule: Rule,
+    /// The frontend or backend.
+    pub proxy: Option<String>,
+    /// The file, as the balancer names it.
+    pub file: Option<String>,
+    /// Its line, counted from 1.
+    pub line: Option<u32>,
 }
 
 impl Finding {
     fn well(subject: impl ToString, what: &str) -> Self {
-        Self { subject: subject.to_string(), what: what.into(), problem: None, hint: None }
+        let (subject, what) = (subject.to_string(), what.into());
+        Self { subject, what, problem: None, warning: None, hint: None, place: None }
     }
 
     pub(crate) fn bad(subject: impl ToString, what: &str, problem: String, hint: &str) -> Self {
         let hint = (!hint.is_empty()).then(|| hint.to_owned());
         Self { problem: Some(problem), hint, ..Self::well(subject, what) }
+    }
+
+    /// What costs requests or a proof in a balancer's configuration.
+    fn weak(Weak { balancer, instance, weakness }: Weak) -> Self {
+        let Weakness { rule, proxy, place, what, why, hint } = weakness;
+        let at = place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
+        Self {
+            warning: Some(format!("{why}{at}")),
+            hint: Some(hint.to_owned()),
+            place: Some(Place {
+                file: place.as_ref().map(|place| place.file.to_string()),
+                line: place.map(|place| place.line),
+                balancer: balancer.clone(),
+                instance: instance.clone(),
+                rule,
+                proxy,
+            }),
+            ..Self::well(format_args!("{balancer}/{instance}"), what)
+        }
+    }
+
+    /// Whether it says what loses requests, and not only that something could not be looked at.
+    pub(crate) fn costs_requests(&self) -> bool {
+        self.place.as_ref().is_some_and(|place| place.rule != Rule::NotRead)
     }
 }
 
@@ -172,7 +222,8 @@ pub async fn observe(
 ) -> Result<Vec<Finding>, Failure> {
     let mut findings = reach(&prepared.input.fleet, access).await;
     let unreachable = findings.iter().any(|finding| finding.problem.is_some());
-    let (readings, seen) = balancers(&prepared.input.fleet, access, directory).await;
+    let soak = prepared.input.policy.soak;
+    let (readings, seen) = balancers(&prepared.input.fleet, soak, access, directory).await;
     findings.extend(seen);
     prepared.input.observed.readings = readings;
     if unreachable {
@@ -185,9 +236,14 @@ pub async fn observe(
 }
 
 /// The same for a plan that was made before: nodes and balancers, without the procedure's checks.
-pub async fn observe_fleet(fleet: &Fleet, access: &Arc<Access>, directory: &Path) -> Vec<Finding> {
+pub async fn observe_fleet(
+    fleet: &Fleet,
+    soak: Millis,
+    access: &Arc<Access>,
+    directory: &Path,
+) -> Vec<Finding> {
     let mut findings = reach(fleet, access).await;
-    findings.extend(balancers(fleet, access, directory).await.1);
+    findings.extend(balancers(fleet, soak, access, directory).await.1);
     findings
 }
 
@@ -226,11 +282,11 @@ async fn in_order(mut tasks: JoinSet<(usize, Finding)>) -> Vec<Finding> {
 
 async fn balancers(
     fleet: &Fleet,
+    soak: Millis,
     access: &Arc<Access>,
     directory: &Path,
 ) -> (Vec<InstanceReading>, Vec<Finding>) {
-    let nodes: Vec<_> = fleet.nodes().collect();
-    let readings = read_members(fleet, access, directory, &nodes).await;
+    let (readings, weak) = read_members(fleet, soak, access, directory).await;
     let mut findings = Vec::new();
     for reading in &readings {
         let subject = format!("{}/{}", reading.balancer, reading.instance);
@@ -245,6 +301,7 @@ async fn balancers(
             findings.extend(member_finding(&subject, member));
         }
     }
+    findings.extend(weak.into_iter().map(Finding::weak));
     (readings, findings)
 }
 

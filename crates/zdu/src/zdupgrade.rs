@@ -127,7 +127,7 @@ fn configured(args: &Args) -> Result<Config, Failure> {
 fn upgrade(context: &Context, config: Config) -> Result<Ended, Failure> {
     context.create_state_dir()?;
     let mut prepared = prepared(config);
-    preflight::see(&mut prepared)?;
+    preflight::see(&mut prepared, &context.printer)?;
     let (plan, access) = (prepared.plan()?.plan, prepared.access()?);
     epochs::admit(context, &plan.fleet, &access, &Ways::default())?;
     rollout::start(context, plan, access, &Ways::default())

@@ -12,8 +12,9 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use zdu::cli::Cli;
+use zdu_drivers::balancer::haproxy::weak::Rule;
 
-const DOCUMENTS: [&str; 11] = [
+const DOCUMENTS: [&str; 12] = [
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -23,6 +24,7 @@ const DOCUMENTS: [&str; 11] = [
     "docs/manual/procedures.md",
     "docs/manual/rehearse.md",
     "docs/manual/running.md",
+    "docs/manual/haproxy.md",
     "docs/manual/night.md",
     "docs/manual/nodes.md",
 ];
@@ -436,6 +438,13 @@ fn every_key_of_a_procedure_is_in_the_manual_and_no_other() {
         own_keys(definition, &format!("{}.", name.to_lowercase()), &mut known);
     }
     compare_keys("docs/manual/procedures.md", &known);
+}
+
+#[test]
+fn every_rule_about_a_balancers_configuration_is_in_the_manual_and_no_other() {
+    let name = |rule| serde_json::to_value(rule).expect("a rule is a word");
+    let known = Rule::ALL.map(|rule| name(rule).as_str().expect("a word").to_owned());
+    compare_keys("docs/manual/haproxy.md", &known.into());
 }
 
 #[test]

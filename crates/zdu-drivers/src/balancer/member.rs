@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use super::Undone;
+use super::haproxy::running::Running;
 use super::{Before, BoxFuture, Cut, FoundWeight, Hold, Identity, InstanceError, MemberName};
 
 /// One instance of a balancer. Every call has the driver's own deadline and ends within it.
@@ -38,6 +39,12 @@ pub trait BalancerInstance: Send + Sync {
         &'a self,
         member: &'a MemberName,
     ) -> BoxFuture<'a, Result<Cut, InstanceError>>;
+
+    /// What it balances and where its configuration lies, changing nothing; none where it is no
+    /// HAProxy.
+    fn running(&self) -> BoxFuture<'_, Option<Result<Running, InstanceError>>> {
+        Box::pin(std::future::ready(None))
+    }
 }
 
 /// A member's state in words that hold for every kind of balancer.

@@ -154,7 +154,7 @@ impl Stage {
             .map_err(|error| Failure::fatal("write the demo's zdu.yaml", &error))?;
         inner.create_state_dir()?;
         let mut prepared = prepare::load(&config.display().to_string())?;
-        preflight::see(&mut prepared)?;
+        preflight::see(&mut prepared, &inner.printer)?;
         let plan = prepared.plan()?.plan;
         let records = dir.join("records").display().to_string();
         let ways = Ways { node_base: Some(records), ..Ways::default() };

@@ -25,7 +25,7 @@ pub(crate) fn run(args: &PlanArgs, context: &Context) -> Result<u8, Failure> {
     if *offline {
         assumed = prepared.input.assume_only_candidates();
     } else {
-        preflight::see(&mut prepared)?;
+        preflight::see(&mut prepared, &context.printer)?;
     }
     let mut planned = prepared.plan()?;
     let of = |Assumed { role, nodes }| Warning::RoleAssumed { role, nodes };

@@ -5,6 +5,7 @@ use crate::context::Context;
 use crate::epochs;
 use crate::failure::Failure;
 use crate::prepare::{self, Finding, Prepared};
+use crate::printer::Printer;
 use crate::rollout::{block_on, socket_directory};
 use zdu_model::verdict::exit;
 
@@ -21,11 +22,9 @@ pub(crate) fn run(args: &PreflightArgs, context: &Context) -> Result<u8, Failure
     if context.printer.wants_json() {
         context.printer.json(&findings);
     } else {
-        for finding in &findings {
-            let mark = if finding.problem.is_some() { "FAILED" } else { "ok" };
-            let why = finding.problem.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-            context.printer.line(&format!("{mark:6} {}: {}{why}", finding.subject, finding.what));
-        }
+        findings.iter().for_each(|finding| context.printer.line(&line(finding)));
+        // What failed has its hints with the failure.
+        hints(findings.iter().filter(|finding| finding.warning.is_some()), &context.printer);
     }
     judge(&findings)?;
     let planned = planned?;
@@ -35,12 +34,48 @@ pub(crate) fn run(args: &PreflightArgs, context: &Context) -> Result<u8, Failure
     Ok(exit::SUCCESS)
 }
 
-/// Connects everywhere, changes nothing, and fails when anything is not as it must be.
+/// A finding for people.
+fn line(finding: &Finding) -> String {
+    let (mark, why) = match (&finding.problem, &finding.warning) {
+        (Some(why), _) => ("FAILED", format!(": {why}")),
+        (None, Some(why)) => ("warn", format!(": {why}")),
+        (None, None) => ("ok", String::new()),
+    };
+    format!("{mark:6} {}: {}{why}", finding.subject, finding.what)
+}
+
+/// The hints of findings, each once.
+fn hints<'f>(findings: impl Iterator<Item = &'f Finding>, printer: &Printer) {
+    let mut told: Vec<&str> = Vec::new();
+    for hint in findings.filter_map(|finding| finding.hint.as_deref()) {
+        if !told.contains(&hint) {
+            printer.note(&format!("hint: {hint}"));
+            told.push(hint);
+        }
+    }
+}
+
+/// Connects everywhere, changes nothing, and fails when anything is not as it must be. What only
+/// costs requests is counted, as `zdu preflight` names it.
 ///
 /// # Errors
 /// What was found, or why nothing could be asked.
-pub(crate) fn see(prepared: &mut Prepared) -> Result<(), Failure> {
-    judge(&look(prepared)?)
+pub(crate) fn see(prepared: &mut Prepared, printer: &Printer) -> Result<(), Failure> {
+    let findings = look(prepared)?;
+    warn_of_losses(&findings, printer);
+    judge(&findings)
+}
+
+/// One line where a balancer's configuration loses requests.
+pub(crate) fn warn_of_losses(findings: &[Finding], printer: &Printer) {
+    let count = findings.iter().filter(|finding| finding.costs_requests()).count();
+    if count > 0 {
+        let things = if count == 1 { "thing" } else { "things" };
+        printer.warn(&format!(
+            "{count} {things} in the configuration of HAProxy can lose requests or leave a drain \
+             or a return unproved: `zdu preflight` names them"
+        ));
+    }
 }
 
 fn look(prepared: &mut Prepared) -> Result<Vec<Finding>, Failure> {
@@ -62,7 +97,7 @@ pub(crate) fn judge(findings: &[Finding]) -> Result<(), Failure> {
     let what = format!("begin: preflight found {} problem{plural}", problems.len());
     let mut failure = Failure::new(exit::UNAVAILABLE, what);
     for problem in problems {
-        let Finding { subject, what, problem, hint } = problem;
+        let Finding { subject, what, problem, hint, .. } = problem;
         let why = problem.as_deref().unwrap_or_default();
         failure.causes.push(format!("{subject}: not so: {what}: {why}"));
         if let Some(hint) = hint

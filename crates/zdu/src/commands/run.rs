@@ -59,7 +59,7 @@ fn fresh(context: &Context, config: &Path, ways: &Ways) -> Result<(Plan, Arc<Acc
         Err(refused) if !needs_preflight(&prepared) => return Err(refused),
         Ok(_) | Err(_) => {}
     }
-    preflight::see(&mut prepared)?;
+    preflight::see(&mut prepared, &context.printer)?;
     Ok((prepared.plan()?.plan, prepared.access()?))
 }
 
@@ -84,14 +84,16 @@ fn reviewed(
             let access = prepare::access(&plan.fleet, &plan.policy.secrets, &BTreeMap::new())?;
             let sockets = socket_directory()?;
             let findings = rollout::block_on(async {
-                Ok(prepare::observe_fleet(&plan.fleet, &access, sockets.as_ref()).await)
+                Ok(prepare::observe_fleet(&plan.fleet, plan.policy.soak, &access, sockets.as_ref())
+                    .await)
             })?;
+            preflight::warn_of_losses(&findings, &context.printer);
             preflight::judge(&findings)?;
             access
         }
         Some(config) => {
             let mut prepared = prepare::load(&config.display().to_string())?;
-            preflight::see(&mut prepared)?;
+            preflight::see(&mut prepared, &context.printer)?;
             let changes = diff(&plan, &prepared.plan()?.plan);
             if !changes.is_empty() {
                 let what =

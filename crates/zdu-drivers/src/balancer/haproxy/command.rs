@@ -96,6 +96,10 @@ impl Weight {
     }
 }
 
+/// The variable in which a process keeps the paths of its configuration, `;` between them
+/// (HAProxy's configuration manual, 2.3; a directory is told as its files, seen on 2.6.12).
+pub(super) const CONFIG_FILES: &str = "HAPROXY_CFGFILES";
+
 /// One command of the runtime API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -107,6 +111,11 @@ pub enum Command {
     ShowServersState(Option<String>),
     /// `show stat B 4 -1` (4 = servers only) or `show stat`.
     ShowStat(Option<String>),
+    /// `show table`: the names of all stick tables, none of their entries.
+    ShowTables,
+    /// `show env HAPROXY_CFGFILES`: where the configuration lies. Never the whole environment,
+    /// which can hold secrets.
+    ShowConfigFiles,
     /// `set server B/S state ...`.
     SetState(ServerPath, TargetState),
     /// `set weight B/S ...`.
@@ -124,6 +133,8 @@ impl fmt::Display for Command {
             Self::ShowServersState(Some(backend)) => write!(out, "show servers state {backend}"),
             Self::ShowStat(None) => out.write_str("show stat"),
             Self::ShowStat(Some(backend)) => write!(out, "show stat {backend} 4 -1"),
+            Self::ShowTables => out.write_str("show table"),
+            Self::ShowConfigFiles => write!(out, "show env {CONFIG_FILES}"),
             Self::SetState(path, state) => {
                 let word = match state {
                     TargetState::Ready => "ready",

@@ -1,7 +1,8 @@
 //! HAProxy by its runtime API, over a unix socket or TCP, one connection per line of commands.
 //!
-//! Read [`command`] and [`reply`] for the pure halves; this file is the transport and the typed
-//! operations. A connection per line is how the API works outside its interactive mode.
+//! Read [`command`] and [`reply`] for the pure halves, [`weak`] for what preflight says of a
+//! configuration; this file is the transport and the typed operations. A connection per line is how
+//! the API works outside its interactive mode.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,12 +16,17 @@ use super::{MemberName, Undone};
 use command::{Command, ServerPath, TargetState, Weight};
 use listing::Listing;
 use reply::{Replies, ReplyError};
+use running::Running;
 use view::{ServerView, Status};
 
 pub mod command;
+pub mod config_file;
+pub mod files;
 pub mod listing;
 pub mod reply;
+pub mod running;
 pub mod view;
+pub mod weak;
 
 /// Longest reply taken, bytes. A row of `show stat` is about 400 bytes, so this is some forty
 /// thousand servers in one backend; a stream that never ends must not fill the memory.
@@ -84,6 +90,12 @@ impl Instance {
     pub async fn list(&self) -> Result<Listing, InstanceError> {
         let bytes = self.ask(&listing::QUESTION).await?;
         listing::read(&bytes).map_err(InstanceError::Reply)
+    }
+
+    /// What it balances, as far as that says by what requests can be lost.
+    pub async fn running(&self) -> Result<Running, InstanceError> {
+        let bytes = self.ask(&running::QUESTION).await?;
+        running::read(&bytes).map_err(InstanceError::Reply)
     }
 
     /// One server.
@@ -452,6 +464,10 @@ impl BalancerInstance for Instance {
         member: &'a MemberName,
     ) -> BoxFuture<'a, Result<Cut, InstanceError>> {
         Box::pin(Self::kill_sessions(self, member))
+    }
+
+    fn running(&self) -> BoxFuture<'_, Option<Result<Running, InstanceError>>> {
+        Box::pin(async move { Some(Self::running(self).await) })
     }
 }
 

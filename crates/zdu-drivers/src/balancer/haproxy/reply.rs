@@ -278,6 +278,10 @@ impl Table {
         row.get(*at).map(String::as_str)
     }
 
+    pub(super) fn rows(&self) -> &[Vec<String>] {
+        &self.rows
+    }
+
     pub(super) fn text<'t>(&self, row: &'t [String], name: &str) -> Result<&'t str, ReplyError> {
         self.cell(row, name).ok_or_else(|| {
             column(self.part, name, &self.columns.keys().cloned().collect::<Vec<_>>().join(" "))
