@@ -2,8 +2,10 @@
 //! another crate and need it. No interface; nothing else uses it.
 
 use crate::balancer::MemberName;
+use crate::balancer::haproxy::files::{self, FileText};
 use crate::balancer::haproxy::listing::{self, Listing};
 use crate::balancer::haproxy::reply::ReplyError;
+use crate::balancer::haproxy::running::{self, Running};
 use crate::balancer::haproxy::{View, read_changes, read_members};
 use crate::balancer::member::Observation;
 use crate::exec::channel::{self, Reply};
@@ -35,6 +37,22 @@ pub fn haproxy_members(
 /// [`ReplyError`].
 pub fn haproxy_listing(bytes: &[u8]) -> Result<Listing, ReplyError> {
     listing::read(bytes)
+}
+
+/// The replies to a line that asks by what requests can be lost.
+///
+/// # Errors
+/// [`ReplyError`].
+pub fn haproxy_running(bytes: &[u8]) -> Result<Running, ReplyError> {
+    running::read(bytes)
+}
+
+/// What a host showed of these files.
+///
+/// # Errors
+/// A sentence that names the first file that is not there as a whole.
+pub fn haproxy_files(paths: &[String], stdout: &[u8]) -> Result<Vec<FileText>, String> {
+    files::read(paths, stdout)
 }
 
 /// A stream of a channel, read in these pieces up to the mark of `word`: status and bytes.

@@ -5,7 +5,7 @@ use zdu_config::import::haproxy::{Answer, Server, from_answer};
 use zdu_drivers::balancer::MemberName;
 use zdu_drivers::balancer::haproxy::listing::Listing;
 use zdu_drivers::balancer::haproxy::reply::{Replies, looks_like_info};
-use zdu_drivers::foreign::{haproxy_changes, haproxy_listing, haproxy_members};
+use zdu_drivers::foreign::{haproxy_changes, haproxy_listing, haproxy_members, haproxy_running};
 
 const BACKEND: &str = "b";
 
@@ -42,6 +42,11 @@ pub fn haproxy(bytes: &[u8]) -> bool {
         let end = consumed(bytes, 4);
         assert!(haproxy_listing(&bytes[..end - 1]).is_err(), "half a listing was taken");
         imported(listing);
+        taken = true;
+    }
+    if haproxy_running(bytes).is_ok() {
+        let end = consumed(bytes, 4);
+        assert!(haproxy_running(&bytes[..end - 1]).is_err(), "half of it was taken");
         taken = true;
     }
     taken

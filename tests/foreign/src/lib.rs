@@ -8,6 +8,7 @@
 
 mod configuration;
 mod haproxy;
+mod haproxy_file;
 mod inventory;
 mod journal;
 mod node;
@@ -17,6 +18,7 @@ mod templates;
 
 pub use configuration::configuration;
 pub use haproxy::haproxy;
+pub use haproxy_file::haproxy_file;
 pub use inventory::inventory;
 pub use journal::journal;
 pub use node::node;
@@ -28,9 +30,10 @@ pub use templates::templates;
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target by the name of its seeds' directory.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("configuration", configuration),
     ("haproxy", haproxy),
+    ("haproxy_file", haproxy_file),
     ("inventory", inventory),
     ("journal", journal),
     ("node", node),

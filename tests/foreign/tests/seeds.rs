@@ -126,6 +126,11 @@ fn a_half_reply_of_a_balancer_is_never_taken_for_a_whole_one() {
 }
 
 #[test]
+fn what_is_said_of_a_balancers_files_is_said_at_places_they_have() {
+    fed("haproxy_file", zdu_foreign::haproxy_file, CHANGED_WHERE_FAST);
+}
+
+#[test]
 fn what_is_made_of_an_inventory_loads_and_a_refusal_shows_no_line_of_it() {
     fed("inventory", zdu_foreign::inventory, CHANGED);
 }
