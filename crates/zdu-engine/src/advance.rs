@@ -118,20 +118,20 @@ impl Rollout {
     /// and where the node does not answer a person must act.
     fn compensate(&self, undo: StepNo, turn: &mut Turn) {
         let subject = &self.plan.step(undo).subject;
-        let mut beside = self.plan.steps.iter().filter(|step| step.subject == *subject);
-        let open = beside.find(|step| self.is_open(step.no) || self.may_still_run(step.no));
-        let Some(open) = open else {
+        let mut beside = self.places.own(subject).steps.iter().copied();
+        let Some(open) = beside.find(|step| self.is_open(*step) || self.may_still_run(*step))
+        else {
             self.start(undo, turn);
             return;
         };
-        if self.is_open(open.no) {
+        if self.is_open(open) {
             return;
         }
-        let decision = match self.ask_once_more(open.no) {
+        let decision = match self.ask_once_more(open) {
             Some(asked) => asked,
             None => {
                 let node = subject.node().cloned();
-                let reason = still_runs(open);
+                let reason = still_runs(self.plan.step(open));
                 Decision::events(vec![Event::NodeStuck { node, step: undo, reason }])
             }
         };
@@ -285,7 +285,8 @@ impl Rollout {
         let Some(node) = planned.subject.node() else {
             return;
         };
-        let has_members = self.plan.fleet.node(node).is_some_and(|node| !node.members.is_empty());
+        let declared = self.places.node(&self.plan, node);
+        let has_members = declared.is_some_and(|node| !node.members.is_empty());
         if planned.needs_drain && has_members {
             let certified = self.certified.get(node) == Some(&true);
             assert!(certified, "step {} needs node {node} drained and certified", planned.no);
@@ -299,9 +300,9 @@ impl Rollout {
 
     /// Whether the plan asks this node for a proof of readiness at all.
     fn proves_readiness(&self, planned: &PlannedStep) -> bool {
-        let same =
-            |step: &&PlannedStep| step.subject == planned.subject && step.phase == planned.phase;
-        self.plan.steps.iter().filter(same).any(|step| matches!(step.work, Work::Ready(_)))
+        let own = self.places.own(&planned.subject).steps.iter().map(|no| self.plan.step(*no));
+        own.filter(|step| step.phase == planned.phase)
+            .any(|step| matches!(step.work, Work::Ready(_)))
     }
 
     /// The end, when nothing runs and nothing can begin.

@@ -1,6 +1,5 @@
 //! The one entry: an input, and what follows from it.
 
-use crate::capacity;
 use crate::state::{Course, Rollout, StepStatus, is_engines_own};
 use crate::wake::Wake;
 use alloc::boxed::Box;
@@ -283,12 +282,14 @@ impl Rollout {
             return Decision::nothing();
         }
         let planned = self.plan.step(step);
-        let mut report = report.clone();
-        if let (Work::Guard { group }, Some(node)) = (&planned.work, planned.subject.node())
-            && let Some(group) = self.plan.fleet.groups.iter().find(|g| g.name == *group)
-        {
-            report = capacity::judge(&self.plan.fleet, group, node, report);
-        }
+        // A guard's report holds the whole group: it is not copied to be cut down.
+        let mut report = match (&planned.work, planned.subject.node()) {
+            (Work::Guard { group }, Some(node)) => {
+                let group = self.plan.fleet.groups.iter().find(|known| known.name == *group);
+                group.map_or_else(|| report.clone(), |group| self.judge(group, node, report))
+            }
+            _ => report.clone(),
+        };
         let mut class = planned.contract.classify(&report.end, &report.matched);
         if self.overtaken(step, class) {
             class = Class::Again;

@@ -1,7 +1,8 @@
 //! Applying one durable event. The same code runs live and at recovery; an event that cannot
 //! follow what is known is refused, so a wrong journal is noticed and not lived with.
 
-use crate::state::{Home, LaneCourse, Rollout, StepStatus, UnwindState, index};
+use crate::places::Home;
+use crate::state::{LaneCourse, Rollout, StepStatus, UnwindState, index};
 use alloc::string::String;
 use core::fmt;
 use zdu_model::contract::Class;

@@ -1,8 +1,9 @@
 //! What is done about an ending that does not pass: run again, find out, compensate, or ask.
 
 use crate::decide::Decision;
+use crate::places::Home;
 use crate::standing::had_again;
-use crate::state::{Course, Home, LaneCourse, Rollout, StepStatus};
+use crate::state::{Course, LaneCourse, Rollout, StepStatus};
 use alloc::string::String;
 use alloc::vec;
 use zdu_model::contract::Class;
@@ -319,10 +320,10 @@ impl Rollout {
     }
 
     fn count_failed_node(&mut self, node: Option<&NodeName>) {
-        let mut failed = self.failed_nodes.clone();
-        failed.extend(node.cloned());
+        let new = node.is_some_and(|node| !self.failed_nodes.contains(node));
+        let failed = self.failed_nodes.len() + usize::from(new);
         let allowed = usize::try_from(self.plan.policy.failures_allowed).unwrap_or(usize::MAX);
-        if failed.len() > allowed && self.course == Course::Forward {
+        if failed > allowed && self.course == Course::Forward {
             self.course = Course::Finishing;
         }
     }

@@ -17,6 +17,7 @@ mod decide;
 mod evolve;
 mod failure;
 mod mirror;
+mod places;
 mod request;
 mod standing;
 mod state;

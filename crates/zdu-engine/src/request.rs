@@ -1,5 +1,6 @@
 //! What a person's request does to the state: holds, aborts, and the reopening of what ended.
 
+use crate::places::At;
 use crate::state::{Course, LaneCourse, Rollout, StepStatus};
 use zdu_model::contract::Class;
 use zdu_model::event::{HoldCause, Inquiry, Request, UnwindScope};
@@ -7,8 +8,6 @@ use zdu_model::ids::StepNo;
 use zdu_model::plan::Work;
 use zdu_model::time::Timestamp;
 use zdu_model::verdict::Verdict;
-
-type At = (usize, usize, usize);
 
 impl Rollout {
     pub(crate) fn requested(&mut self, at: Timestamp, request: &Request) {

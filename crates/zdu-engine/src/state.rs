@@ -1,5 +1,6 @@
 //! What is known about a rollout: the fold of its events.
 
+use crate::places::{At, Home, Places};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -18,7 +19,7 @@ use zdu_model::verdict::Verdict;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rollout {
     pub(crate) plan: Arc<Plan>,
-    pub(crate) homes: Arc<Vec<Home>>,
+    pub(crate) places: Arc<Places>,
     pub(crate) started: bool,
     pub(crate) epoch: Option<Epoch>,
     pub(crate) steps: Vec<StepState>,
@@ -29,7 +30,7 @@ pub struct Rollout {
     pub(crate) ripe: BTreeSet<usize>,
     /// Lanes of later waves that are under way: after a person's `resume` an earlier wave can have
     /// work again while a node of a later one is still out. They come home first.
-    pub(crate) ahead: BTreeSet<(usize, usize, usize)>,
+    pub(crate) ahead: BTreeSet<At>,
     /// Lanes of the current wave that have not begun.
     pub(crate) waiting: BTreeSet<usize>,
     /// Steps that run, are unknown or are scheduled.
@@ -66,14 +67,6 @@ pub struct Rollout {
     /// Whether a compensation of the fleet itself is stuck.
     pub(crate) stuck_fleet: bool,
     pub(crate) first_failure: Option<PhaseName>,
-}
-
-/// Where a step stands in the plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Home {
-    Lane { stage: usize, wave: usize, lane: usize, index: usize },
-    Gate { stage: usize, wave: usize },
-    Undo,
 }
 
 /// Where the rollout as a whole is heading.
@@ -212,7 +205,7 @@ impl Rollout {
     /// A rollout of this plan about which nothing is known yet.
     #[must_use]
     pub fn new(plan: Arc<Plan>) -> Self {
-        let homes = Arc::new(homes_of(&plan));
+        let places = Arc::new(Places::of(&plan));
         let waves: Vec<Vec<WaveState>> = plan
             .stages
             .iter()
@@ -237,7 +230,7 @@ impl Rollout {
         let mut rollout = Self {
             steps: vec![fresh; plan.steps.len()],
             plan,
-            homes,
+            places,
             started: false,
             epoch: None,
             waves,
@@ -301,6 +294,11 @@ impl Rollout {
         &self.out
     }
 
+    /// Steps that run, are being found out or are scheduled, in the order of the plan.
+    pub fn active_steps(&self) -> impl Iterator<Item = StepNo> {
+        self.active.iter().copied()
+    }
+
     /// Where a step is, and its last attempt.
     #[must_use]
     pub fn step_status(&self, step: StepNo) -> (StepStatus, Attempt) {
@@ -317,11 +315,15 @@ impl Rollout {
     }
 
     pub(crate) fn home(&self, step: StepNo) -> Home {
-        self.homes[index(step)]
+        self.places.homes[index(step)]
     }
 
     pub(crate) fn lane(&self, stage: usize, wave: usize, lane: usize) -> &Lane {
         &self.plan.stages[stage].waves[wave].lanes[lane]
+    }
+
+    pub(crate) fn lane_state(&self, at: At) -> &LaneState {
+        &self.waves[at.0][at.1].lanes[at.2]
     }
 
     pub(crate) fn current_wave(&self) -> Option<(&Wave, &WaveState)> {
@@ -348,7 +350,27 @@ impl Rollout {
 
     /// Recomputes the cursor and what may be begun. Pure bookkeeping over the lanes.
     pub(crate) fn settle(&mut self) {
-        let (mut stage, mut wave) = self.cursor;
+        let cursor = self.first_incomplete(self.cursor);
+        if self.cursor != cursor {
+            self.cursor = cursor;
+            let waves = &self.waves;
+            // No lane of a later wave begins by itself, so none is to be added.
+            self.ahead.retain(|at| {
+                (at.0, at.1) > cursor && waves[at.0][at.1].lanes[at.2].course == LaneCourse::Going
+            });
+            debug_assert_eq!(self.ahead, self.lanes_ahead(), "every lane ahead is known");
+            self.list_current();
+        }
+    }
+
+    /// Starts looking from the first wave again, after lanes were made fresh.
+    pub(crate) fn reset_cursor(&mut self) {
+        self.cursor = self.first_incomplete((0, 0));
+        self.list_lanes();
+    }
+
+    /// The first wave from there on that is not complete.
+    fn first_incomplete(&self, (mut stage, mut wave): (usize, usize)) -> (usize, usize) {
         while let Some(states) = self.waves.get(stage) {
             match states.get(wave) {
                 None => (stage, wave) = (stage + 1, 0),
@@ -356,17 +378,7 @@ impl Rollout {
                 Some(_) => break,
             }
         }
-        if self.cursor != (stage, wave) {
-            self.cursor = (stage, wave);
-            self.list_lanes();
-        }
-    }
-
-    /// Starts looking from the first wave again, after lanes were made fresh.
-    pub(crate) fn reset_cursor(&mut self) {
-        self.cursor = (0, 0);
-        self.settle();
-        self.list_lanes();
+        (stage, wave)
     }
 
     fn is_complete(&self, stage: usize, wave: usize, state: &WaveState) -> bool {
@@ -375,9 +387,13 @@ impl Rollout {
     }
 
     pub(crate) fn list_lanes(&mut self) {
+        self.ahead = self.lanes_ahead();
+        self.list_current();
+    }
+
+    fn list_current(&mut self) {
         self.ripe.clear();
         self.waiting.clear();
-        self.ahead = self.lanes_ahead();
         let (stage, wave) = self.cursor;
         let Some(state) = self.waves.get(stage).and_then(|waves| waves.get(wave)) else {
             return;
@@ -391,7 +407,7 @@ impl Rollout {
         }
     }
 
-    fn lanes_ahead(&self) -> BTreeSet<(usize, usize, usize)> {
+    fn lanes_ahead(&self) -> BTreeSet<At> {
         let mut ahead = BTreeSet::new();
         for (stage, waves) in self.waves.iter().enumerate() {
             for (wave, state) in waves.iter().enumerate() {
@@ -405,7 +421,7 @@ impl Rollout {
     }
 
     /// The lanes of later waves that are still under way.
-    pub(crate) fn going_ahead(&self) -> impl Iterator<Item = ((usize, usize, usize), &LaneState)> {
+    pub(crate) fn going_ahead(&self) -> impl Iterator<Item = (At, &LaneState)> {
         let states = self.ahead.iter().map(|at| (*at, &self.waves[at.0][at.1].lanes[at.2]));
         states.filter(|(_, lane)| lane.course == LaneCourse::Going)
     }
@@ -416,7 +432,7 @@ impl Rollout {
     }
 
     /// Moves a lane to a course and keeps the wave's counts.
-    pub(crate) fn set_lane(&mut self, at: (usize, usize, usize), course: LaneCourse) {
+    pub(crate) fn set_lane(&mut self, at: At, course: LaneCourse) {
         let wave = &mut self.waves[at.0][at.1];
         let old = core::mem::replace(&mut wave.lanes[at.2].course, course);
         wave.settled =
@@ -463,21 +479,4 @@ pub(crate) fn is_engines_own(step: &PlannedStep) -> bool {
 
 pub(crate) fn index(step: StepNo) -> usize {
     usize::try_from(step.0).unwrap_or(usize::MAX)
-}
-
-fn homes_of(plan: &Plan) -> Vec<Home> {
-    let mut homes = vec![Home::Undo; plan.steps.len()];
-    for (stage, planned) in plan.stages.iter().enumerate() {
-        for (wave, planned) in planned.waves.iter().enumerate() {
-            for (lane, planned) in planned.lanes.iter().enumerate() {
-                for (at, step) in planned.steps.iter().enumerate() {
-                    homes[index(*step)] = Home::Lane { stage, wave, lane, index: at };
-                }
-            }
-            for step in &planned.gate {
-                homes[index(*step)] = Home::Gate { stage, wave };
-            }
-        }
-    }
-    homes
 }

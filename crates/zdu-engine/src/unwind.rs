@@ -1,17 +1,17 @@
 //! Putting things back: which compensations, in which order.
 
+use crate::places::{At, Home};
 use crate::standing::had_again;
-use crate::state::{Course, Home, LaneCourse, Rollout, StepStatus, UnwindState, index};
+use crate::state::{Course, LaneCourse, Rollout, StepStatus, UnwindState};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 use zdu_model::contract::Class;
 use zdu_model::event::{Event, UnwindScope};
 use zdu_model::ids::{NodeName, StepNo};
 use zdu_model::plan::Subject;
 use zdu_model::procedure::{GoesBack, Over};
-
-type At = (usize, usize, usize);
 
 /// What nodes keep that are put back without the whole rollout.
 #[derive(Default)]
@@ -31,10 +31,11 @@ impl Rollout {
     /// others is had only when they are back), each lane's begun steps backwards.
     pub(crate) fn unwind_steps(&self, scope: &UnwindScope) -> Vec<StepNo> {
         let mut list = Vec::new();
+        let crossed = self.last_point_of_no_return();
         for at in self.lanes_of(scope) {
             let lane = self.lane(at.0, at.1, at.2);
             for step in lane.steps.iter().rev() {
-                if self.state(*step).begun && !self.is_behind_point_of_no_return(*step) {
+                if self.state(*step).begun && !self.is_behind(crossed, *step) {
                     list.extend(self.left_to_undo(at, &self.plan.step(*step).undo));
                 }
             }
@@ -66,25 +67,33 @@ impl Rollout {
     /// The lanes a scope puts back, in the order they are put back.
     pub(crate) fn lanes_of(&self, scope: &UnwindScope) -> Vec<At> {
         let (nodes, kept) = (self.nodes_of(scope), self.kept(scope));
+        let crossed = self.last_point_of_no_return();
         let mut lanes = Vec::new();
-        for stage in (0..self.waves.len()).rev() {
-            for wave in (0..self.waves[stage].len()).rev() {
-                let mut here = Vec::new();
-                for lane in (0..self.waves[stage][wave].lanes.len()).rev() {
-                    let course = self.waves[stage][wave].lanes[lane].course;
-                    let begun = !matches!(course, LaneCourse::Waiting | LaneCourse::Unwound);
-                    let whole = !self.is_cut_by_point_of_no_return((stage, wave, lane));
-                    let at = (stage, wave, lane);
-                    let meant = self.in_scope(scope, &nodes, at) && !self.is_kept(&kept, at);
-                    if begun && whole && meant {
-                        here.push((course == LaneCourse::Done, at));
-                    }
-                }
-                here.sort_by_key(|(done, _)| *done);
-                lanes.extend(here.into_iter().map(|(_, at)| at));
+        for at in self.lanes_under(scope).into_iter().rev() {
+            let course = self.lane_state(at).course;
+            let begun = !matches!(course, LaneCourse::Waiting | LaneCourse::Unwound);
+            let meant = self.in_scope(scope, &nodes, at) && !self.is_kept(&kept, at);
+            if begun && meant && !self.is_cut(crossed, at) {
+                lanes.push((course == LaneCourse::Done, at));
             }
         }
-        lanes
+        lanes.sort_by_key(|(done, at)| (Reverse((at.0, at.1)), *done));
+        lanes.into_iter().map(|(_, at)| at).collect()
+    }
+
+    /// The lanes a scope can be about, in the order of the plan: of a node only its own, so that a
+    /// large fleet in which many nodes fail is not gone through for each of them.
+    fn lanes_under(&self, scope: &UnwindScope) -> Vec<At> {
+        if let UnwindScope::Node(node) = scope {
+            return self.places.own(&Subject::Node(node.clone())).lanes.clone();
+        }
+        let stages = self.waves.iter().enumerate();
+        let waves = stages.flat_map(|(stage, waves)| {
+            waves.iter().enumerate().map(move |(wave, state)| (stage, wave, state))
+        });
+        let lanes = waves
+            .flat_map(|(stage, wave, state)| (0..state.lanes.len()).map(move |l| (stage, wave, l)));
+        lanes.collect()
     }
 
     /// What nodes keep in this scope, in one pass over the lanes of the plan.
@@ -95,7 +104,7 @@ impl Rollout {
         }
         let rolls = |stage: usize| self.plan.stages[stage].over == Over::Rolling;
         let (mut rolled, mut flying) = (BTreeMap::new(), BTreeMap::new());
-        for (stage, node, course) in self.lanes_of_nodes() {
+        for (stage, node, course) in self.lanes_of_nodes(scope) {
             let begun = !matches!(course, LaneCourse::Waiting | LaneCourse::Unwound);
             if begun && !self.prepares(stage) {
                 kept.prepared.insert(node);
@@ -127,13 +136,16 @@ impl Rollout {
         self.plan.stages[stage].goes_back == GoesBack::WithRollout
     }
 
-    /// Every lane that is a node's, in the order of the plan: its stage, its node, how far it is.
-    fn lanes_of_nodes(&self) -> impl Iterator<Item = (usize, &NodeName, LaneCourse)> {
-        let stages = self.plan.stages.iter().zip(&self.waves).enumerate();
-        stages.flat_map(|(stage, (planned, waves))| {
-            let waves = planned.waves.iter().zip(waves);
-            let lanes = waves.flat_map(|(planned, state)| planned.lanes.iter().zip(&state.lanes));
-            lanes.filter_map(move |(lane, state)| Some((stage, lane.subject.node()?, state.course)))
+    /// Every lane of a scope that is a node's, in the order of the plan: its stage, its node, how
+    /// far it is.
+    fn lanes_of_nodes(
+        &self,
+        scope: &UnwindScope,
+    ) -> impl Iterator<Item = (usize, &NodeName, LaneCourse)> {
+        let lanes = self.lanes_under(scope).into_iter();
+        lanes.filter_map(|at| {
+            let node = self.lane(at.0, at.1, at.2).subject.node()?;
+            Some((at.0, node, self.lane_state(at).course))
         })
     }
 
@@ -182,60 +194,47 @@ impl Rollout {
     }
 
     fn nodes_in_flight(&self) -> BTreeSet<NodeName> {
-        let flying =
-            self.lanes_of_nodes().filter(|(_, _, course)| flies(*course, LaneCourse::Going));
+        let lanes = self.lanes_of_nodes(&UnwindScope::InFlight);
+        let flying = lanes.filter(|(_, _, course)| flies(*course, LaneCourse::Going));
         flying.map(|(_, node, _)| node.clone()).collect()
     }
 
     /// Whether a point of no return stands in the middle of what was begun in this lane or after
     /// it: then undoing the rest would leave the node between two releases.
-    fn is_cut_by_point_of_no_return(&self, at: At) -> bool {
+    fn is_cut(&self, crossed: Option<StepNo>, at: At) -> bool {
         let lane = self.lane(at.0, at.1, at.2);
         let mut begun = lane.steps.iter().filter(|step| self.state(**step).begun);
-        begun.any(|step| self.is_behind_point_of_no_return(*step))
+        begun.any(|step| self.is_behind(crossed, *step))
     }
 
     /// Whether a node has begun something that a point of no return keeps.
     pub(crate) fn cannot_go_back(&self, node: &NodeName) -> bool {
-        let mine = |step: &&zdu_model::plan::PlannedStep| step.subject.node() == Some(node);
-        let Some(_) = self.last_point_of_no_return() else { return false };
-        self.plan.steps.iter().filter(mine).any(|step| {
-            self.state(step.no).begun
-                && self.home(step.no) != Home::Undo
-                && self.is_behind_point_of_no_return(step.no)
-        })
+        let crossed = self.last_point_of_no_return();
+        let own = self.places.own(&Subject::Node(node.clone())).steps.iter();
+        crossed.is_some()
+            && own
+                .filter(|step| self.state(**step).begun)
+                .any(|step| self.home(*step) != Home::Undo && self.is_behind(crossed, *step))
     }
 
     /// The lanes that are being put back under this scope.
     pub(crate) fn unwinding_lanes(&self, scope: &UnwindScope) -> Vec<At> {
-        let mine = |at: &At| match scope {
-            UnwindScope::Node(node) => self.lane(at.0, at.1, at.2).subject.node() == Some(node),
-            UnwindScope::Wave | UnwindScope::Rollout | UnwindScope::InFlight => true,
-        };
-        let mut lanes = Vec::new();
-        for (stage, waves) in self.waves.iter().enumerate() {
-            for (wave, state) in waves.iter().enumerate() {
-                let all = (0..state.lanes.len()).map(|lane| (stage, wave, lane));
-                let unwinding = |at: &At| state.lanes[at.2].course == LaneCourse::Unwinding;
-                lanes.extend(all.filter(|at| unwinding(at) && mine(at)));
-            }
-        }
+        let mut lanes = self.lanes_under(scope);
+        lanes.retain(|at| self.lane_state(*at).course == LaneCourse::Unwinding);
         lanes
     }
 
-    /// Whether a begun point of no return forbids undoing this step: it stands at or before one
-    /// in the order of the plan.
-    pub(crate) fn is_behind_point_of_no_return(&self, step: StepNo) -> bool {
-        self.last_point_of_no_return().is_some_and(|point| self.rank(step) <= self.rank(point))
+    /// Whether the last point of no return that was begun forbids undoing this step: it stands at
+    /// or before it in the order of the plan.
+    fn is_behind(&self, crossed: Option<StepNo>, step: StepNo) -> bool {
+        crossed.is_some_and(|point| self.rank(step) <= self.rank(point))
     }
 
-    /// The last point of no return that was begun.
+    /// The last point of no return that was begun. Asked once for many steps: it is looked for
+    /// among all of them.
     pub(crate) fn last_point_of_no_return(&self) -> Option<StepNo> {
-        let crossed = |step: &&zdu_model::plan::PlannedStep| {
-            step.point_of_no_return && self.steps[index(step.no)].begun
-        };
-        let steps = self.plan.steps.iter().filter(crossed).map(|step| step.no);
-        steps.max_by_key(|step| self.rank(*step))
+        let points = self.places.points.iter().copied();
+        points.filter(|step| self.state(*step).begun).max_by_key(|step| self.rank(*step))
     }
 
     fn rank(&self, step: StepNo) -> (usize, usize, usize, usize) {
@@ -290,7 +289,7 @@ impl Rollout {
                 self.ripe.remove(&at.2);
             }
         }
-        let unjudged: Vec<StepNo> =
+        let unjudged: BTreeSet<StepNo> =
             steps.iter().copied().filter(|step| self.is_unjudged(*step)).collect();
         self.drop_scheduled(scope);
         for step in steps.iter().filter(|step| !unjudged.contains(step)) {
@@ -350,8 +349,10 @@ impl Rollout {
             return Err("no such unwind is under way".into());
         };
         self.unwinds.remove(at);
+        // What it keeps is begun still, so forgetting a lane does not move it.
+        let crossed = self.last_point_of_no_return();
         for at in self.unwinding_lanes(scope) {
-            self.forget_lane(at);
+            self.forget_lane(crossed, at);
         }
         if let UnwindScope::Node(node) = scope {
             self.leave_out(&node.clone());
@@ -361,29 +362,23 @@ impl Rollout {
 
     /// A node that was put back is not begun in later waves or stages: what they build on is gone.
     fn leave_out(&mut self, node: &NodeName) {
-        for stage in 0..self.waves.len() {
-            for wave in 0..self.waves[stage].len() {
-                for lane in 0..self.waves[stage][wave].lanes.len() {
-                    let mine = self.lane(stage, wave, lane).subject.node() == Some(node);
-                    let waits = LaneCourse::Waiting;
-                    if mine && self.waves[stage][wave].lanes[lane].course == waits {
-                        self.set_lane((stage, wave, lane), LaneCourse::Unwound);
-                        if (stage, wave) == self.cursor {
-                            self.waiting.remove(&lane);
-                        }
-                    }
+        for at in self.lanes_under(&UnwindScope::Node(node.clone())) {
+            if self.lane_state(at).course == LaneCourse::Waiting {
+                self.set_lane(at, LaneCourse::Unwound);
+                if (at.0, at.1) == self.cursor {
+                    self.waiting.remove(&at.2);
                 }
             }
         }
     }
 
     /// A lane that was put back is as if it had never begun.
-    fn forget_lane(&mut self, at: (usize, usize, usize)) {
+    fn forget_lane(&mut self, crossed: Option<StepNo>, at: At) {
         let plan = self.plan.clone();
         let lane = &plan.stages[at.0].waves[at.1].lanes[at.2];
         for step in &lane.steps {
             self.attention.remove(step);
-            let kept = self.state(*step).begun && self.is_behind_point_of_no_return(*step);
+            let kept = self.state(*step).begun && self.is_behind(crossed, *step);
             let state = self.state_mut(*step);
             if !kept {
                 state.begun = false;
