@@ -4,23 +4,24 @@
 //! without a begin, a record kind a newer zdu wrote. It keeps what it understands and never
 //! panics, because it is what a person looks at when something is wrong.
 
+use crate::back::Back;
 use crate::call::Call;
 use crate::front::{FrontView, JOINT};
 use crate::history::{
     ControllerView, DecisionView, EndingView, History, HoldView, InstanceView, Opening,
-    RequestView, ScheduleView, StillView, UnknownView, UnwindView,
+    RequestView, ScheduleView, StillView, UnknownView,
 };
 use crate::node::{Drift, Ending, NodeView, Stuck, Unwound};
+use crate::roster::Roster;
 use crate::step::{AttemptEnd, StepState, StepView};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use zdu_model::contract::Class;
-use zdu_model::event::{Event, Record, Request, UnwindScope};
+use zdu_model::event::{Event, Record, Request};
 use zdu_model::front::FrontSeen;
 use zdu_model::ids::{Attempt, NodeName, PhaseName, Seq, StepNo};
 use zdu_model::plan::{Plan, Subject};
 use zdu_model::policy::FailureAction;
-use zdu_model::procedure::GoesBack;
 use zdu_model::time::Timestamp;
 use zdu_model::verdict::Verdict;
 
@@ -34,7 +35,10 @@ pub struct RolloutView {
     pub(crate) steps: Vec<StepView>,
     pub(crate) active: BTreeSet<StepNo>,
     pub(crate) unwinding: BTreeMap<Subject, BTreeSet<StepNo>>,
-    pub(crate) nodes: BTreeMap<NodeName, NodeView>,
+    pub(crate) nodes: Roster,
+    pub(crate) back: Back,
+    /// Where in the history each step's unknown outcomes stand.
+    unknowns: BTreeMap<StepNo, Vec<usize>>,
     pub(crate) fronts: Vec<FrontView>,
     /// When the first step that changes something was begun, and when one last was or ended.
     changed: Option<(Timestamp, Timestamp)>,
@@ -55,23 +59,17 @@ impl RolloutView {
             let key = (step.subject.clone(), step.phase.clone());
             columns.entry(key).or_default().push((stage, no));
         }
-        let mut nodes = BTreeMap::new();
-        for group in &plan.fleet.groups {
-            for node in &group.nodes {
-                let name = node.name.clone();
-                let view = NodeView::new(name.clone(), group.name.clone(), node.members.clone());
-                nodes.insert(name, view);
-            }
-        }
         let fronts = plan.fleet.front.len();
         Self {
             steps: vec![StepView::default(); plan.steps.len()],
+            nodes: Roster::of(&plan),
+            back: Back::of(&plan),
+            unknowns: BTreeMap::new(),
             plan,
             undo,
             columns,
             active: BTreeSet::new(),
             unwinding: BTreeMap::new(),
-            nodes,
             fronts: vec![FrontView::default(); fronts],
             changed: None,
             history: History::default(),
@@ -205,21 +203,20 @@ impl RolloutView {
         match event {
             Event::NodeStuck { node, step, reason } => {
                 let stuck = Stuck { at, step: *step, reason: reason.clone() };
-                match node.as_ref().and_then(|node| self.nodes.get_mut(node)) {
-                    Some(node) => node.stuck = Some(stuck),
+                match node.as_ref().filter(|node| self.nodes.get(node).is_some()) {
+                    Some(node) => self.change_node(node, |node| node.stuck = Some(stuck)),
                     None => self.history.stuck.push(stuck),
                 }
             }
             Event::Drifted { node, instance, member, seen, reasserted } => {
-                if let Some(node) = self.nodes.get_mut(node) {
-                    node.drifted(Drift {
-                        at,
-                        instance: instance.clone(),
-                        member: member.clone(),
-                        seen: seen.clone(),
-                        reasserted: *reasserted,
-                    });
-                }
+                let drift = Drift {
+                    at,
+                    instance: instance.clone(),
+                    member: member.clone(),
+                    seen: seen.clone(),
+                    reasserted: *reasserted,
+                };
+                self.change_node(node, |node| node.drifted(drift));
             }
             Event::InstanceChanged { instance, up, reason } => {
                 self.history.instances.push(InstanceView {
@@ -258,59 +255,19 @@ impl RolloutView {
         let step = &plan.steps[index];
         let is_undo = self.undo.contains(&no);
         let Some(name) = step.subject.node() else { return };
-        let Some(node) = self.nodes.get_mut(name) else { return };
-        let anew = !is_undo && node.unwound == Unwound::Done;
-        node.step_started(step, is_undo);
-        if anew {
+        let anew = self.nodes.change(name, |node| {
+            let anew = !is_undo && node.unwound == Unwound::Done;
+            node.step_started(step, is_undo);
+            anew
+        });
+        if anew == Some(true) {
             self.begin_anew(name, no);
         }
     }
 
-    /// A node that was put back begins again: what was done and undone is not done. Not undone was
-    /// what a crossed point of no return keeps, and what goes back with the whole rollout only.
-    fn begin_anew(&mut self, name: &NodeName, begun: StepNo) {
-        let plan = self.plan.clone();
-        let steps = || plan.steps.iter().zip(0..);
-        let crossed = steps()
-            .filter(|(step, at)| step.point_of_no_return && self.steps[*at].may_have_begun());
-        let kept = crossed.map(|(step, _)| step.no).max();
-        let prepared = self.prepared(name, begun);
-        for (step, at) in steps() {
-            let mine = step.subject.node() == Some(name) && step.no != begun;
-            let mine = mine && !prepared.contains(&step.no);
-            if mine && !self.undo.contains(&step.no) && kept.is_none_or(|kept| step.no > kept) {
-                self.steps[at].state = StepState::NotBegun;
-                self.steps[at].went_on = false;
-            }
-        }
-    }
-
-    /// The steps of a node that it kept when it was last put back: what prepared it, where it had
-    /// begun anything behind that and not the whole rollout went back.
-    fn prepared(&self, name: &NodeName, begun: StepNo) -> BTreeSet<StepNo> {
-        let of_node =
-            |no: &StepNo| self.planned(*no).is_some_and(|step| step.subject.node() == Some(name));
-        let of_unwind = |unwind: &&UnwindView| {
-            unwind.scope == UnwindScope::Node(name.clone()) || unwind.steps.iter().any(of_node)
-        };
-        let last = self.history.unwinds.iter().rev().find(of_unwind);
-        if last.is_none_or(|last| last.scope == UnwindScope::Rollout) {
-            return BTreeSet::new();
-        }
-        let steps = |keeps: bool| {
-            let stages = self.plan.stages.iter();
-            let stages =
-                stages.filter(move |stage| (stage.goes_back == GoesBack::WithRollout) == keeps);
-            let lanes = stages.flat_map(|stage| &stage.waves).flat_map(|wave| &wave.lanes);
-            let lanes = lanes.filter(|lane| lane.subject.node() == Some(name));
-            lanes.flat_map(|lane| lane.steps.iter().copied())
-        };
-        let was_begun = |no: &StepNo| {
-            let state = self.index(*no).map(|index| &self.steps[index].state);
-            *no != begun && state.is_some_and(|state| *state != StepState::NotBegun)
-        };
-        let behind = steps(false).any(|no| was_begun(&no));
-        if behind { steps(true).collect() } else { BTreeSet::new() }
+    /// Changes a node, where the fleet has it.
+    pub(crate) fn change_node(&mut self, name: &NodeName, change: impl FnOnce(&mut NodeView)) {
+        let _known = self.nodes.change(name, change);
     }
 
     /// Takes in what was seen of a front, as before, during or after the changes.
@@ -348,15 +305,12 @@ impl RolloutView {
 
     fn step_ended(&mut self, no: StepNo, attempt: Attempt, end: AttemptEnd) {
         let Some(index) = self.index(no) else { return };
-        for unknown in self.history.unknowns.iter_mut().rev() {
-            if unknown.step == no && unknown.attempt == attempt {
-                // An answer that is still "unknown" leaves the question open for a later one.
-                match unknown.resolved {
-                    None | Some((_, Class::Unknown)) => {
-                        unknown.resolved = Some((end.at, end.class));
-                    }
-                    Some(_) => {}
-                }
+        for place in self.unknowns.get(&no).into_iter().flatten() {
+            let unknown = &mut self.history.unknowns[*place];
+            // An answer that is still "unknown" leaves the question open for a later one.
+            let open = matches!(unknown.resolved, None | Some((_, Class::Unknown)));
+            if unknown.attempt == attempt && open {
+                unknown.resolved = Some((end.at, end.class));
             }
         }
         self.change(end.at, no, false);
@@ -364,9 +318,9 @@ impl RolloutView {
             self.put_back(no);
         }
         let step = &self.plan.steps[index];
-        if let Some(node) = step.subject.node().and_then(|name| self.nodes.get_mut(name)) {
+        if let Some(name) = step.subject.node() {
             let ending = Ending { class: end.class, report: &end.report };
-            node.step_ended(step, end.at, ending);
+            let _known = self.nodes.change(name, |node| node.step_ended(step, end.at, ending));
         }
         self.steps[index].end(attempt, end);
         self.active.remove(&no);
@@ -378,6 +332,7 @@ impl RolloutView {
         };
         self.steps[index].state = StepState::Inquiring { since: unknown.at, how: unknown.how };
         self.active.insert(unknown.step);
+        self.unknowns.entry(unknown.step).or_default().push(self.history.unknowns.len());
         self.history.unknowns.push(unknown);
     }
 
@@ -400,68 +355,6 @@ impl RolloutView {
             && let Some(index) = self.index(no)
         {
             self.steps[index].went_on = true;
-        }
-    }
-
-    fn unwind_started(&mut self, at: Timestamp, scope: &UnwindScope, list: &[StepNo], why: &str) {
-        if let UnwindScope::Node(name) = scope {
-            self.mark_unwound(name, Unwound::Running);
-        }
-        for no in list {
-            let Some(index) = self.index(*no) else {
-                continue;
-            };
-            let subject = self.plan.steps[index].subject.clone();
-            if let Subject::Node(name) = &subject {
-                self.mark_unwound(name, Unwound::Running);
-            }
-            self.unwinding.entry(subject).or_default().insert(*no);
-        }
-        self.history.unwinds.push(UnwindView {
-            started: at,
-            scope: scope.clone(),
-            steps: list.to_vec(),
-            cause: why.to_owned(),
-            ended: None,
-        });
-    }
-
-    fn unwind_ended(&mut self, at: Timestamp, scope: &UnwindScope) {
-        let open = self.history.unwinds.iter_mut().rev();
-        let Some(unwind) =
-            open.into_iter().find(|unwind| unwind.scope == *scope && unwind.ended.is_none())
-        else {
-            return;
-        };
-        unwind.ended = Some(at);
-        let list = unwind.steps.clone();
-        if let UnwindScope::Node(name) = scope {
-            self.mark_unwound(name, Unwound::Done);
-        }
-        for no in list {
-            if let Some(Subject::Node(name)) = self.planned(no).map(|step| step.subject.clone()) {
-                self.mark_unwound(&name, Unwound::Done);
-            }
-        }
-    }
-
-    /// A node is put back with the last of its compensations, whatever the rest of the unwind
-    /// comes to.
-    fn put_back(&mut self, no: StepNo) {
-        let mut open = self.history.unwinds.iter().rev().filter(|unwind| unwind.ended.is_none());
-        let Some(unwind) = open.find(|unwind| unwind.steps.contains(&no)) else { return };
-        let mut behind = unwind.steps.iter().skip_while(|step| **step != no).skip(1);
-        let subject = self.planned(no).map(|step| step.subject.clone());
-        let more =
-            behind.any(|step| self.planned(*step).map(|step| &step.subject) == subject.as_ref());
-        if let (false, Some(Subject::Node(name))) = (more, subject) {
-            self.mark_unwound(&name, Unwound::Done);
-        }
-    }
-
-    fn mark_unwound(&mut self, name: &NodeName, unwound: Unwound) {
-        if let Some(node) = self.nodes.get_mut(name) {
-            node.unwound = unwound;
         }
     }
 
@@ -495,14 +388,14 @@ impl RolloutView {
         }
     }
 
-    fn index(&self, no: StepNo) -> Option<usize> {
+    pub(crate) fn index(&self, no: StepNo) -> Option<usize> {
         let index = usize::try_from(no.0).ok()?;
         (index < self.steps.len()).then_some(index)
     }
 }
 
 /// Forward steps with the index of their stage, in plan order.
-fn forward_steps(plan: &Plan) -> Vec<(usize, StepNo)> {
+pub(crate) fn forward_steps(plan: &Plan) -> Vec<(usize, StepNo)> {
     let mut steps = Vec::new();
     for (stage, planned) in plan.stages.iter().enumerate() {
         for wave in &planned.waves {

@@ -9,6 +9,7 @@
 //! the small live view, [`report`] what is kept, [`log`] the two kinds of log, [`status`] the
 //! answer to `zdu status`. [`describe`] holds every sentence that more than one of them says.
 
+mod back;
 pub mod call;
 pub mod cell;
 pub mod describe;
@@ -26,6 +27,7 @@ pub mod node;
 pub mod query;
 pub mod report;
 mod report_lists;
+mod roster;
 pub mod status;
 pub mod step;
 pub mod table;

@@ -111,7 +111,7 @@ fn has_command(view: &RolloutView, list: &[String]) -> bool {
 /// Stuck nodes, with the entries in balancers they are out of: one line for those that are stuck
 /// alike.
 fn repairs(view: &RolloutView) -> Vec<String> {
-    let stuck = view.nodes().filter_map(|node| {
+    let stuck = view.stuck_nodes().filter_map(|node| {
         let stuck = node.stuck.as_ref()?;
         let step = view.planned(stuck.step);
         let kind = step.map(|step| (step.key.as_str(), view.is_undo(stuck.step)));

@@ -135,8 +135,12 @@ impl RolloutView {
 
     /// The nodes, in the fleet's declared order.
     pub fn nodes(&self) -> impl Iterator<Item = &NodeView> {
-        let declared = self.plan.fleet.nodes();
-        declared.filter_map(|node| self.nodes.get(&node.name))
+        self.nodes.all()
+    }
+
+    /// Those of them whose compensation failed.
+    pub fn stuck_nodes(&self) -> impl Iterator<Item = &NodeView> {
+        self.nodes.stuck()
     }
 
     /// One node.

@@ -7,6 +7,7 @@ use crate::next::grouped;
 use crate::node::Stuck;
 use crate::step::StepState;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use zdu_model::ids::{Attempt, NodeName, StepNo};
 use zdu_model::plan::PlannedStep;
 use zdu_model::report::End;
@@ -55,7 +56,7 @@ impl RolloutView {
     }
 
     fn stuck(&self) -> impl Iterator<Item = &Stuck> {
-        self.nodes().filter_map(|node| node.stuck.as_ref()).chain(&self.history().stuck)
+        self.stuck_nodes().filter_map(|node| node.stuck.as_ref()).chain(&self.history().stuck)
     }
 
     /// Forward steps whose end did not pass and that no rule let go on.
@@ -84,9 +85,8 @@ impl RolloutView {
 
     /// These steps as troubles, those that ended alike together. Each step is told once.
     pub(crate) fn told(&self, numbers: &[StepNo]) -> Vec<Trouble> {
-        let first = |at: usize, no: &StepNo| !numbers[..at].contains(no);
-        let numbers = numbers.iter().enumerate().filter(|(at, no)| first(*at, no));
-        let steps = numbers.filter_map(|(_, no)| {
+        let mut known = BTreeSet::new();
+        let steps = numbers.iter().filter(|no| known.insert(**no)).filter_map(|no| {
             let planned = self.planned(*no)?;
             Some(((planned.key.as_str(), self.how_it_ended(planned)?), planned))
         });

@@ -6,6 +6,7 @@ use crate::history::HoldView;
 use crate::query::span;
 use crate::step::{StepState, StepView};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use zdu_model::event::{HoldCause, Inquiry, Request};
 use zdu_model::ids::StepNo;
 use zdu_model::plan::{PlannedStep, Subject, Work};
@@ -58,7 +59,7 @@ impl RolloutView {
                 ended: None,
             }));
         }
-        let named: Vec<StepNo> = self.open_holds().filter_map(HoldView::step).collect();
+        let named: BTreeSet<StepNo> = self.open_holds().filter_map(HoldView::step).collect();
         let active = self.active().filter(|(planned, _)| !named.contains(&planned.no));
         list.extend(active.filter_map(|(planned, step)| self.at_step(planned, step)));
         list.extend(self.repairs());
@@ -126,7 +127,7 @@ impl RolloutView {
 
     /// Failed compensations: nothing but a person ends them.
     fn repairs(&self) -> Vec<Waiting> {
-        let of_nodes = self.nodes().filter_map(|node| node.stuck.as_ref());
+        let of_nodes = self.stuck_nodes().filter_map(|node| node.stuck.as_ref());
         let all = of_nodes.chain(&self.history().stuck);
         all.map(|stuck| {
             let subject = self.planned(stuck.step).map(|step| step.subject.clone());
