@@ -189,7 +189,7 @@ fn end(run: &Run) -> BTreeMap<String, String> {
     let mut end = BTreeMap::new();
     end.insert("verdict".into(), format!("{:?}", run.verdict));
     for (place, node) in run.world.nodes.iter().enumerate() {
-        for (step, mark) in &node.marks {
+        for (step, mark) in node.marks() {
             let what = format!("{} on {}", plan.step(*step).key, layout.name(place));
             end.insert(format!("{what} (step {step})"), format!("{mark:?}"));
         }

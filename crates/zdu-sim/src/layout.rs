@@ -1,8 +1,9 @@
 //! A plan's names as numbers, found once: what stands where, and what each step does to its node.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
-use zdu_model::fleet::Member;
+use zdu_model::fleet::{Member, Node};
 use zdu_model::ids::{InstanceName, NodeName, StepNo};
 use zdu_model::plan::{Plan, Subject, Target, Work};
 
@@ -42,6 +43,8 @@ pub(crate) struct Layout {
     pub(crate) places: BTreeMap<NodeName, Place>,
     /// The group of each node.
     pub(crate) groups: Vec<usize>,
+    /// The first node of each group; the others stand side by side behind it.
+    first_of_group: Vec<Place>,
     pub(crate) instances: Vec<InstanceName>,
     pub(crate) slots: Vec<SlotPlace>,
     pub(crate) slots_of_node: Vec<Vec<usize>>,
@@ -57,6 +60,11 @@ impl Layout {
         let nodes: Vec<NodeName> = plan.fleet.nodes().map(|node| node.name.clone()).collect();
         let places: BTreeMap<_, _> =
             nodes.iter().enumerate().map(|(at, name)| (name.clone(), at)).collect();
+        let mut first_of_group = Vec::new();
+        plan.fleet.groups.iter().fold(0, |first, group| {
+            first_of_group.push(first);
+            first + group.nodes.len()
+        });
         let groups = plan.fleet.groups.iter().enumerate();
         let groups = groups.flat_map(|(at, group)| group.nodes.iter().map(move |_| at)).collect();
         let (instances, slots) = slots_of(&plan, &places);
@@ -74,7 +82,30 @@ impl Layout {
                 disrupting[node].entry(place.stage).or_default().push(planned.no);
             }
         }
-        Self { plan, nodes, places, groups, instances, slots, slots_of_node, steps, disrupting }
+        Self {
+            plan,
+            nodes,
+            places,
+            groups,
+            first_of_group,
+            instances,
+            slots,
+            slots_of_node,
+            steps,
+            disrupting,
+        }
+    }
+
+    /// The nodes of a group.
+    pub(crate) fn nodes_of(&self, group: usize) -> Range<Place> {
+        let first = self.first_of_group[group];
+        first..first + self.plan.fleet.groups[group].nodes.len()
+    }
+
+    /// A node as the fleet declares it.
+    pub(crate) fn declared(&self, node: Place) -> &Node {
+        let group = self.groups[node];
+        &self.plan.fleet.groups[group].nodes[node - self.first_of_group[group]]
     }
 
     /// The controller's own place.

@@ -17,6 +17,7 @@ use zdu_conductor::{
 use zdu_model::event::{Event, HoldCause, Request};
 use zdu_model::ids::{Digest, Epoch, RolloutId, StepNo};
 use zdu_model::news::{About, News};
+use zdu_model::plan::Work;
 use zdu_model::time::{Millis, Timestamp};
 use zdu_model::verdict::Verdict;
 
@@ -411,13 +412,12 @@ impl Run {
     }
 
     /// The manual steps that wait for a person.
-    fn manual_steps(&self, rollout: &Rollout) -> impl Iterator<Item = StepNo> {
-        let manual = self.layout.plan.steps.iter().filter(|step| {
-            let (status, _) = rollout.step_status(step.no);
-            matches!(step.work, zdu_model::plan::Work::Manual { .. })
+    fn manual_steps<'r>(&'r self, rollout: &'r Rollout) -> impl Iterator<Item = StepNo> + 'r {
+        rollout.active_steps().filter(|step| {
+            let (status, _) = rollout.step_status(*step);
+            matches!(self.layout.plan.step(*step).work, Work::Manual { .. })
                 && matches!(status, zdu_engine::StepStatus::Running { .. })
-        });
-        manual.map(|step| step.no)
+        })
     }
 
     /// A person who stands by sees what the plan asks a person for. An unknown outcome or a rule

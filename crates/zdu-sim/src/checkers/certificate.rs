@@ -97,8 +97,7 @@ impl Certificate {
     /// Sessions a certificate could have seen: an old worker's only through the node's sockets,
     /// which are read where the node declares its ports.
     fn visible_sessions(&self, scene: &Scene<'_>, node: Place) -> u64 {
-        let declared = scene.layout.plan.fleet.node(&scene.layout.nodes[node]);
-        let sockets = declared.is_some_and(|node| !node.service_ports.is_empty());
+        let sockets = !scene.layout.declared(node).service_ports.is_empty();
         let slots = scene.layout.slots_of_node[node].iter().map(|slot| &scene.world.slots[*slot]);
         let now = scene.now;
         slots.map(|slot| slot.live(now) + if sockets { slot.hidden(now) } else { 0 }).sum()

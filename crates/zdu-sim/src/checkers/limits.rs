@@ -120,7 +120,7 @@ impl Limits {
             return looks.then(|| format!("step {step} passed, and nobody looked"));
         };
         let node = planned.subject.node()?;
-        let members = &scene.layout.plan.fleet.node(node)?.members;
+        let members = &scene.layout.declared(scene.layout.step(step).node?).members;
         let serves = readings.iter().flat_map(|reading| {
             let ours = reading.members.iter().filter(|read| members.contains(&read.member));
             let serving = ours.filter(|read| read.state == MemberState::Serving);

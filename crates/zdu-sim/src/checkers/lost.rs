@@ -20,7 +20,7 @@ const SECOND: Millis = Millis(1_000);
 pub(super) struct Lost {
     /// Nodes that were ever disrupted.
     touched: BTreeSet<Place>,
-    /// What runs on them that needs them drained.
+    /// What runs on those on which something runs that needs them drained.
     running: BTreeMap<Place, BTreeSet<StepNo>>,
     exposed: BTreeMap<Place, Timestamp>,
     /// Since when a controller attends, if one does.
@@ -51,13 +51,13 @@ impl Checker for Lost {
                     }
                 }
             }
-            Seen::Ended { step, .. } => self.no_longer_runs(*step),
+            Seen::Ended { step, .. } => self.no_longer_runs(scene, *step),
             Seen::Durable(records) => {
                 for record in *records {
                     // A person's word that it happened stands for its end.
                     if let Event::Requested { request: Request::Approve(step), .. } = &record.event
                     {
-                        self.no_longer_runs(*step);
+                        self.no_longer_runs(scene, *step);
                     }
                 }
             }
@@ -78,24 +78,27 @@ impl Checker for Lost {
 impl Lost {
     /// What users reach as things were until now.
     fn exposure(&mut self, scene: &Scene<'_>) -> Option<String> {
-        self.touched.iter().copied().find_map(|node| {
-            let runs = self.running.get(&node).is_some_and(|steps| !steps.is_empty());
-            let apart = runs || scene.world.is_between(node);
-            let reached = apart && is_reached(scene, node);
-            if !reached {
-                self.exposed.remove(&node);
-                return None;
-            }
-            let since = *self.exposed.entry(node).or_insert(scene.now);
-            let attended = self.attended?;
-            let late = scene.now > since.max(attended).after(SECOND);
-            late.then(|| format!("users reach {} while it is taken apart", scene.layout.name(node)))
-        })
+        // Few are taken apart at a time; of all that ever were, the others are reached rightly.
+        let between = scene.world.between().filter(|node| self.touched.contains(node));
+        let apart: BTreeSet<Place> = self.running.keys().copied().chain(between).collect();
+        let reached: Vec<Place> =
+            apart.into_iter().filter(|node| is_reached(scene, *node)).collect();
+        let before = std::mem::take(&mut self.exposed);
+        let since = |node: &Place| before.get(node).copied().unwrap_or(scene.now);
+        self.exposed = reached.iter().map(|node| (*node, since(node))).collect();
+        let attended = self.attended?;
+        let late = |since: &Timestamp| scene.now > (*since).max(attended).after(SECOND);
+        let (node, _) = self.exposed.iter().find(|(_, since)| late(since))?;
+        Some(format!("users reach {} while it is taken apart", scene.layout.name(*node)))
     }
 
-    fn no_longer_runs(&mut self, step: StepNo) {
-        for running in self.running.values_mut() {
+    fn no_longer_runs(&mut self, scene: &Scene<'_>, step: StepNo) {
+        let Some(node) = scene.layout.step(step).node else { return };
+        if let Some(running) = self.running.get_mut(&node) {
             running.remove(&step);
+            if running.is_empty() {
+                self.running.remove(&node);
+            }
         }
     }
 }

@@ -72,7 +72,7 @@ impl Monotonic {
     fn look(&mut self, scene: &Scene<'_>, node: Place) -> Option<String> {
         let done = self.done.entry(node).or_default();
         let mut fell = None;
-        for (step, mark) in &scene.world.nodes[node].marks {
+        for (step, mark) in scene.world.nodes[node].marks() {
             match mark {
                 Mark::Done if !self.undoing.contains(step) => {
                     done.insert(*step);

@@ -7,8 +7,12 @@ use zdu_conductor::Rollout;
 use zdu_conductor::chain::scan;
 
 /// Comparing the whole state costs as much as the plan is large; every so many rests is enough to
-/// name the record, because the end is always compared.
+/// name the record, because the end is always compared. A plan of more steps than this many times
+/// as many is compared the more rarely the larger it is, so that a rest costs the same in all.
 const EVERY: u64 = 16;
+
+/// How many steps one rest may compare.
+const STEPS: u64 = 256;
 
 /// Keeps a second state that has only ever seen the journal.
 #[derive(Default)]
@@ -32,7 +36,8 @@ impl Checker for Replay {
             }
             Seen::Rests { rollout, .. } => {
                 self.rests += 1;
-                let due = rollout.verdict().is_some() || self.rests.is_multiple_of(EVERY);
+                let every = EVERY.max(scene.layout.steps.len() as u64 / STEPS);
+                let due = rollout.verdict().is_some() || self.rests.is_multiple_of(every);
                 let differs = due && self.replica.as_ref() != Some(*rollout);
                 differs.then(|| "the replayed journal is not the live state".to_owned())
             }

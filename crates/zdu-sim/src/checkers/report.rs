@@ -94,27 +94,29 @@ impl Report {
             return Some(why);
         }
         let told = counts(view);
-        let upgraded = view.nodes().filter(|node| is_upgraded(scene, node)).count();
+        let own = steps_of_nodes(scene);
+        let all: Vec<Told<'_>> = view
+            .nodes()
+            .filter_map(|node| {
+                let place = *scene.layout.places.get(&node.name)?;
+                Some(Told { place, node, steps: &own[place] })
+            })
+            .collect();
+        let upgraded = all.iter().filter(|told| told.is_upgraded(scene)).count();
         if told.done != upgraded {
             return Some(format!("{} nodes are counted as done, {upgraded} are", told.done));
         }
-        view.nodes().find_map(|node| {
-            let place = *scene.layout.places.get(&node.name)?;
-            self.node(scene, place, node)
-        })
+        let kept = kept_stages(scene);
+        all.iter().find_map(|told| self.node(scene, told, kept))
     }
 
-    fn node(&self, scene: &Scene<'_>, place: Place, node: &NodeView) -> Option<String> {
+    fn node(&self, scene: &Scene<'_>, told: &Told<'_>, kept: Option<usize>) -> Option<String> {
+        let Told { place, node, steps } = *told;
         let (name, state) = (&node.name, node.state());
-        let steps: Vec<(&PlannedStep, &StepView)> = scene
-            .view
-            .steps()
-            .filter(|(planned, _)| planned.subject.node() == Some(name))
-            .collect();
         if steps.iter().any(|(planned, step)| self.is_exempt(planned, step)) {
             return None;
         }
-        let upgraded = is_upgraded(scene, node);
+        let upgraded = told.is_upgraded(scene);
         let standing = match state {
             NodeState::RolledBack => Standing::Old,
             NodeState::Serving if upgraded => Standing::New,
@@ -125,14 +127,13 @@ impl Report {
             | NodeState::Out
             | NodeState::Returning => return None,
         };
-        let kept = kept_stages(scene);
         let stages = scene.layout.disrupting[place].keys();
         // What a crossed point of no return keeps is not put back with the rest of the node.
         let mut stages = stages.filter(|stage| upgraded || kept.is_none_or(|kept| **stage > kept));
         if !stages.all(|stage| scene.world.stands(place, *stage, standing)) {
             return Some(format!("{name} is told as {} and does not stand so", state.word()));
         }
-        if let Some(phase) = wrong_cell(scene, place, name).filter(|_| upgraded) {
+        if let Some(phase) = told.wrong_cell(scene).filter(|_| upgraded) {
             return Some(format!("{phase} of {name} is told as passed and is not done"));
         }
         self.traffic(scene, place)
@@ -184,34 +185,54 @@ fn kept_stages(scene: &Scene<'_>) -> Option<usize> {
     crossed.map(|(planned, _)| scene.layout.step(planned.no).stage).max()
 }
 
-/// Whether the view tells of a node that it was upgraded: all of it passed and nothing went back.
-fn is_upgraded(scene: &Scene<'_>, node: &NodeView) -> bool {
-    let mut own = scene.view.steps().filter(|(planned, _)| {
-        planned.subject.node() == Some(&node.name) && !scene.view.is_undo(planned.no)
-    });
-    node.state() == NodeState::Serving
-        && node.unwound == Unwound::No
-        && own.all(|(_, step)| step.passed())
+/// A step as it is planned and told.
+type ToldStep<'a> = (&'a PlannedStep, &'a StepView);
+
+/// What the view tells of a node.
+struct Told<'a> {
+    place: Place,
+    node: &'a NodeView,
+    steps: &'a [ToldStep<'a>],
 }
 
-/// A phase the table tells as passed although its work is not done on the node.
-fn wrong_cell(scene: &Scene<'_>, place: Place, name: &NodeName) -> Option<String> {
-    let subject = Subject::Node(name.clone());
-    let phases = scene.view.phases();
-    let passed = phases.into_iter().filter(|phase| {
-        matches!(scene.view.cell(&subject, phase), PhaseCell::Passed { exit } if exit == "0")
-    });
-    let mut wrong = passed.filter(|phase| {
-        let mut own = scene.view.steps().filter(|(planned, step)| {
-            planned.subject == subject
-                && planned.phase == **phase
-                && !scene.view.is_undo(planned.no)
-                && scene.layout.step(planned.no).changes
-                && matches!(step.state, StepState::Ended { .. })
+/// The steps of each node, by its place.
+fn steps_of_nodes<'a>(scene: &Scene<'a>) -> Vec<Vec<ToldStep<'a>>> {
+    let mut own = vec![Vec::new(); scene.layout.nodes.len()];
+    for told in scene.view.steps() {
+        if let Some(node) = scene.layout.step(told.0.no).node {
+            own[node].push(told);
+        }
+    }
+    own
+}
+
+impl Told<'_> {
+    /// Whether the view tells of it that it was upgraded: all of it passed and nothing went back.
+    fn is_upgraded(&self, scene: &Scene<'_>) -> bool {
+        let mut own = self.steps.iter().filter(|(planned, _)| !scene.view.is_undo(planned.no));
+        self.node.state() == NodeState::Serving
+            && self.node.unwound == Unwound::No
+            && own.all(|(_, step)| step.passed())
+    }
+
+    /// A phase the table tells as passed although its work is not done on the node.
+    fn wrong_cell(&self, scene: &Scene<'_>) -> Option<String> {
+        let subject = Subject::Node(self.node.name.clone());
+        let phases = scene.view.phases();
+        let passed = phases.into_iter().filter(|phase| {
+            matches!(scene.view.cell(&subject, phase), PhaseCell::Passed { exit } if exit == "0")
         });
-        own.any(|(planned, _)| scene.world.mark_of(place, planned.no) != Mark::Done)
-    });
-    wrong.next().map(ToString::to_string)
+        let mut wrong = passed.filter(|phase| {
+            let mut own = self.steps.iter().filter(|(planned, step)| {
+                planned.phase == **phase
+                    && !scene.view.is_undo(planned.no)
+                    && scene.layout.step(planned.no).changes
+                    && matches!(step.state, StepState::Ended { .. })
+            });
+            own.any(|(planned, _)| scene.world.mark_of(self.place, planned.no) != Mark::Done)
+        });
+        wrong.next().map(ToString::to_string)
+    }
 }
 
 /// A node that needs a person and that no next command names.

@@ -54,8 +54,10 @@ fn wrong_with(scene: &Scene<'_>, wait: &Waiting) -> Option<String> {
     }
     // What could not be put back waits for a person as long as other nodes are under way, and
     // then the rollout ends and names it.
-    let repair =
-        scene.view.nodes().any(|node| node.stuck.as_ref().is_some_and(|s| Some(s.step) == *step))
-            || scene.view.history().stuck.iter().any(|stuck| Some(stuck.step) == *step);
+    let repair = scene
+        .view
+        .stuck_nodes()
+        .any(|node| node.stuck.as_ref().is_some_and(|s| Some(s.step) == *step))
+        || scene.view.history().stuck.iter().any(|stuck| Some(stuck.step) == *step);
     (!repair).then(|| format!("no deadline for the wait on {on}"))
 }

@@ -39,11 +39,8 @@ impl Run {
     pub(super) fn guard(&mut self, process: usize, group: &GroupName, node: Place) -> Next {
         let plan = self.layout.plan.clone();
         let group = plan.fleet.groups.iter().position(|known| known.name == *group);
-        let same = |other: &Place| group == Some(self.layout.groups[*other]);
-        let all = 0..self.layout.nodes.len();
-        let first = all.clone().find(same).unwrap_or(node);
-        let last = all.rev().find(same).unwrap_or(node);
-        let readings = self.readings(first..last + 1);
+        let nodes = group.map_or(node..node + 1, |group| self.layout.nodes_of(group));
+        let readings = self.readings(nodes);
         let epoch = self.processes[process].epoch;
         self.tell(&Seen::Read { node, epoch });
         if !self.processes[process].hands.held.contains(&node) {
@@ -376,8 +373,7 @@ impl Run {
             if state.live(now) > 0 {
                 return Some(format!("{} sessions", state.live(now)));
             }
-            let declares = self.layout.plan.fleet.node(&self.layout.nodes[node]);
-            let declares = declares.is_some_and(|node| !node.service_ports.is_empty());
+            let declares = !self.layout.declared(node).service_ports.is_empty();
             if declares && state.hidden(now) > 0 {
                 return Some(format!("{} unexplained connections", state.hidden(now)));
             }

@@ -148,9 +148,9 @@ impl Run {
     pub(super) fn fall_back(&mut self, slot: usize) {
         let node = self.layout.slots[slot].node;
         if self.plant == Some(Plant::NodeFallsBack)
-            && let Some((_, mark)) = self.world.nodes[node].marks.iter_mut().next_back()
+            && let Some(newest) = self.world.nodes[node].marks().keys().next_back().copied()
         {
-            *mark = Mark::Untouched;
+            self.world.set_mark(node, newest, Mark::Untouched);
         }
     }
 
@@ -179,12 +179,12 @@ impl Run {
             None => (step, mark),
             Some(undone) => (undone, undone_mark(mark, at.completes_undo)),
         };
-        let was = self.world.is_between_or_out(owner);
-        self.world.nodes[owner].marks.insert(marked, mark);
+        let was = self.world.is_between(owner);
+        self.world.set_mark(owner, marked, mark);
         if owner >= self.layout.controller() {
             return;
         }
-        if was && !self.world.is_between_or_out(owner) {
+        if was && !self.world.is_between(owner) {
             // What was started answers after a while.
             let now: Timestamp = self.agenda.now();
             let nth = self.world.nodes[at.target].begun.get(&step).copied().unwrap_or_default();

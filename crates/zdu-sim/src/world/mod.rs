@@ -9,6 +9,7 @@ use crate::layout::{Layout, Place, SlotPlace};
 use crate::run::Found;
 use node::{Mark, Node};
 use slot::Slot;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 use zdu_model::ids::StepNo;
@@ -48,6 +49,8 @@ pub(crate) struct World {
     pub(crate) instances: Vec<Instance>,
     /// The nodes' entries on them.
     pub(crate) slots: Vec<Slot>,
+    /// Nodes that some stage has changed half.
+    between: BTreeSet<Place>,
     dice: Dice,
 }
 
@@ -73,7 +76,8 @@ impl World {
         let slots = slots.collect();
         let nodes = vec![Node::default(); layout.nodes.len() + 1];
         let instances = vec![Instance::default(); layout.instances.len()];
-        Self { layout, nodes, instances, slots, dice: Dice::of(seed, "traffic", 0) }
+        let (between, dice) = (BTreeSet::new(), Dice::of(seed, "traffic", 0));
+        Self { layout, nodes, instances, slots, between, dice }
     }
 
     /// Finds entries in a state of their own.
@@ -137,12 +141,24 @@ impl World {
     /// Whether some stage has changed a node half: it cannot serve because of us.
     #[must_use]
     pub(crate) fn is_between(&self, node: Place) -> bool {
-        let stages = self.layout.disrupting.get(node).into_iter().flat_map(|all| all.keys());
-        stages.into_iter().any(|stage| self.stands(node, *stage, Standing::Between))
+        self.between.contains(&node)
     }
 
-    pub(crate) fn is_between_or_out(&self, node: Place) -> bool {
-        node < self.layout.nodes.len() && self.is_between(node)
+    /// All of them.
+    pub(crate) fn between(&self) -> impl Iterator<Item = Place> {
+        self.between.iter().copied()
+    }
+
+    /// Moves a node: so far a step's work is done on it. Where that leaves the node is asked with
+    /// everything that happens, and worked out only here.
+    pub(crate) fn set_mark(&mut self, node: Place, step: StepNo, mark: Mark) {
+        self.nodes[node].set_mark(step, mark);
+        let stages = self.layout.disrupting.get(node).into_iter().flat_map(|all| all.keys());
+        if stages.into_iter().any(|stage| self.stands(node, *stage, Standing::Between)) {
+            self.between.insert(node);
+        } else {
+            self.between.remove(&node);
+        }
     }
 
     /// Whether requests to the node would be answered.

@@ -64,8 +64,8 @@ pub(crate) struct Node {
     /// Sessions that were ever cut on it, and left on it, by us.
     pub(crate) cut: u64,
     pub(crate) left: u64,
-    /// How far each step's work is done.
-    pub(crate) marks: BTreeMap<StepNo, Mark>,
+    /// How far each step's work is done; the world has to know when it changes.
+    marks: BTreeMap<StepNo, Mark>,
     /// Everything that was ever begun on it.
     pub(crate) executions: BTreeMap<(StepNo, Attempt), Execution>,
     /// How often each step's work was begun.
@@ -88,6 +88,15 @@ impl Node {
     #[must_use]
     pub(crate) fn mark(&self, step: StepNo) -> Mark {
         self.marks.get(&step).copied().unwrap_or_default()
+    }
+
+    /// How far the work of each step is done that was ever begun here.
+    pub(crate) fn marks(&self) -> &BTreeMap<StepNo, Mark> {
+        &self.marks
+    }
+
+    pub(super) fn set_mark(&mut self, step: StepNo, mark: Mark) {
+        self.marks.insert(step, mark);
     }
 
     /// Whether that step runs here.
