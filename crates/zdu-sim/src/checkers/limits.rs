@@ -19,8 +19,8 @@ use zdu_model::time::Timestamp;
 pub(super) struct Limits {
     /// Where each forward step stands; filled once.
     ranks: BTreeMap<StepNo, Rank>,
-    /// Steps of lanes that are under way.
-    under_way: BTreeSet<StepNo>,
+    /// Steps that are under way, by stage and wave and in it by lane.
+    under_way: BTreeMap<(usize, usize), BTreeMap<usize, BTreeSet<StepNo>>>,
     /// When each soak was begun.
     soaks: BTreeMap<StepNo, Timestamp>,
     /// Lanes that have begun since a person last resumed.
@@ -60,7 +60,7 @@ impl Limits {
             return self.begins(scene, *step);
         }
         if let Event::StepEnded { step, class, report, .. } = &record.event {
-            self.under_way.remove(step);
+            self.no_longer_under_way(*step);
             return if class.passes() {
                 self.passes(scene, record.at, *step, &report.evidence)
             } else {
@@ -92,14 +92,24 @@ impl Limits {
             let failed = self.failed.len();
             return Some(format!("step {step} begins a node, and {failed} were put back"));
         }
-        self.under_way.insert(step);
-        let here: BTreeSet<Lane> =
-            self.under_way.iter().filter_map(|step| self.lane(*step)).collect();
-        let wide = here.iter().filter(|other| (other.0, other.1) == (lane.0, lane.1)).count();
+        let here = self.under_way.entry((lane.0, lane.1)).or_default();
+        here.entry(lane.2).or_default().insert(step);
+        let wide = here.len();
         let parallel = plan.stages[lane.0].waves[lane.1].parallel;
         let most = usize::try_from(parallel).unwrap_or(usize::MAX);
         (wide > most)
             .then(|| format!("step {step} begins beside {} others, at most {most}", wide - 1))
+    }
+
+    fn no_longer_under_way(&mut self, step: StepNo) {
+        let Some((stage, wave, lane)) = self.lane(step) else { return };
+        let Some(here) = self.under_way.get_mut(&(stage, wave)) else { return };
+        if let Some(steps) = here.get_mut(&lane) {
+            steps.remove(&step);
+            if steps.is_empty() {
+                here.remove(&lane);
+            }
+        }
     }
 
     fn passes(

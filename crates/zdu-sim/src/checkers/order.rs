@@ -32,13 +32,30 @@ pub(super) struct Order {
     /// Those that were begun.
     crossed: BTreeSet<StepNo>,
     /// The compensations of each unwind under way, as its event lists them.
-    lists: Vec<(UnwindScope, Vec<StepNo>)>,
+    lists: Vec<Listed>,
     /// Those of them that passed since.
     undone: BTreeSet<StepNo>,
     /// The record of each step's newest end that passed.
     passed: BTreeMap<StepNo, u64>,
     /// What had been begun when the whole rollout was last put back.
     whole: BTreeSet<StepNo>,
+}
+
+/// The compensations of an unwind.
+struct Listed {
+    scope: UnwindScope,
+    steps: Vec<StepNo>,
+    /// Where each stands first.
+    places: BTreeMap<StepNo, usize>,
+    /// As many from the front are known to be undone, as long as no other list takes them up.
+    undone: usize,
+}
+
+impl Listed {
+    fn of(scope: &UnwindScope, steps: &[StepNo]) -> Self {
+        let places = steps.iter().enumerate().rev().map(|(at, step)| (*step, at)).collect();
+        Self { scope: scope.clone(), steps: steps.to_vec(), places, undone: 0 }
+    }
 }
 
 /// Stage, wave, lane, step.
@@ -84,15 +101,18 @@ impl Order {
                 if !matches!(scope, UnwindScope::Node(_)) {
                     self.lists.clear();
                 }
-                self.undone.retain(|step| !steps.contains(step));
-                self.lists.push((scope.clone(), steps.clone()));
+                steps.iter().for_each(|step| {
+                    self.undone.remove(step);
+                });
+                self.lists.push(Listed::of(scope, steps));
+                self.lists.iter_mut().for_each(|list| list.undone = 0);
                 return self
                     .unwinds(scene, steps)
                     .or_else(|| self.keeps(scene, scope, steps))
                     .or_else(|| self.leaves(scene, scope, steps));
             }
             Event::UnwindEnded { scope } => {
-                self.lists.retain(|(of, _)| of != scope);
+                self.lists.retain(|list| list.scope != *scope);
                 if *scope == UnwindScope::Rollout {
                     self.whole = self.begun.keys().copied().collect();
                 }
@@ -126,11 +146,13 @@ impl Order {
     }
 
     /// A compensation begins when those listed before it have passed.
-    fn in_turn(&self, step: StepNo) -> Option<String> {
-        self.lists.iter().find_map(|(_, list)| {
-            let mut earlier = list.iter().take_while(|listed| **listed != step);
-            let open =
-                list.contains(&step).then(|| earlier.find(|e| !self.undone.contains(e)))??;
+    fn in_turn(&mut self, step: StepNo) -> Option<String> {
+        let undone = &self.undone;
+        self.lists.iter_mut().find_map(|list| {
+            let place = *list.places.get(&step)?;
+            let more = list.steps[list.undone..].iter().take_while(|step| undone.contains(step));
+            list.undone += more.count();
+            let open = list.steps.get(list.undone).filter(|_| list.undone < place)?;
             Some(format!("step {step} is begun before step {open}, which is listed before it"))
         })
     }
@@ -218,15 +240,16 @@ impl Order {
         let behind = ranks.filter(|rank| last.is_some_and(|last| *rank <= last));
         let cut: BTreeSet<_> = behind.map(lane).collect();
         let alone = *scope != UnwindScope::Rollout;
+        let listed: BTreeSet<&StepNo> = steps.iter().collect();
         self.begun.iter().find_map(|(step, begun)| {
             let rank = self.ranks.get(step)?;
             let planned = plan.step(*step);
-            let stays = cut.contains(&lane(rank)) || (alone && self.is_kept(scene, *step));
-            if !meant(&planned.subject) || stays {
+            let stays = || cut.contains(&lane(rank)) || (alone && self.is_kept(scene, *step));
+            if !meant(&planned.subject) || stays() {
                 return None;
             }
             let undone = |undo: &&StepNo| {
-                steps.contains(undo) || self.passed.get(undo).is_some_and(|at| at > begun)
+                listed.contains(undo) || self.passed.get(undo).is_some_and(|at| at > begun)
             };
             let left = planned.undo.iter().find(|undo| !undone(undo))?;
             Some(format!("step {step} was begun, and {left}, which undoes it, is not listed"))

@@ -252,6 +252,7 @@ impl World {
         nodes: Range<Place>,
         now: Timestamp,
     ) -> Option<InstanceReading> {
+        let most = nodes.len();
         let all = self.layout.slots_of_node[nodes].iter().flatten().copied();
         let mut here = all.filter(|slot| self.layout.slots[*slot].instance == instance).peekable();
         let balancer = self.layout.slots[*here.peek()?].member.balancer.clone();
@@ -262,10 +263,12 @@ impl World {
         } else {
             (now < state.refuses_until).then(|| "Permission denied".to_owned())
         };
-        let members = match error {
-            Some(_) => Vec::new(),
-            None => here.map(|slot| self.member_reading(slot, now)).collect(),
-        };
+        let mut members = Vec::new();
+        if error.is_none() {
+            // A node has one entry on an instance as a rule.
+            members.reserve(most);
+            members.extend(here.map(|slot| self.member_reading(slot, now)));
+        }
         Some(InstanceReading { balancer, instance: name, error, members })
     }
 
