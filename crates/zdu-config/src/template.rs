@@ -273,6 +273,8 @@ fn split(rendered: &str, source: &str) -> Result<Text, TemplateError> {
     if !rest.is_empty() || pieces.is_empty() {
         pieces.push(Piece::Literal(rest.to_owned()));
     }
+    // Most texts are one piece, and a plan of ten thousand nodes holds a million of them.
+    pieces.shrink_to_fit();
     Ok(Text(pieces))
 }
 
@@ -310,25 +312,7 @@ impl Vars {
     }
 
     fn context(self: &Arc<Self>) -> Value {
-        let Scope { vars: _, node, nodes: _, release, fleet } = &self.scope;
-        let mut all: BTreeMap<&'static str, Value> = BTreeMap::new();
-        if let Some(node) = node {
-            all.insert("node", node_value(node));
-        }
-        let release = [("from", &release.from), ("to", &release.to)];
-        all.insert("release", map(release));
-        all.insert("fleet", map([("name", fleet)]));
-        all.insert("nodes", Value::from_dyn_object(Arc::clone(&self.nodes)));
-        let nodes = Arc::clone(&self.nodes);
-        all.insert("role", Value::from_function(move |role: String| nodes.bearers(&role)));
-        let known = self.inner.secrets.clone();
-        all.insert(
-            "secret",
-            Value::from_function(move |name: String| open(SECRET, &name, Some(&known))),
-        );
-        all.insert("capture", Value::from_function(move |name: String| open(CAPTURE, &name, None)));
-        all.insert("vars", Value::from_dyn_object(Arc::clone(self)));
-        Value::from(all)
+        Value::from_object(Context(Arc::clone(self)))
     }
 
     fn lookup(self: &Arc<Self>, name: &str) -> Option<Result<String, minijinja::Error>> {
@@ -352,6 +336,35 @@ impl Vars {
             let message = format!("{} in the default of `vars.{name}`", explain(&error));
             minijinja::Error::new(ErrorKind::InvalidOperation, message)
         }))
+    }
+}
+
+/// What a template sees. Each name is made when a text asks for it: most ask for one or two.
+#[derive(Debug)]
+struct Context(Arc<Vars>);
+
+impl Object for Context {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let Self(vars) = &**self;
+        let Scope { vars: _, node, nodes: _, release, fleet } = &vars.scope;
+        match key.as_str()? {
+            "node" => node.as_ref().map(node_value),
+            "release" => Some(map([("from", &release.from), ("to", &release.to)])),
+            "fleet" => Some(map([("name", fleet)])),
+            "nodes" => Some(Value::from_dyn_object(Arc::clone(&vars.nodes))),
+            "role" => {
+                let nodes = Arc::clone(&vars.nodes);
+                Some(Value::from_function(move |role: String| nodes.bearers(&role)))
+            }
+            "secret" => {
+                let inner = Arc::clone(&vars.inner);
+                let open = move |name: String| open(SECRET, &name, Some(&inner.secrets));
+                Some(Value::from_function(open))
+            }
+            "capture" => Some(Value::from_function(|name: String| open(CAPTURE, &name, None))),
+            "vars" => Some(Value::from_dyn_object(Arc::clone(vars))),
+            _ => None,
+        }
     }
 }
 
