@@ -60,3 +60,29 @@ impl Roster {
         Some(changed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::Stuck;
+    use crate::sample::{START, name, plan};
+    use zdu_model::ids::StepNo;
+
+    fn names<'n>(nodes: impl Iterator<Item = &'n NodeView>) -> Vec<&'n str> {
+        nodes.map(|node| node.name.as_str()).collect()
+    }
+
+    #[test]
+    fn it_knows_which_nodes_are_stuck_in_the_order_of_the_fleet() {
+        let mut roster = Roster::of(&plan(&["c", "a", "b"]));
+        let stuck = Stuck { at: START, step: StepNo(0), reason: "it failed".into() };
+        for node in ["a", "c"] {
+            let _known = roster.change(&name(node), |node| node.stuck = Some(stuck.clone()));
+        }
+        assert_eq!(names(roster.stuck()), ["c", "a"]);
+        let _known = roster.change(&name("c"), |node| node.stuck = None);
+        assert_eq!(names(roster.stuck()), ["a"]);
+        assert_eq!(names(roster.all()), ["c", "a", "b"]);
+        assert!(roster.change(&name("d"), |_| ()).is_none());
+    }
+}

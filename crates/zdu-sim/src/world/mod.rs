@@ -291,3 +291,35 @@ impl World {
         self.nodes[node].mark(step)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_knows_which_nodes_stand_between_two_releases() {
+        let mut halved = 0;
+        for seed in 0..20 {
+            let plan = crate::swarm::setup(&crate::swarm::Range::default(), seed).plan;
+            let layout = Arc::new(Layout::of(plan));
+            let mut world = World::new(layout.clone(), seed, 0);
+            let mut dice = Dice::of(seed, "marks", 0);
+            for (node, stages) in layout.disrupting.iter().enumerate() {
+                for step in stages.values().flatten() {
+                    let mark = match dice.below(3) {
+                        0 => Mark::Untouched,
+                        1 => Mark::Half,
+                        _ => Mark::Done,
+                    };
+                    world.set_mark(node, *step, mark);
+                    let stands = |stage: &usize| world.stands(node, *stage, Standing::Between);
+                    let between = stages.keys().any(stands);
+                    assert_eq!(world.is_between(node), between, "seed {seed}, step {step}");
+                    halved += usize::from(between);
+                }
+            }
+            assert!(world.between().all(|node| world.is_between(node)));
+        }
+        assert!(halved > 0);
+    }
+}
