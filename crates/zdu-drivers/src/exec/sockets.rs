@@ -1,5 +1,8 @@
-//! Connections a node's kernel still holds, read from `/proc/net/tcp` and `/proc/net/tcp6`: one
-//! side of a drain certificate, with no tool needed on the node.
+//! Connections a node's kernel still holds: one side of a drain certificate.
+//!
+//! Asked of `ss`, for which the kernel picks state and port itself. Where that is missing or cannot
+//! be understood they are read from `/proc/net/tcp` and `/proc/net/tcp6`, which needs no tool on
+//! the node, and costs it a walk over its whole hash table for each of the two.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -19,6 +22,11 @@ const TABLES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
 /// it stays, so that it is an error here and not a zero.
 const WITHOUT_OTHER_STATES: &str = "/^ *[0-9][0-9]*: [0-9A-F]*:[0-9A-F]* [0-9A-F]*:[0-9A-F]* \
                                     0[02-9A-F] /d";
+
+/// Behind what `ss` has said, when it says that this is all.
+const LISTED: &str = "zdu listed";
+/// Between what `ss` has said and the tables, when it has failed.
+const TABLES_FOLLOW: &str = "zdu tables";
 
 /// Established connections to one local port.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -62,28 +70,124 @@ pub async fn established(
     ports: &[u16],
     deadline: Duration,
 ) -> Result<BTreeMap<u16, Connections>, SocketsError> {
-    established_in(channel, TABLES, ports, deadline).await
+    established_by("ss", channel, TABLES, ports, deadline).await
 }
 
-async fn established_in(
+/// As [`established`], with another program in place of `ss` and other files in place of the
+/// kernel's.
+async fn established_by(
+    program: &str,
     channel: &mut Channel,
     tables: [&str; 2],
     ports: &[u16],
     deadline: Duration,
 ) -> Result<BTreeMap<u16, Connections>, SocketsError> {
-    let [four, six] = tables.map(quote);
-    // A node without IPv6 has no tcp6; one without tcp has no /proc for us at all. In the C locale
-    // a character is a byte, which is many times faster.
-    let script = format!(
-        "six={six}; [ -r \"$six\" ] || six=\n\
-         LC_ALL=C exec sed '{WITHOUT_OTHER_STATES}' {four} ${{six:+\"$six\"}}"
-    );
-    let reply = channel.run(&script, None, deadline).await?;
+    let from_tables = read_tables(tables);
+    let script = format!("{}{from_tables}", ask_ss(program, tables[0], ports));
+    match read_reply(&ask(channel, &script, deadline).await?, ports) {
+        // Of an `ss` that we do not understand no word is taken.
+        None => count_established(&ask(channel, &from_tables, deadline).await?, ports),
+        Some(counts) => counts,
+    }
+}
+
+async fn ask(
+    channel: &mut Channel,
+    script: &str,
+    deadline: Duration,
+) -> Result<String, SocketsError> {
+    let reply = channel.run(script, None, deadline).await?;
     if reply.exit != 0 {
         let lines = tail(&reply.stderr);
         return Err(SocketsError::Node { exit: reply.exit, lines });
     }
-    count_established(&String::from_utf8_lossy(&reply.stdout), ports)
+    Ok(String::from_utf8_lossy(&reply.stdout).into_owned())
+}
+
+/// Ends the script with what `ss` lists, or goes on to the tables.
+///
+/// `ss` reads the tables itself where the kernel does not answer it, and says nothing and ends well
+/// where it cannot read them either. So it is asked only where they can be read; and whatever it
+/// says on standard error stands among the lines, where it is none.
+fn ask_ss(program: &str, table: &str, ports: &[u16]) -> String {
+    let ports: Vec<String> = ports.iter().map(|port| format!("sport = :{port}")).collect();
+    // The variables would make it read something else than this kernel. Not every login's PATH
+    // leads to where a system's own tools are.
+    format!(
+        "unset TCPDIAG_FILE PROC_ROOT PROC_NET_TCP PROC_NET_TCP6\n\
+         PATH=$PATH:/usr/sbin:/sbin\n\
+         [ -r {} ] && {program} -Htn state established '( {} )' 2>&1 && echo '{LISTED}' && exit\n\
+         printf '\\n{TABLES_FOLLOW}\\n'\n",
+        quote(table),
+        ports.join(" or ")
+    )
+}
+
+fn read_tables(tables: [&str; 2]) -> String {
+    let [four, six] = tables.map(quote);
+    // A node without IPv6 has no tcp6; one without tcp has no /proc for us at all. In the C locale
+    // a character is a byte, which is many times faster.
+    format!(
+        "six={six}; [ -r \"$six\" ] || six=\n\
+         LC_ALL=C exec sed '{WITHOUT_OTHER_STATES}' {four} ${{six:+\"$six\"}}"
+    )
+}
+
+/// Counts in what `ss` has listed, or else in the tables; never in both. None when it has said
+/// something that is no list.
+fn read_reply(
+    text: &str,
+    ports: &[u16],
+) -> Option<Result<BTreeMap<u16, Connections>, SocketsError>> {
+    if let Some((_, tables)) = text.split_once(&format!("\n{TABLES_FOLLOW}\n")) {
+        return Some(count_established(tables, ports));
+    }
+    let list = text.strip_suffix('\n')?.strip_suffix(LISTED)?;
+    // A last line without an end is one that was cut.
+    (list.is_empty() || list.ends_with('\n')).then_some(())?;
+    let mut counts = none_yet(ports);
+    for line in list.lines() {
+        let (port, remote) = parse_listed(line)?;
+        count(&mut counts, port, remote);
+    }
+    Some(Ok(counts))
+}
+
+fn none_yet(ports: &[u16]) -> BTreeMap<u16, Connections> {
+    ports.iter().map(|port| (*port, Connections::default())).collect()
+}
+
+fn count(counts: &mut BTreeMap<u16, Connections>, port: u16, remote: IpAddr) {
+    if let Some(connections) = counts.get_mut(&port) {
+        connections.count += 1;
+        *connections.remotes.entry(remote).or_default() += 1;
+    }
+}
+
+/// Local port and remote address of `Recv-Q Send-Q Local:Port Peer:Port`. Some versions leave out
+/// the state when only one was asked for, some do not.
+fn parse_listed(line: &str) -> Option<(u16, IpAddr)> {
+    let mut words: Vec<&str> = line.split_whitespace().collect();
+    if words.first() == Some(&"ESTAB") {
+        words.remove(0);
+    }
+    let [received, sent, local, peer] = words.as_slice() else { return None };
+    let _queues: (u64, u64) = (received.parse().ok()?, sent.parse().ok()?);
+    let (_, port) = parse_listed_address(local)?;
+    let (remote, _) = parse_listed_address(peer)?;
+    Some((port, remote))
+}
+
+/// `10.0.0.1:80`, `[2001:db8::1]:80`, and without the brackets, as old versions have it. The
+/// interface stands behind either form of address: `[fe80::1]%eth0:80`, `fe80::1%eth0:80`.
+fn parse_listed_address(text: &str) -> Option<(IpAddr, u16)> {
+    let (address, port) = text.rsplit_once(':')?;
+    let address = address.split_once('%').map_or(address, |(address, _)| address);
+    let address: IpAddr = match address.strip_prefix('[') {
+        Some(inner) => IpAddr::V6(inner.strip_suffix(']')?.parse().ok()?),
+        None => address.parse().ok()?,
+    };
+    Some((address.to_canonical(), port.parse().ok()?))
 }
 
 /// Counts in the text of one or both tables.
@@ -94,8 +198,7 @@ pub fn count_established(
     tables: &str,
     ports: &[u16],
 ) -> Result<BTreeMap<u16, Connections>, SocketsError> {
-    let mut counts: BTreeMap<u16, Connections> =
-        ports.iter().map(|port| (*port, Connections::default())).collect();
+    let mut counts = none_yet(ports);
     for line in tables.lines() {
         // Each table begins with its own header.
         if line.trim_start().starts_with("sl") || line.trim().is_empty() {
@@ -104,11 +207,8 @@ pub fn count_established(
         let parsed = parse_line(line);
         let (port, remote, state) =
             parsed.ok_or_else(|| SocketsError::Line { line: line.to_owned() })?;
-        if state == ESTABLISHED
-            && let Some(connections) = counts.get_mut(&port)
-        {
-            connections.count += 1;
-            *connections.remotes.entry(remote).or_default() += 1;
+        if state == ESTABLISHED {
+            count(&mut counts, port, remote);
         }
     }
     Ok(counts)
@@ -140,91 +240,5 @@ fn parse_address(hex: &str) -> Option<IpAddr> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::fmt::Write as _;
-
-    const TCP: &str =
-        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid
-   0: 00000000:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1
-   1: 0B004D0A:1F90 0100007F:D2A4 01 00000000:00000000 00:00000000 00000000     0        0 2 1
-   2: 0B004D0A:1F90 0C004D0A:D2A5 06 00000000:00000000 00:00000000 00000000     0        0 3 1
-   3: 0B004D0A:0016 0C004D0A:1F90 01 00000000:00000000 00:00000000 00000000     0        0 4 1
-  sl  local_address                         remote_address                        st tx_queue
-   0: 0000000000000000FFFF00000B004D0A:1F90 0000000000000000FFFF00000100007F:D2A6 01 0:0 0:0 0
-   1: B80D0120000000000000000001000000:1F90 B80D0120000000000000000002000000:D2A6 01 0:0 0:0 0
-";
-
-    #[test]
-    fn only_established_connections_to_the_local_port_count() {
-        let counts = count_established(TCP, &[8080, 443]).expect("a table of the kernel");
-        let gateway = &counts[&8080];
-        assert_eq!(gateway.count, 3);
-        let remotes: Vec<(String, usize)> =
-            gateway.remotes.iter().map(|(address, count)| (address.to_string(), *count)).collect();
-        assert_eq!(remotes, [("127.0.0.1".to_owned(), 2), ("2001:db8::2".to_owned(), 1)]);
-        assert_eq!(counts[&443], Connections::default());
-    }
-
-    #[test]
-    fn a_line_that_cannot_be_read_is_an_error_and_not_a_zero() {
-        let cut = TCP.replace("0100007F:D2A4", "0100007F");
-        assert!(matches!(count_established(&cut, &[8080]), Err(SocketsError::Line { .. })));
-    }
-
-    /// A table as of a node that was busy: 60,000 sockets in TIME_WAIT, more than a reply carries,
-    /// and these lines somewhere among them.
-    fn busy(lines: &[&str]) -> String {
-        let mut text = TCP.lines().next().expect("a header").to_owned() + "\n";
-        for at in 0..60_000 {
-            if at == 31_000 {
-                lines.iter().for_each(|line| text.extend([line, "\n"]));
-            }
-            let (remote, port) = (0x0A00_0000 + at / 20_000, 0x2000 + at % 20_000);
-            let line = format!(
-                "{at:>5}: 0B004D0A:1F90 {remote:08X}:{port:04X} 06 00000000:00000000 \
-                 03:00000B5C 00000000     0        0 0 3 0000000000000000"
-            );
-            // The kernel pads to this width.
-            writeln!(text, "{line:<149}").expect("room");
-        }
-        text
-    }
-
-    async fn of_busy(shell: &[&str], lines: &[&str]) -> Result<Connections, SocketsError> {
-        let directory = tempfile::tempdir().expect("a directory");
-        let at = |name: &str| directory.path().join(name).to_str().expect("text").to_owned();
-        let (table, absent) = (at("the kernel's tcp"), at("tcp6"));
-        std::fs::write(&table, busy(lines)).expect("written");
-        let long = Duration::from_secs(30);
-        let mut channel = Channel::open_shell(shell, long).await.expect("a shell");
-        let whole = channel.run(&format!("cat {}", quote(&table)), None, long).await;
-        assert!(matches!(whole, Err(ChannelError::TooLong { .. })), "no busy node");
-        let counts = established_in(&mut channel, [&table, &absent], &[8080], long).await?;
-        Ok(counts[&8080].clone())
-    }
-
-    #[tokio::test]
-    async fn a_node_with_60_000_sockets_in_time_wait_is_read_all_the_same() {
-        let busybox = std::process::Command::new("busybox").arg("true").output().is_ok();
-        let shells = [&["/bin/sh"][..], &["busybox", "sh"]].into_iter();
-        for shell in shells.take(if busybox { 2 } else { 1 }) {
-            let lines: Vec<&str> = TCP.lines().skip(1).take(4).collect();
-            let counts = of_busy(shell, &lines).await.expect("read");
-            assert_eq!(counts.count, 1, "{shell:?}");
-            // What is no line of the kernel is not taken for one that may be left out.
-            let cut = lines[2].replace("0C004D0A:D2A5", "0C004D0A");
-            let told = of_busy(shell, &[&cut]).await;
-            assert!(matches!(told, Err(SocketsError::Line { .. })), "{shell:?}: {told:?}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_table_that_is_not_there_is_an_error() {
-        let long = Duration::from_secs(30);
-        let mut channel = Channel::open_shell(&["/bin/sh"], long).await.expect("a shell");
-        let tables = ["/proc/net/no table", "/proc/net/tcp6"];
-        let told = established_in(&mut channel, tables, &[8080], long).await;
-        assert!(matches!(told, Err(SocketsError::Node { .. })), "{told:?}");
-    }
-}
+#[path = "sockets_tests.rs"]
+mod tests;
