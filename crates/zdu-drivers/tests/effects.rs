@@ -278,8 +278,7 @@ async fn a_file_from_a_controller_that_was_replaced_is_refused_by_the_node() {
     assert_eq!(rig.ask(0, 1).await.end, End::Done);
     std::fs::write(&to, "of the other").unwrap();
     // Another controller took over and was on the node.
-    let base = home.path().join("base/epoch/fleet");
-    std::fs::write(base, "2 .\n").unwrap();
+    std::fs::write(home.path().join("base/epoch/fleet.2"), "").unwrap();
     for no in [0, 1] {
         assert_eq!(rig.ask(no, 2).await.end, End::EpochRefused { seen: 2 });
     }

@@ -44,7 +44,11 @@ impl Supervisor {
         fleet: &str,
     ) -> Result<Option<u64>, SupervisorError> {
         let script = format!("zdu_newest {}", quote(&file_name(fleet)?));
-        let reply = self.request(channel, &script, None, Duration::ZERO).await?;
+        // The first thing a rollout asks of each node: with the functions, where they are missing.
+        let reply = match self.load_and(channel, &script).await? {
+            Some(reply) => reply,
+            None => self.request(channel, &script, None, Duration::ZERO).await?,
+        };
         let (line, _) = first_line(&reply)?;
         let seen = line.strip_prefix("seen ").and_then(|seen| seen.parse().ok());
         seen.map(|seen| Some(seen).filter(|seen| *seen > 0)).ok_or_else(|| unreadable(&reply))

@@ -1,10 +1,10 @@
 //! The step supervisor: requests to its shell functions on a node, and what they answer.
 //!
-//! On the node a base directory (`$HOME/.zdu` unless given; 0700) holds `epoch/FLEET` and
-//! `r.ROLLOUT/STEP.ATTEMPT/` (the records). A record is a directory; who makes the file `starter`
-//! in it (the kernel gives it to one only) starts the step, anyone else finds it. It also holds
-//! `cmd` (what was run), `pid`, `waiter`, `out`, `err` and at the end `exit`; the step's input is
-//! in none of them.
+//! On the node a base directory (`$HOME/.zdu` unless given; 0700) holds `epoch/FLEET.NUMBER` (each
+//! epoch seen; clean removes all but the newest) and `r.ROLLOUT/STEP.ATTEMPT/` (the records). A
+//! record is a directory; who makes the file `starter` in it (the kernel gives it to one only)
+//! starts the step, anyone else finds it. That file becomes the script that is run. There are also
+//! `pid`, `waiter`, `out`, `err` and at the end `exit`; the step's input is in none of them.
 //!
 //! The step is a session of its own below a small waiting shell that is a session of its own, so
 //! neither a lost connection nor a killed controller reaches it. What may end it from outside is a
@@ -360,14 +360,27 @@ impl Supervisor {
     /// # Errors
     /// See [`SupervisorError`].
     pub async fn load(&self, channel: &mut Channel) -> Result<(), SupervisorError> {
+        self.load_and(channel, "").await.map(drop)
+    }
+
+    /// Loads the functions and calls one of them in the same exchange, in the channel's shell
+    /// itself: it must not exit. None when they are loaded already, and then nothing is called.
+    pub(super) async fn load_and(
+        &self,
+        channel: &mut Channel,
+        call: &str,
+    ) -> Result<Option<Reply>, SupervisorError> {
         if channel.has(LIBRARY) {
-            return Ok(());
+            return Ok(None);
         }
-        let script = library(&self.shell_base())?;
+        let mut script = library(&self.shell_base())?;
+        if !call.is_empty() {
+            script.extend(["\n[ $? = 0 ] && ", call]);
+        }
         let loaded = channel.define(LIBRARY, &script, REQUEST_MARGIN).await?;
-        match loaded.filter(|reply| reply.exit != 0) {
-            Some(reply) => Err(unreadable(&reply)),
-            None => Ok(()),
+        match loaded {
+            Some(reply) if reply.exit != 0 => Err(unreadable(&reply)),
+            loaded => Ok(loaded),
         }
     }
 

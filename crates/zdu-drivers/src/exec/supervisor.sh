@@ -15,7 +15,7 @@ zdu_sync() { sync "$1" 2>/dev/null || :; }
 zdu_make() {
     [ -n "$zdu_base" ] || zdu_fail 'no base directory: HOME is not set'
     [ -r /proc/self/stat ] || zdu_fail '/proc is not mounted'
-    for zdu_tool in flock setsid head tail; do
+    for zdu_tool in setsid head tail; do
         command -v "$zdu_tool" >/dev/null || zdu_fail "$zdu_tool is missing"
     done
     [ ! -e "$zdu_base" ] || zdu_ours
@@ -30,35 +30,28 @@ zdu_ours() {
     [ ! -L "$zdu_base" ] && [ -O "$zdu_base" ] || zdu_fail "$zdu_base belongs to someone else"
 }
 
-# Takes the base's lock until the subshell ends or closes 9. The kernel frees it with its holder.
-zdu_lock() {
-    exec 9>>"$zdu_base/lock"
-    flock 9 || zdu_fail 'cannot lock the base directory'
-}
-
 # seen FLEET: sets zdu_seen to the newest epoch this node knows, 0 when it knows none.
 zdu_seen() {
-    zdu_file=$zdu_base/epoch/$1 zdu_seen=0 zdu_end=
-    [ -e "$zdu_file" ] || return 0
-    IFS=' ' read -r zdu_seen zdu_end <"$zdu_file"
-    case $zdu_end$zdu_seen in .*[!0-9]* | .) zdu_end= ;; esac
-    [ "$zdu_end" = . ] || zdu_fail "the recorded epoch of $1 cannot be read"
+    zdu_seen=0
+    for zdu_file in "$zdu_base/epoch/$1".*; do
+        zdu_number=${zdu_file#"$zdu_base/epoch/$1."}
+        # Another fleet's, whose name begins with that of this one and a dot.
+        case $zdu_number in '' | *[!0-9]*) continue ;; esac
+        [ "$zdu_number" -le "$zdu_seen" ] || zdu_seen=$zdu_number
+    done
 }
 
-# epoch FLEET NUMBER: stores a newer one durably; false (and zdu_state) when it is older.
+# epoch FLEET NUMBER: stores a newer one durably; false (and zdu_state) when it is older. Each is a
+# file of its own without a byte in it: a name is there or is not, after a power cut too, and two
+# controllers at once cannot take back what the other has stored.
 zdu_epoch() {
     zdu_seen "$1"
     if [ "$2" -gt "$zdu_seen" ]; then
         [ -d "$zdu_base/epoch" ] || zdu_make "$zdu_base/epoch"
-        zdu_lock
+        printf '' >>"$zdu_base/epoch/$1.$2" || zdu_fail 'cannot record the epoch'
+        zdu_sync "$zdu_base/epoch"
         zdu_seen "$1"
-        if [ "$2" -gt "$zdu_seen" ]; then
-            printf '%s .\n' "$2" >"$zdu_file.tmp" || zdu_fail 'cannot record the epoch'
-            zdu_sync "$zdu_file.tmp"
-            mv -f "$zdu_file.tmp" "$zdu_file" || zdu_fail 'cannot record the epoch'
-            zdu_sync "$zdu_base/epoch"
-        fi
-        exec 9>&-
+        [ "$2" -le "$zdu_seen" ] || zdu_fail 'the recorded epochs cannot be read'
     fi
     zdu_state="refused $zdu_seen"
     [ "$2" -ge "$zdu_seen" ]
@@ -88,7 +81,7 @@ zdu_unclaimed() {
     done 2>/dev/null
     [ ! -e "$1/waiter" ] || return 1
     if [ -s "$1/starter" ]; then
-        IFS=' ' read -r zdu_spid zdu_sbegun zdu_sboot zdu_end <"$1/starter"
+        IFS=' ' read -r zdu_end zdu_spid zdu_sbegun zdu_sboot zdu_end <"$1/starter"
         if [ "$zdu_sboot" = "$zdu_boot" ] && zdu_alive "$zdu_spid" "$zdu_sbegun"; then
             zdu_state=running
             return 0
@@ -125,7 +118,7 @@ zdu_state() {
     IFS=' ' read -r zdu_wpid zdu_wbegun zdu_wboot zdu_end <"$1/waiter"
     if [ -z "$zdu_wpid" ]; then
         # Made and not yet written, unless the power went in between.
-        IFS=' ' read -r zdu_spid zdu_sbegun zdu_wboot zdu_end <"$1/starter"
+        IFS=' ' read -r zdu_end zdu_spid zdu_sbegun zdu_wboot zdu_end <"$1/starter"
         zdu_state=running
         [ "$zdu_boot" = "$zdu_wboot" ] || zdu_state="lost rebooted gone"
     elif [ "$zdu_wpid" = withdrawn ]; then
@@ -153,6 +146,16 @@ zdu_nap() {
     zdu_nap=$(($1 / 1000)).${zdu_nap#1}
 }
 
+# timer MILLISECONDS: a process that holds the other end of the pipe, alone, for so long.
+zdu_timer() {
+    zdu_nap "$1"
+    # Opened before it is there: with nobody at the other end a read does not wait.
+    exec 9>/proc/self/fd/8
+    sleep "$zdu_nap" >&9 2>/dev/null </dev/null 9>&- 8<&- &
+    zdu_timer=$!
+    exec 9>&-
+}
+
 # wait RECORD MILLISECONDS OUT-OFFSET ERR-OFFSET: until it ends, has new output, or time is up.
 # The waiter's wake-up comes at once on the channel that started the step; ticks serve the rest.
 # What an earlier wait left to be read only makes this one look again.
@@ -166,12 +169,12 @@ zdu_wait() {
         [ "$zdu_state" = running ] && [ "$zdu_left" -gt 0 ] || break
         if [ -z "$zdu_timer" ]; then
             [ "$zdu_tick" -le "$zdu_left" ] || zdu_tick=$zdu_left
-            zdu_nap "$zdu_tick"
-            { sleep "$zdu_nap" || sleep 1; echo "tick $zdu_mark"; } >&8 2>/dev/null </dev/null &
-            zdu_timer=$!
+            zdu_timer "$zdu_tick"
         fi
-        IFS= read -r zdu_woken <&8
-        if [ "$zdu_woken" = "tick $zdu_mark" ]; then
+        # At the end of the file the timer is gone: a tick.
+        if ! IFS= read -r zdu_woken <&8; then
+            # Where there is no sleep for parts of a second.
+            wait "$zdu_timer" || sleep 1
             zdu_timer= zdu_left=$((zdu_left - zdu_tick))
             [ "$zdu_tick" -ge 80 ] || zdu_tick=$((zdu_tick * 2))
             if zdu_more "$1/out" "$3" || zdu_more "$1/err" "$4"; then
@@ -203,15 +206,14 @@ zdu_answer() {
 
 # poll NAME MILLISECONDS OUT-OFFSET ERR-OFFSET OUT-MAXIMUM ERR-MAXIMUM MARK
 zdu_poll() {
-    zdu_mark=$7
     zdu_wait "$zdu_base/r.$1" "$2" "$3" "$4"
     zdu_answer "$zdu_base/r.$1" "$3" "$4" "$5" "$6" "$7"
 }
 
-# launch RECORD USER COMMAND-TEXT piped|none, in a record just claimed.
+# launch RECORD USER COMMAND-TEXT piped|none, in a record just claimed. What claimed it becomes the
+# step's script, with who starts it and for whom as its first lines: a file less to make.
 zdu_launch() {
-    printf '%s .\n%s\n' "$zdu_self" "$2" >"$1/starter" &&
-        printf '%s%s' "$zdu_prologue" "$3" >"$1/cmd" || return 1
+    printf '# %s .\n# %s\n%s%s' "$zdu_self" "$2" "$zdu_prologue" "$3" >"$1/starter" || return 1
     if [ "$4" = piped ]; then
         # The input may be secret: memory rather than disk, and no name once it is open.
         zdu_in=$1/in
@@ -254,7 +256,7 @@ zdu_record() {
 # begin ROLLOUT STEP.ATTEMPT FLEET EPOCH USER COMMAND-TEXT piped|none MILLISECONDS OUT-MAXIMUM MARK
 zdu_begin() {
     umask 077
-    zdu_rec=$zdu_base/r.$1/$2 zdu_mark=${10}
+    zdu_rec=$zdu_base/r.$1/$2
     if ! zdu_epoch "$3" "$4"; then
         printf 'zdu1 %s\n%s' "$zdu_state" "${10}"
         return 0
@@ -300,7 +302,7 @@ zdu_fence() {
     printf 'zdu1 %s\n' "$zdu_state"
 }
 
-# newest FLEET: the newest epoch this node has seen.
+# newest FLEET: the newest epoch this node has seen. Also without a subshell.
 zdu_newest() {
     zdu_seen "$1"
     printf 'zdu1 seen %s\n' "$zdu_seen"
@@ -323,6 +325,7 @@ zdu_signal() {
     if [ -n "$zdu_send" ] && [ -s "$zdu_rec/pid" ]; then
         IFS=' ' read -r zdu_pid zdu_begun zdu_end <"$zdu_rec/pid"
         { IFS= read -r zdu_user && IFS= read -r zdu_user; } <"$zdu_rec/starter"
+        zdu_user=${zdu_user#'# '}
         # A number that now names another process is not ours to signal; a group that outlived
         # its leader keeps the number from being given again.
         if zdu_alive "$zdu_pid" "$zdu_begun" || [ ! -d "/proc/$zdu_pid" ]; then
@@ -347,9 +350,9 @@ zdu_list() {
     done
 }
 
-# clean ROLLOUT: removes its records; refuses while a step of it runs. What stays are the epochs,
-# which refuse an older controller for ever. A start in this very moment finds its record gone; it
-# then says that nothing began.
+# clean ROLLOUT: removes its records; refuses while a step of it runs. What stays are the newest
+# epochs, which refuse an older controller for ever. A start in this very moment finds its record
+# gone; it then says that nothing began.
 zdu_clean() {
     for zdu_rec in "$zdu_base/r.$1"/*; do
         [ -d "$zdu_rec" ] || continue
@@ -363,14 +366,22 @@ zdu_clean() {
         esac
     done
     printf 'zdu1 cleaned\n'
+    set -- "$zdu_base/r.$1"
+    for zdu_key in "$zdu_base"/epoch/*.*; do
+        zdu_name=${zdu_key##*/}
+        case ${zdu_name##*.} in '' | *[!0-9]*) continue ;; esac
+        zdu_seen "${zdu_name%.*}"
+        # Names of a directory reach the disk in the order they were made and removed in, so there
+        # is no moment without the newest.
+        [ "${zdu_name##*.}" -ge "$zdu_seen" ] || set -- "$@" "$zdu_key"
+    done
     # Its exit status is that of the request.
-    exec rm -rf "$zdu_base/r.$1"
+    exec rm -rf "$@"
 }
 
 # remove: the whole base, when no records are left. Forgets the epochs too.
 zdu_remove() {
     if [ -d "$zdu_base" ]; then
-        zdu_lock
         for zdu_rec in "$zdu_base"/r.*; do
             [ ! -d "$zdu_rec" ] || { printf 'zdu1 busy records\n'; return 0; }
         done
@@ -400,15 +411,16 @@ IFS= read -r zdu_boot </proc/sys/kernel/random/boot_id
 zdu_self() { shift 19; zdu_self="$$ $1 $zdu_boot"; }
 IFS= read -r zdu_stat <"/proc/$$/stat"
 zdu_self ${zdu_stat##*) }
-# What wakes who waits: a pipe that is its own other end. Most shells make one for a text in the
-# script; where it became a file there must be a name for a moment.
+# What wakes who waits: a pipe of which we hold the end that is read. The waiter opens the other end
+# to say a word, and a timer ends what is read by its own end. Most shells make a pipe for a text in
+# the script; where it became a file there must be a name for a moment.
 exec 8<<END
 
 END
 if [ -p /proc/self/fd/8 ]; then
-    exec 8<>/proc/self/fd/8
     IFS= read -r zdu_woken <&8
 else
     (umask 077; mkdir -p "$zdu_base" && mkfifo "$zdu_base/$zdu_word.wake") &&
-        exec 8<>"$zdu_base/$zdu_word.wake" && rm -f "$zdu_base/$zdu_word.wake"
+        exec 8<>"$zdu_base/$zdu_word.wake" && exec 8</proc/self/fd/8 &&
+        rm -f "$zdu_base/$zdu_word.wake"
 fi

@@ -16,11 +16,11 @@ exec 2>>"$rec/waiter"
 if [ "$mode" != plain ]; then
     # util-linux: says on standard error when the step did not exit, and then returns the raw
     # wait status, so that "exit 137" and "signal 9" differ.
-    "$mode" --fork --wait /bin/sh "$rec/cmd" "$rec" "$mask" 8>&-
+    "$mode" --fork --wait /bin/sh "$rec/starter" "$rec" "$mask" 8>&-
     code=$?
 else
     # The shell itself names the signal on standard error, except INT and PIPE.
-    setsid /bin/sh "$rec/cmd" "$rec" "$mask" 8>&-
+    setsid /bin/sh "$rec/starter" "$rec" "$mask" 8>&-
     code=$?
 fi
 kind=exited told=
@@ -46,5 +46,5 @@ fi 2>/dev/null
 # One short write, whole only with its final dot: after a power cut it is there or counts as absent.
 # Who waits need not wait for the disk.
 printf '%s %s .\n' "$kind" "$code" >"$rec/exit" || exit 1
-echo ended >&8
+echo ended >/proc/self/fd/8
 exec sync "$rec/exit" "$rec" 2>/dev/null

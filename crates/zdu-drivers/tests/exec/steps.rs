@@ -123,7 +123,7 @@ async fn a_step_ends_with_its_exact_status_and_whole_output_in_every_shell() {
         let left = std::fs::read_dir(directory.path().join("base dir")).expect("it is there");
         let mut left: Vec<_> = left.map(|entry| entry.expect("a name").file_name()).collect();
         left.sort();
-        assert_eq!(left, ["epoch", "lock"]);
+        assert_eq!(left, ["epoch"]);
         let again = supervisor.start(&mut channel, &shell("again", "exit 4"), LONG, 9).await;
         assert_eq!(again.expect("starts").state, StepState::Ended(Exit::Exited(4)));
         assert_eq!(supervisor.clean(&mut channel, "r1").await, Ok(None));
@@ -141,11 +141,10 @@ async fn without_util_linux_only_int_and_pipe_read_as_exits() {
     let tools = directory.path().join("tools");
     std::fs::create_dir(&tools).expect("a directory");
     for tool in [
-        "setsid", "flock", "mkfifo", "head", "tail", "mkdir", "mv", "rm", "cat", "chmod", "sleep",
-        "wc", "sync", "kill", "id",
+        "setsid", "mkfifo", "head", "tail", "mkdir", "mv", "rm", "cat", "chmod", "sleep", "wc",
+        "sync", "kill", "id",
     ] {
-        let busybox = if tool == "flock" { "/usr/bin/flock" } else { "/bin/busybox" };
-        std::os::unix::fs::symlink(busybox, tools.join(tool)).expect("a link");
+        std::os::unix::fs::symlink("/bin/busybox", tools.join(tool)).expect("a link");
     }
     let mut channel = Channel::open_shell(
         &["env", &format!("PATH={}", tools.display()), "/bin/busybox", "sh"],
@@ -257,6 +256,87 @@ async fn an_older_epoch_is_refused_and_a_newer_one_is_kept() {
     assert!(ran.exists());
 }
 
+/// Each epoch is a name in one directory, for all fleets.
+#[tokio::test]
+async fn epochs_of_fleets_stay_apart_and_only_the_newest_outlive_their_rollouts() {
+    let (directory, supervisor) = base();
+    let names = || -> Vec<String> {
+        let names = std::fs::read_dir(directory.path().join("base dir/epoch")).expect("there");
+        let mut names: Vec<_> = names
+            .map(|entry| entry.expect("a name").file_name().into_string().expect("text"))
+            .collect();
+        names.sort();
+        names
+    };
+    for shell in shells() {
+        let mut channel = Channel::open_shell(&shell, LONG).await.expect("opens");
+        let channel = &mut channel;
+        for (fleet, epoch) in [("a", 9), ("a", 10), ("a.3", 4), ("a.3", 200), ("b", 1)] {
+            assert_eq!(supervisor.fence(channel, fleet, epoch).await, Ok(None), "{shell:?}");
+        }
+        assert_eq!(supervisor.newest(channel, "a").await, Ok(Some(10)));
+        assert_eq!(supervisor.newest(channel, "a.3").await, Ok(Some(200)));
+        assert_eq!(supervisor.newest(channel, "a.").await, Ok(None));
+        assert_eq!(names(), ["a.10", "a.3.200", "a.3.4", "a.9", "b.1"]);
+        assert_eq!(supervisor.clean(channel, "no rollout").await, Ok(None));
+        assert_eq!(names(), ["a.10", "a.3.200", "b.1"]);
+        // As cut in the middle of it: what is left over is removed by the next.
+        std::fs::write(directory.path().join("base dir/epoch/a.8"), "").expect("writes");
+        assert_eq!(supervisor.newest(channel, "a").await, Ok(Some(10)));
+        assert_eq!(supervisor.clean(channel, "no rollout").await, Ok(None));
+        assert_eq!(names(), ["a.10", "a.3.200", "b.1"]);
+        assert_eq!(supervisor.fence(channel, "a", 9).await, Ok(Some(10)));
+        assert_eq!(supervisor.remove_base(channel).await, Ok(true));
+        assert_eq!(supervisor.newest(channel, "a").await, Ok(None));
+    }
+}
+
+#[tokio::test]
+async fn of_many_controllers_at_once_the_newest_is_known_afterwards() {
+    let (_directory, supervisor) = base();
+    let mut all = tokio::task::JoinSet::new();
+    for epoch in 1..=12 {
+        let supervisor = supervisor.clone();
+        all.spawn(async move {
+            let mut channel = Channel::open(&Target::Local, LONG).await.expect("opens");
+            let told = supervisor.fence(&mut channel, "fleet", epoch).await.expect("answers");
+            // Whoever was refused was so by one that is newer.
+            assert!(told.is_none_or(|seen| seen > epoch), "{epoch}: {told:?}");
+        });
+    }
+    while let Some(done) = all.join_next().await {
+        done.expect("a controller");
+    }
+    let mut channel = Channel::open(&Target::Local, LONG).await.expect("opens");
+    // The first question on a channel, with which the functions come, and one behind it.
+    for _ in 0..2 {
+        assert_eq!(supervisor.newest(&mut channel, "fleet").await, Ok(Some(12)));
+    }
+    assert_eq!(supervisor.fence(&mut channel, "fleet", 11).await, Ok(Some(12)));
+}
+
+/// As busybox can be built.
+#[tokio::test]
+async fn a_node_whose_sleep_takes_whole_seconds_only_waits_all_the_same() {
+    let (directory, supervisor) = base();
+    let tools = directory.path().join("tools");
+    std::fs::create_dir(&tools).expect("a directory");
+    let sleep = "#!/bin/sh\ncase $1 in *.*) exit 1 ;; esac\nexec /bin/sleep \"$1\"\n";
+    std::fs::write(tools.join("sleep"), sleep).expect("writes");
+    let executable = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(tools.join("sleep"), executable).expect("a mode");
+    let path = format!("PATH={}:/usr/bin:/bin", tools.display());
+    let mut channel = Channel::open_shell(&["env", &path, "sh"], LONG).await.expect("opens");
+    let go = directory.path().join("go");
+    let script = format!("while [ ! -e {} ]; do /bin/sleep 0.02; done; exit 3", go.display());
+    let step = shell("slow", &script);
+    let begun = supervisor.start(&mut channel, &step, Duration::from_millis(300), 9).await;
+    assert_eq!(begun.expect("begins").state, StepState::Running);
+    std::fs::write(go, "").expect("writes");
+    let poll = finish(&supervisor, &mut channel, &step).await;
+    assert_eq!(poll.state, StepState::Ended(Exit::Exited(3)));
+}
+
 #[tokio::test]
 async fn at_the_deadline_the_whole_group_is_killed_even_if_it_ignores_term() {
     let (directory, supervisor) = base();
@@ -303,17 +383,16 @@ async fn a_step_whose_node_cannot_even_kill_it_is_not_said_to_have_failed() {
     let ready = directory.path().join("ready");
     let step = shell("held", &format!(": >{}; sleep 120", ready.display()));
     let node = local();
-    let epoch = directory.path().join("base dir/epoch").join(&step.fleet);
-    let mut whole = Vec::new();
+    // More than a shell can count to.
+    let spoilt = directory.path().join("base dir/epoch/fleet.99999999999999999999");
     let mut spoil = |news: StepNews<'_>| {
         if matches!(news, StepNews::Attached) {
-            whole = std::fs::read(&epoch).expect("reads");
-            std::fs::write(&epoch, "spoilt").expect("writes");
+            std::fs::write(&spoilt, "").expect("writes");
         }
     };
     let limits = within(Duration::from_millis(400));
     let end = run_step(&|| true, &node, &supervisor, &step, limits, &mut spoil).await;
-    std::fs::write(&epoch, &whole).expect("writes");
+    std::fs::remove_file(&spoilt).expect("removes");
     let mut channel = node.channel().await.expect("opens");
     let killed = supervisor.kill(&mut channel, &step, Duration::ZERO).await.expect("kills");
     assert!(matches!(killed, StepState::Ended(_)), "{killed:?}");
@@ -428,7 +507,7 @@ async fn records_without_an_end_say_which_way_they_were_lost() {
     let lost = supervisor.poll(&mut channel, &key, nothing, nothing, LONG).await.expect("polls");
     assert_eq!(lost.state, StepState::Lost { reason: LostReason::Rebooted, alive: false });
     std::fs::remove_file(record.join("waiter")).expect("removes");
-    std::fs::write(record.join("starter"), "1 1 another-boot .\n").expect("writes");
+    std::fs::write(record.join("starter"), "# 1 1 another-boot .\n").expect("writes");
     let lost = supervisor.poll(&mut channel, &key, nothing, nothing, LONG).await.expect("polls");
     assert_eq!(lost.state, StepState::Lost { reason: LostReason::Unstarted, alive: false });
 }
