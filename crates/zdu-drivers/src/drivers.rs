@@ -12,7 +12,7 @@ use crate::output::OutputSink;
 use crate::probe;
 use crate::pulse::Pulse;
 use crate::settled::{Settled, Since};
-use crate::traffic::{Kept, Traffic};
+use crate::traffic::{Ahead, Kept, Traffic};
 use crate::transfer;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -85,6 +85,16 @@ impl Inner {
     /// The supervisor of this rollout's records on nodes; why there is none otherwise.
     pub(crate) fn supervisor(&self) -> Result<Supervisor, String> {
         Supervisor::new(self.node_base.as_deref()).map_err(|error| error.to_string())
+    }
+
+    /// What a drained node may be brought ahead of its first step; none where nothing is run on it.
+    fn ahead(&self, node: &NodeName) -> Option<Ahead> {
+        let mut steps = self.plan.steps.iter();
+        let runs =
+            |step: &PlannedStep| matches!(step.work, Work::Run(_)) && node_of(step) == Some(node);
+        steps.any(runs).then_some(())?;
+        let (supervisor, fleet) = (self.supervisor().ok()?, self.plan.fleet.name.to_string());
+        Some(Ahead { supervisor, fleet, epoch: self.epoch.0 })
     }
 
     /// Where the open places of a step's texts get their values from.
@@ -310,7 +320,9 @@ async fn work(inner: &Arc<Inner>, no: StepNo, released: Released) -> Report {
             }
         }
         (Work::Drain, Some(node)) => traffic.drain(node, deadline, (&may_begin, &waiting)).await,
-        (Work::Certify, Some(node)) => traffic.certify(node, deadline, &waiting).await,
+        (Work::Certify, Some(node)) => {
+            traffic.certify(node, deadline, &waiting, inner.ahead(node)).await
+        }
         (Work::Undrain, Some(node)) => {
             traffic.undrain(node, deadline, (&may_begin, &waiting)).await
         }

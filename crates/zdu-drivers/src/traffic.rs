@@ -2,6 +2,7 @@
 //! over every instance of every balancer the node is a member of.
 
 mod attempts;
+mod sockets;
 mod told;
 mod weak;
 
@@ -10,17 +11,17 @@ pub use weak::Weak;
 use crate::access::Access;
 use crate::balancer::certify::{
     AfterDeadline, Certification, CertifyRule, Entry, Evidence as Sides, Left, NodeSockets,
-    NotDrained, PeerCount, Sample, SocketRule, Unexplained, certify, kill_sessions,
-    proceed_and_count,
+    NotDrained, Sample, SocketRule, Unexplained, certify, kill_sessions, proceed_and_count,
 };
 use crate::balancer::keeper::{Keeper, KeeperEvent};
 use crate::balancer::member::{BalancerInstance, join_all, read_group};
 use crate::balancer::serve::{ServeRule, Serving, wait_serving};
 use crate::balancer::{Before, BoxFuture, MemberName};
-use crate::exec::{Supervisor, established};
 use crate::instance::connect;
 use crate::mandate::Mandate;
 use attempts::{Everywhere, Way, Words};
+pub(crate) use sockets::Ahead;
+use sockets::Sockets;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
@@ -300,6 +301,7 @@ impl Traffic {
         name: &NodeName,
         deadline: Duration,
         waiting: &(dyn Fn(&str) + Send + Sync),
+        ahead: Option<Ahead>,
     ) -> Report {
         let Some(node) = self.node(name) else {
             return Report::bare(End::Refused(format!("{name} is no node of this fleet")));
@@ -312,8 +314,7 @@ impl Traffic {
                 Some(Entry { instances, members })
             })
             .collect();
-        let supervisor = Supervisor::default();
-        let sampler = Sockets { access: &self.access, supervisor, node };
+        let sampler = Sockets::new(&self.access, node, ahead);
         let rule = SocketRule {
             balancers: self.addresses.clone(),
             exempt: BTreeSet::new(),
@@ -471,43 +472,5 @@ impl Traffic {
         for keeper in self.keepers.into_values() {
             keeper.stop().await;
         }
-    }
-}
-
-/// The node's own sockets.
-struct Sockets<'a> {
-    access: &'a Access,
-    supervisor: Supervisor,
-    node: &'a Node,
-}
-
-/// How long one look at a node's sockets may take.
-const SOCKETS_TIMEOUT: Duration = Duration::from_secs(5);
-
-impl NodeSockets for Sockets<'_> {
-    fn sample(&self) -> BoxFuture<'_, Result<Vec<PeerCount>, String>> {
-        Box::pin(async move {
-            let look = async {
-                let channel = self.access.channel(Some(&self.node.name)).await;
-                let mut channel = channel.map_err(|error| error.to_string())?;
-                // The node's first step follows the certificate: what it needs is brought while
-                // requests still end. If it cannot be, the step says why.
-                let _loaded = self.supervisor.load(&mut channel).await;
-                let counts = established(&mut channel, &self.node.service_ports, SOCKETS_TIMEOUT);
-                counts.await.map_err(|error| error.to_string())
-            };
-            let counts = tokio::time::timeout(SOCKETS_TIMEOUT, look).await;
-            let counts = counts.map_err(|_| "the node did not answer".to_owned())??;
-            let mut peers: BTreeMap<IpAddr, u64> = BTreeMap::new();
-            for connections in counts.values() {
-                for (peer, count) in &connections.remotes {
-                    *peers.entry(*peer).or_default() += u64::try_from(*count).unwrap_or(u64::MAX);
-                }
-            }
-            Ok(peers
-                .into_iter()
-                .map(|(peer, established)| PeerCount { peer, established })
-                .collect())
-        })
     }
 }
