@@ -19,6 +19,15 @@ const MESSAGES_LIMIT: usize = 16 * 1024;
 /// The local socket appears without an event to wait for; this is the pause between looks.
 const LOOK_PAUSE: Duration = Duration::from_millis(10);
 
+/// What is run beside the forward, to the end of the connection. `sshd` sends small packets at once
+/// (`TCP_NODELAY`) only on connections with a session: without one the end of a balancer's answer
+/// waited up to 40 ms, now and then, for our side to confirm the answer. It ends with us, too.
+const SESSION: &str = "echo zdu-session; exec cat";
+/// What that says first.
+const SESSION_IS_UP: &[u8] = b"zdu-session\n";
+/// How long it may take. A forced command says something else, or nothing; the forward stands.
+const SESSION_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Why a forward does not stand.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -52,6 +61,8 @@ pub struct StreamForward {
     directory: PathBuf,
     child: Option<Child>,
     messages: Arc<Mutex<Vec<u8>>>,
+    /// Not for an account that may forward and nothing else.
+    with_session: bool,
 }
 
 impl StreamForward {
@@ -83,6 +94,7 @@ impl StreamForward {
             directory,
             child: None,
             messages: Arc::default(),
+            with_session: true,
         };
         forward.restart().await?;
         Ok(forward)
@@ -110,6 +122,19 @@ impl StreamForward {
     /// # Errors
     /// [`ForwardError::Connect`].
     pub async fn restart(&mut self) -> Result<(), ForwardError> {
+        match self.start().await {
+            Err(ForwardError::Connect {
+                failure: ConnectFailure::NoShell | ConnectFailure::Other,
+                ..
+            }) if self.with_session => {
+                self.with_session = false;
+                self.start().await
+            }
+            started => started,
+        }
+    }
+
+    async fn start(&mut self) -> Result<(), ForwardError> {
         if let Some(mut child) = self.child.take() {
             // Reaped here, so that two never share the local path.
             let _ = child.kill().await;
@@ -123,7 +148,8 @@ impl StreamForward {
             tokio::spawn(collect(stderr, messages));
         }
         self.child = Some(child);
-        self.wait_for_socket().await
+        self.wait_for_socket().await?;
+        if self.with_session { self.wait_for_session().await } else { Ok(()) }
     }
 
     fn spawn(&self) -> Result<Child, ForwardError> {
@@ -137,11 +163,16 @@ impl StreamForward {
         command.args(arguments).args(["-o", "ExitOnForwardFailure=yes"]);
         command.args(["-o", "StreamLocalBindUnlink=yes", "-o", "StreamLocalBindMask=0177"]);
         // Through a user's own master the forward would outlive this process.
-        command.args(["-o", "ControlMaster=no", "-o", "ControlPath=none", "-N", "-L"]);
+        command.args(["-o", "ControlMaster=no", "-o", "ControlPath=none", "-L"]);
         command.arg(format!("{}:{}", self.path().display(), self.remote));
-        command.arg("--").arg(host);
-        command.process_group(0).kill_on_drop(true);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        if self.with_session {
+            command.arg("--").arg(host).arg(SESSION);
+            command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        } else {
+            command.args(["-N", "--"]).arg(host);
+            command.stdin(Stdio::null()).stdout(Stdio::null());
+        }
+        command.process_group(0).kill_on_drop(true).stderr(Stdio::piped());
         surround(&mut command);
         command.spawn().map_err(|error| self.error(ConnectFailure::Spawn, vec![error.to_string()]))
     }
@@ -168,6 +199,27 @@ impl StreamForward {
             sleep(LOOK_PAUSE).await;
         }
         Ok(())
+    }
+
+    /// Until the session says that it is there. An error when it has ended: the forward ends with
+    /// it.
+    async fn wait_for_session(&mut self) -> Result<(), ForwardError> {
+        let stdout = self.child.as_mut().and_then(|child| child.stdout.as_mut());
+        let Some(stdout) = stdout else { return Ok(()) };
+        let mut said = Vec::new();
+        let is_up = timeout(SESSION_TIMEOUT, async {
+            // Whatever a login says before it.
+            while !said.windows(SESSION_IS_UP.len()).any(|part| part == SESSION_IS_UP) {
+                if !matches!(stdout.read_buf(&mut said).await, Ok(1..)) {
+                    return false;
+                }
+            }
+            true
+        });
+        match is_up.await {
+            Ok(true) | Err(_) => Ok(()),
+            Ok(false) => Err(self.error(ConnectFailure::NoShell, self.last_lines())),
+        }
     }
 
     fn error(&self, failure: ConnectFailure, stderr: Vec<String>) -> ForwardError {

@@ -204,6 +204,38 @@ async fn a_remote_unix_socket_is_reached_and_a_dead_forward_is_noticed_and_resta
     assert_eq!(failure, ConnectFailure::HostKeyChanged);
 }
 
+#[tokio::test]
+async fn an_account_that_may_forward_and_nothing_else_is_enough() {
+    let refusals = [
+        "MaxSessions 0",
+        "ForceCommand /bin/false",
+        "ForceCommand echo no; exit 3",
+        "ForceCommand sleep 60",
+    ];
+    for lines in refusals {
+        let Some(sshd) = Sshd::start_with(lines) else { return };
+        let remote = sshd.directory.path().join("admin.sock");
+        let listener = UnixListener::bind(&remote).expect("binds");
+        let server = std::thread::spawn(move || {
+            let mut asked = [0_u8; 5];
+            loop {
+                let (mut stream, _) = listener.accept().expect("a client");
+                if stream.read_exact(&mut asked).is_ok() {
+                    return stream.write_all(b"pong\n").expect("writes");
+                }
+            }
+        });
+        let parent = tempfile::tempdir().expect("a directory");
+        let remote = remote.to_str().expect("text");
+        let opened = StreamForward::open(&sshd.target(), remote, parent.path(), LONG).await;
+        let mut forward = opened.expect(lines);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert!(forward.is_alive(), "{lines}");
+        ask(&forward);
+        server.join().expect("no panic");
+    }
+}
+
 fn ask(forward: &StreamForward) {
     let mut stream = UnixStream::connect(forward.path()).expect("connects");
     stream.write_all(b"ping\n").expect("writes");

@@ -17,6 +17,11 @@ pub(crate) struct Sshd {
 impl Sshd {
     /// None where no `sshd` is installed.
     pub(crate) fn start() -> Option<Self> {
+        Self::start_with("")
+    }
+
+    /// With more lines of configuration.
+    pub(crate) fn start_with(lines: &str) -> Option<Self> {
         let program = Path::new("/usr/sbin/sshd");
         if !program.exists() {
             return None;
@@ -29,7 +34,7 @@ impl Sshd {
         let config = format!(
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {host}\nAuthorizedKeysFile {id}.pub\n\
              StrictModes no\nUsePAM no\nUseDNS no\nPidFile none\nPermitRootLogin yes\n\
-             AllowStreamLocalForwarding yes\nPrintMotd no\n",
+             AllowStreamLocalForwarding yes\nPrintMotd no\n{lines}\n",
             host = at("host").display(),
             id = at("id").display(),
         );
