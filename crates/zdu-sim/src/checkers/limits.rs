@@ -29,8 +29,11 @@ pub(super) struct Limits {
     failed: BTreeSet<NodeName>,
     /// Nodes another hand took out or in: what they are to be again is for `restored` to say.
     touched: BTreeSet<NodeName>,
-    /// Where each node served when its guard last looked.
+    /// Where each node served when its guard looked before it was taken out.
     served: BTreeMap<NodeName, BTreeSet<(InstanceName, Member)>>,
+    /// Nodes whose drain was begun, and that were not seen back. What a guard reads of them is what
+    /// our own drain, or a reload that forgot what another hand had set, has made of them.
+    out: BTreeSet<NodeName>,
 }
 
 /// Stage, wave, lane.
@@ -57,6 +60,10 @@ impl Limits {
     fn durable(&mut self, scene: &Scene<'_>, record: &Record) -> Option<String> {
         if let Event::StepStarted { step, .. } = &record.event {
             self.soaks.insert(*step, record.at);
+            let planned = scene.layout.plan.step(*step);
+            if let (Work::Drain, Some(node)) = (&planned.work, planned.subject.node()) {
+                self.out.insert(node.clone());
+            }
             return self.begins(scene, *step);
         }
         if let Event::StepEnded { step, class, report, .. } = &record.event {
@@ -138,8 +145,14 @@ impl Limits {
         });
         let serves: BTreeSet<(InstanceName, Member)> = serves.collect();
         if matches!(planned.work, Work::Guard { .. }) && self.lane(step).is_some() {
-            self.served.insert(node.clone(), serves);
+            let before = self.served.entry(node.clone()).or_default();
+            if self.out.contains(node) {
+                before.retain(|one| serves.contains(one));
+            } else {
+                *before = serves;
+            }
         } else if matches!(planned.work, Work::Serving) {
+            self.out.remove(node);
             let before = self.served.get(node).filter(|_| !self.touched.contains(node))?;
             let (instance, member) = before.iter().find(|one| !serves.contains(*one))?;
             return Some(format!("step {step} passed, and {member} does not serve on {instance}"));
