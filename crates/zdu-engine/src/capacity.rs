@@ -55,12 +55,13 @@ impl Rollout {
         }
         let wanted = usize::try_from(group.min_available).unwrap_or(usize::MAX);
         let count = self.others_serving(group, node, members, wanted);
-        (count < wanted).then(|| End::Waiting(explain(group, node, reading, count)))
+        (count < wanted).then(|| End::Waiting(self.explain(group, node, reading, count)))
     }
 
     /// How many other nodes of the group have members here of which all serve, counted up to
     /// `wanted`: the rest of a group of some thousand need not be looked at. A node without members
-    /// serves in no balancer we can see; it does not count.
+    /// serves in no balancer we can see; it does not count. Nor does one that we hold out: a reload
+    /// that forgot the drain shows it in traffic until that is put back.
     fn others_serving(
         &self,
         group: &Group,
@@ -74,6 +75,7 @@ impl Rollout {
         let whole = members.iter().filter(serves).map(|m| &m.node).filter(|other| {
             *other != node
                 && !halved.contains(other)
+                && !self.out.contains(*other)
                 && self.places.stands_in(&self.plan, other, group)
         });
         let mut serving: BTreeSet<&NodeName> = BTreeSet::new();
@@ -84,6 +86,32 @@ impl Rollout {
             serving.insert(other);
         }
         serving.len()
+    }
+
+    fn explain(
+        &self,
+        group: &Group,
+        node: &NodeName,
+        reading: &InstanceReading,
+        count: usize,
+    ) -> String {
+        let text = format!(
+            "without {node} only {count} of group {} would serve on {}, min_available is {}",
+            group.name, reading.instance, group.min_available
+        );
+        let others = reading.members.iter().filter(|m| m.node != *node);
+        others.fold(text, |text, m| match m.state {
+            MemberState::Serving if self.out.contains(&m.node) => {
+                format!("{text}; {} is to be out and shows {}", m.member.server, m.detail)
+            }
+            MemberState::Serving => text,
+            MemberState::ZeroWeight
+            | MemberState::Draining
+            | MemberState::Maintenance
+            | MemberState::Down
+            | MemberState::Absent
+            | MemberState::Unclear => format!("{text}; {} is {}", m.member.server, m.detail),
+        })
     }
 }
 
@@ -99,14 +127,4 @@ fn kept(node: &NodeName, reading: &InstanceReading) -> InstanceReading {
         error: error.clone(),
         members: kept.cloned().collect(),
     }
-}
-
-fn explain(group: &Group, node: &NodeName, reading: &InstanceReading, count: usize) -> String {
-    let text = format!(
-        "without {node} only {count} of group {} would serve on {}, min_available is {}",
-        group.name, reading.instance, group.min_available
-    );
-    let sick = reading.members.iter().filter(|m| m.state != MemberState::Serving);
-    let sick = sick.filter(|m| m.node != *node);
-    sick.fold(text, |text, m| format!("{text}; {} is {}", m.member.server, m.detail))
 }

@@ -56,6 +56,28 @@ fn a_node_serves_only_where_all_its_members_do() {
 }
 
 #[test]
+fn a_node_we_hold_out_does_not_serve_though_a_reload_has_forgotten_that() {
+    use MemberState::Serving;
+    let mut b = plan_of(&["a", "b"], &[&["a", "b"]], 2, 1);
+    b.find("guard", "b").contract.again.max = 0;
+    let plan = b.plan.clone();
+    let shows = &[("a", "a", Serving), ("b", "b", Serving)];
+    let mut world = World::new(b.plan)
+        .answering(|step, _| (step.key.as_str() == "guard").then(|| reads(shows)));
+    let _verdict = world.run();
+    let guards = world.records.iter().filter_map(|record| {
+        let Event::StepEnded { step, class, report, .. } = &record.event else { return None };
+        let guard = plan.step(*step);
+        (guard.key.as_str() == "guard").then(|| (guard.subject.node().cloned(), *class, report))
+    });
+    let guards: Vec<_> = guards.take(2).collect();
+    assert_eq!((&guards[0].0, guards[0].1), (&Some(node("a")), Class::Succeeded));
+    assert_eq!((&guards[1].0, guards[1].1), (&Some(node("b")), Class::Again));
+    let End::Waiting(why) = &guards[1].2.end else { panic!("{:?}", guards[1]) };
+    assert!(why.contains("; a is to be out and shows "), "{why}");
+}
+
+#[test]
 fn a_node_that_is_not_let_out_yet_keeps_the_entrance_from_nobody() {
     let mut world = World::new(plan_of(&["a", "b"], &[&["a", "b"]], 2, 0).plan);
     let guard = set_aside(&mut world, "guard", "a");

@@ -9,7 +9,7 @@ use crate::run::Setup;
 use std::sync::Arc;
 use zdu_model::event::Request;
 use zdu_model::ids::{InstanceName, NodeName, StepNo};
-use zdu_model::plan::Plan;
+use zdu_model::plan::{Plan, Work};
 use zdu_model::report::Held;
 use zdu_model::time::Millis;
 
@@ -21,7 +21,10 @@ pub(super) fn around(plan: Arc<Plan>, seed: u64) -> Setup {
         6..=8 => dice.between(2, 4),
         _ => dice.between(5, 12),
     };
-    let faults = (0..many).map(|_| random(&mut dice, &plan)).collect();
+    let mut faults: Vec<Fault> = (0..many).map(|_| random(&mut dice, &plan)).collect();
+    if dice.chance(8) {
+        faults.extend(pushed(&mut dice, &plan));
+    }
     let oddly_found = if dice.chance(20) { 30 } else { 0 };
     let afterwards = (0..dice.below(5)).map(|_| later(&mut dice)).collect();
     Setup { faults, oddly_found, afterwards, ..Setup::quiet(plan, seed) }
@@ -34,6 +37,22 @@ fn later(dice: &mut Dice) -> Ask {
         7 | 8 => Ask::For(Request::Rollback),
         _ => Ask::For(Request::Abort),
     }
+}
+
+/// A new configuration reaches every instance as guards look: for a moment the nodes that are out
+/// are in traffic.
+fn pushed(dice: &mut Dice, plan: &Plan) -> Vec<Fault> {
+    let instances = plan.fleet.balancers.values().flat_map(|balancer| &balancer.instances);
+    let names: Vec<&InstanceName> = instances.map(|instance| &instance.name).collect();
+    let guards = plan.steps.iter().filter(|step| matches!(step.work, Work::Guard { .. }));
+    let guards = guards.filter(|_| dice.chance(50)).map(|step| step.no);
+    let whens = guards.flat_map(|step| (1..=3).map(move |nth| When::Step { step, nth }));
+    let each = whens.flat_map(|when| {
+        let forgets = BalancerTrouble::Reload { keeps: false };
+        let of = |name: &&InstanceName| What::Balancer((*name).clone(), forgets.clone());
+        names.iter().map(of).map(|what| Fault { when: when.clone(), what }).collect::<Vec<_>>()
+    });
+    each.collect()
 }
 
 fn random(dice: &mut Dice, plan: &Plan) -> Fault {
