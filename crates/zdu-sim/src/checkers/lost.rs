@@ -23,8 +23,8 @@ pub(super) struct Lost {
     /// What runs on those on which something runs that needs them drained.
     running: BTreeMap<Place, BTreeSet<StepNo>>,
     exposed: BTreeMap<Place, Timestamp>,
-    /// Since when a controller attends, if one does.
-    attended: Option<Timestamp>,
+    /// The newest controller, and since when it attends, if it does.
+    attended: Option<(usize, Timestamp)>,
 }
 
 impl Checker for Lost {
@@ -35,11 +35,12 @@ impl Checker for Lost {
     fn saw(&mut self, scene: &Scene<'_>, seen: &Seen<'_>) -> Option<String> {
         let broken = self.exposure(scene);
         match seen {
-            Seen::Started { .. } => self.attended = Some(scene.now),
-            Seen::Gone { .. } => self.attended = None,
+            Seen::Started { process, .. } => self.attended = Some((*process, scene.now)),
+            // One that was replaced may find that out long behind the start of the next.
+            Seen::Gone { process, .. } => self.attended = self.attended.filter(|a| a.0 != *process),
             Seen::Trouble(What::Controller(ControllerTrouble::Paused(span))) => {
                 let until = scene.now.after(*span);
-                self.attended = self.attended.map(|since| since.max(until));
+                self.attended = self.attended.map(|(process, since)| (process, since.max(until)));
             }
             Seen::Began { step, .. } => {
                 let planned = scene.layout.plan.step(*step);
@@ -86,7 +87,7 @@ impl Lost {
         let before = std::mem::take(&mut self.exposed);
         let since = |node: &Place| before.get(node).copied().unwrap_or(scene.now);
         self.exposed = reached.iter().map(|node| (*node, since(node))).collect();
-        let attended = self.attended?;
+        let (_, attended) = self.attended?;
         let late = |since: &Timestamp| scene.now > (*since).max(attended).after(SECOND);
         let (node, _) = self.exposed.iter().find(|(_, since)| late(since))?;
         Some(format!("users reach {} while it is taken apart", scene.layout.name(*node)))
