@@ -9,9 +9,11 @@
 //!
 //! **What force does.** Nodes refuse an older epoch, balancers know none: a controller acts on them
 //! until its lease, as it last renewed it, runs out. So force ends the lease at once, which the
-//! holder finds at its next append or renewal, and the next lease is given out only when the holder
-//! could no longer act even if it never looked. Where its process has certainly ended nobody waits,
-//! and nobody needs force.
+//! holder finds at its next append or renewal, and the next one is given out a whole span later:
+//! the holder cannot renew any more and could then no longer act even if it never looked. Who uses
+//! force waits by its own clock, whatever the holder's says; another claimant whose clock is ahead
+//! could be early by that much. Where the holder's process has certainly ended nobody waits, and
+//! nobody needs force.
 //!
 //! **What nodes know and this store does not.** A node that refuses an epoch says which newer one
 //! it has seen. Somebody gave that out from elsewhere: another controller with another store, or
@@ -19,7 +21,7 @@
 //! else drives the fleet nobody takes the lease: the nodes would refuse him too. Then the next
 //! epoch is above everything seen, and whoever still lives elsewhere is the older one.
 
-use crate::storage::{Claim, Lease, LeaseError, Lost, Outrun, Takeover};
+use crate::storage::{Claim, Lease, LeaseError, Lost, Outrun, Owner, Takeover};
 use serde::{Deserialize, Serialize};
 use zdu_model::ids::{Epoch, RolloutId};
 use zdu_model::time::Timestamp;
@@ -48,7 +50,11 @@ pub struct LeaseState {
 pub struct Ousted {
     /// What the next lease says of it.
     pub takeover: Takeover,
-    /// Until when it may act on balancers; nobody else does before.
+    /// The rollout it drove.
+    pub rollout: RolloutId,
+    /// Who used force.
+    pub by: Owner,
+    /// Until when it may act on balancers, by that one's clock; nobody else does before.
     pub until: Timestamp,
 }
 
@@ -82,14 +88,17 @@ impl LeaseState {
             Some(held) => Some(takeover_from(held, claim, forced)?),
             None => None,
         };
-        if let Some(takeover) = &takeover
-            && takeover.forced.is_some()
+        if let Some(takeover) = takeover.as_ref().filter(|takeover| takeover.forced.is_some())
+            && let Some(Lease { rollout, .. }) = self.held.take()
         {
-            let until = self.held.take().map_or(claim.now, |held| held.expires);
-            self.ousted = Some(Ousted { takeover: takeover.clone(), until });
+            let (by, until) = (claim.owner.clone(), claim.now.after(claim.ttl));
+            self.ousted = Some(Ousted { takeover: takeover.clone(), rollout, by, until });
         }
-        if let Some(Ousted { takeover, until }) = self.still_ousted(claim) {
-            return Err(LeaseError::Ousted { owner: takeover.from.clone(), until: *until });
+        if let Some(ousted) = &self.ousted
+            && let Some(until) = still_acts(ousted, claim)
+        {
+            let Takeover { from, epoch, .. } = ousted.takeover.clone();
+            return Err(LeaseError::Ousted { owner: from, epoch, until });
         }
         let takeover = self.ousted.take().map(|ousted| ousted.takeover).or(takeover);
         self.epoch = Epoch(ours.max(seen.unwrap_or_default()).0.saturating_add(1));
@@ -106,15 +115,6 @@ impl LeaseState {
         };
         self.held = Some(lease.clone());
         Ok(lease)
-    }
-
-    /// Who lost the lease by force and may still act. No lease lasts longer than its span, so a
-    /// later end was said by a clock that has gone back since.
-    fn still_ousted(&mut self, claim: &Claim) -> Option<&Ousted> {
-        let ousted = self.ousted.as_mut()?;
-        ousted.until = ousted.until.min(claim.now.after(claim.ttl));
-        let gone = claim.gone == Some(ousted.takeover.epoch);
-        (!gone && claim.now < ousted.until).then_some(ousted)
     }
 
     /// Keeps in mind which epoch a node was seen to have.
@@ -159,6 +159,14 @@ impl LeaseState {
     }
 }
 
+/// Until when who was ousted may act. A span from now is always enough; a later end was said by a
+/// clock that has gone back since.
+fn still_acts(ousted: &Ousted, claim: &Claim) -> Option<Timestamp> {
+    let gone = claim.gone == Some(ousted.takeover.epoch);
+    let until = ousted.until.min(claim.now.after(claim.ttl));
+    (!gone && claim.now < until).then_some(until)
+}
+
 /// What is said of the holder when the lease is taken from it now.
 fn takeover_from(
     held: &Lease,
@@ -166,6 +174,8 @@ fn takeover_from(
     forced: Option<&str>,
 ) -> Result<Takeover, LeaseError> {
     let over = claim.now >= held.expires || claim.gone == Some(held.epoch);
+    // Force is meant for somebody: who came after that one is not ousted by it.
+    let forced = forced.filter(|_| claim.against.is_none_or(|epoch| epoch == held.epoch));
     if !over && forced.is_none() {
         return Err(LeaseError::Held {
             owner: held.owner.clone(),
@@ -181,18 +191,13 @@ fn takeover_from(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::Owner;
     use proptest::prelude::*;
     use zdu_model::time::Millis;
 
     fn claim(pid: u32, now: u64, force: Option<&str>) -> Claim {
-        Claim {
-            owner: Owner { user: "op".into(), host: "a".into(), pid },
-            now: Timestamp(now),
-            ttl: Millis(30),
-            force: force.map(str::to_owned),
-            gone: None,
-        }
+        let owner = Owner { user: "op".into(), host: "a".into(), pid };
+        let force = force.map(str::to_owned);
+        Claim { force, ..Claim::new(owner, Timestamp(now), Millis(30)) }
     }
 
     fn rollout() -> RolloutId {
@@ -229,7 +234,7 @@ mod tests {
 
     fn ousted(state: &mut LeaseState, claim: &Claim) -> (u32, u64) {
         let error = take(state, claim).expect_err("somebody may still act");
-        let LeaseError::Ousted { owner, until } = error else { panic!("{error:?}") };
+        let LeaseError::Ousted { owner, until, .. } = error else { panic!("{error:?}") };
         (owner.pid, until.0)
     }
 
@@ -241,8 +246,8 @@ mod tests {
         let refused = take(&mut state, &claim(2, 101, Some(" "))).expect_err("no reason");
         assert!(matches!(refused, LeaseError::NoReason));
         assert_eq!(state, before, "nobody was ousted");
-        assert_eq!(ousted(&mut state, &claim(2, 101, Some("host a burned"))), (1, 130));
-        let new = take(&mut state, &claim(2, 130, None)).expect("its time has run out");
+        assert_eq!(ousted(&mut state, &claim(2, 101, Some("host a burned"))), (1, 131));
+        let new = take(&mut state, &claim(2, 131, None)).expect("its time has run out");
         let takeover = new.takeover.expect("from the first");
         assert_eq!((takeover.epoch, takeover.from.pid), (Epoch(1), 1));
         assert_eq!(takeover.forced.as_deref(), Some("host a burned"));
@@ -257,9 +262,9 @@ mod tests {
         state.check(old.epoch).expect_err("lost");
         state.release(&old).expect_err("not ours to give back");
         // Nobody is quicker, by force neither: the one who waits least is not the one who may.
-        assert_eq!(ousted(&mut state, &claim(3, 103, None)), (1, 130));
-        assert_eq!(ousted(&mut state, &claim(1, 129, Some("mine"))), (1, 130));
-        let new = take(&mut state, &claim(3, 130, None)).expect("its time has run out");
+        assert_eq!(ousted(&mut state, &claim(3, 103, None)), (1, 131));
+        assert_eq!(ousted(&mut state, &claim(1, 130, Some("mine"))), (1, 131));
+        let new = take(&mut state, &claim(3, 131, None)).expect("its time has run out");
         assert_eq!((new.epoch, state.ousted.as_ref()), (Epoch(2), None));
     }
 
@@ -282,12 +287,27 @@ mod tests {
     }
 
     #[test]
+    fn force_ousts_only_whom_it_is_meant_for() {
+        let mut state = LeaseState::default();
+        take(&mut state, &claim(1, 100, None)).expect("free");
+        let meant = Claim { against: Some(Epoch(1)), ..claim(2, 101, Some("host a burned")) };
+        assert_eq!(ousted(&mut state, &meant), (1, 131));
+        take(&mut state, &claim(3, 131, None)).expect("its time has run out");
+        let again = Claim { now: Timestamp(132), ..meant };
+        let refused = take(&mut state, &again).expect_err("another one drives");
+        assert!(matches!(refused, LeaseError::Held { .. }), "{refused:?}");
+    }
+
+    #[test]
     fn a_clock_that_went_back_makes_nobody_wait_for_longer_than_a_lease_lasts() {
         let mut state = LeaseState::default();
         take(&mut state, &claim(1, 100_000, None)).expect("free");
-        assert_eq!(ousted(&mut state, &claim(2, 500, Some("host a burned"))), (1, 530));
-        assert_eq!(ousted(&mut state, &claim(2, 510, None)), (1, 530), "once");
-        take(&mut state, &claim(2, 530, None)).expect("its time has run out");
+        assert_eq!(ousted(&mut state, &claim(2, 100_001, Some("host a burned"))), (1, 100_031));
+        assert_eq!(ousted(&mut state, &claim(2, 500, None)), (1, 530));
+        assert_eq!(ousted(&mut state, &claim(3, 100_030, None)), (1, 100_031), "nobody is earlier");
+        // Who has waited for so long knows without a clock.
+        let waited = Claim { gone: Some(Epoch(1)), ..claim(2, 530, None) };
+        take(&mut state, &waited).expect("its time has run out");
     }
 
     #[test]

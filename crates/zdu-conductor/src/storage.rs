@@ -167,9 +167,19 @@ pub struct Claim {
     pub ttl: Millis,
     /// The reason for taking it even from a holder whose lease has not expired.
     pub force: Option<String>,
-    /// The epoch of a holder whose process has certainly ended: nothing acts for it any more, and
-    /// its lease counts as expired.
+    /// The epoch of the holder that `force` is meant for; whoever holds the lease when absent.
+    pub against: Option<Epoch>,
+    /// The epoch of a holder whose process has certainly ended, or that was ousted a whole span ago:
+    /// nothing acts for it any more, and its lease counts as expired.
     pub gone: Option<Epoch>,
+}
+
+impl Claim {
+    /// The wish to hold a lease that nobody holds, or that has expired.
+    #[must_use]
+    pub fn new(owner: Owner, now: Timestamp, ttl: Millis) -> Self {
+        Self { owner, now, ttl, force: None, against: None, gone: None }
+    }
 }
 
 /// A lease that is held.
@@ -392,6 +402,8 @@ pub enum LeaseError {
     Ousted {
         /// Who.
         owner: Owner,
+        /// Under which epoch.
+        epoch: Epoch,
         /// Until when; then the lease is free.
         until: Timestamp,
     },

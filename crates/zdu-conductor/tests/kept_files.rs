@@ -167,7 +167,7 @@ fn opened(
     };
     let owner = Owner { user: "op".into(), host: "a".into(), pid: 1 };
     let force = force.map(str::to_owned);
-    let claim = Claim { owner, now: Timestamp(10), ttl: Millis(3_000), force, gone: None };
+    let claim = Claim { force, ..Claim::new(owner, Timestamp(10), Millis(3_000)) };
     let storage = FileStorage::new(state, &plan.fleet.name, &id);
     Conductor::open_new(Rollout::new(plan), storage, &claim, started)
 }

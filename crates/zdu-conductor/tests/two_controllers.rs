@@ -133,13 +133,9 @@ struct Controllers(Broken);
 
 fn claim(who: usize, now: u64, force: bool) -> Claim {
     let pid = u32::try_from(who).expect("two of them");
-    Claim {
-        owner: Owner { user: "op".into(), host: "a".into(), pid },
-        now: Timestamp(now),
-        ttl: TTL,
-        force: force.then(|| "a person said so".to_owned()),
-        gone: None,
-    }
+    let owner = Owner { user: "op".into(), host: "a".into(), pid };
+    let force = force.then(|| "a person said so".to_owned());
+    Claim { force, ..Claim::new(owner, Timestamp(now), TTL) }
 }
 
 fn rollout() -> RolloutId {

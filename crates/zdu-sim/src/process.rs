@@ -85,7 +85,7 @@ impl Run {
         let pid = u32::try_from(number).unwrap_or(u32::MAX);
         let owner = Owner { user: "op".into(), host: "a".into(), pid };
         let force = force.then(|| "a person said so".to_owned());
-        let claim = Claim { owner, now, ttl: LEASE_TTL, force, gone };
+        let claim = Claim { force, gone, ..Claim::new(owner, now, LEASE_TTL) };
         match self.open(&claim) {
             Ok(opened) => self.opened(opened, ask),
             Err(error) => self.not_opened(error, ask),

@@ -27,6 +27,9 @@ pub struct Lease {
     pub until: Timestamp,
     /// Whether the process that holds it is certainly gone.
     pub gone: bool,
+    /// Who ended it by force and waits until its holder can no longer act on balancers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub taken_by: Option<String>,
 }
 
 /// What `zdu status --json` prints. Times are milliseconds since the Unix epoch.
@@ -91,7 +94,8 @@ pub fn status(view: &RolloutView, lease: Option<&Lease>, now: Timestamp) -> Stat
     let Progress { passed, steps, .. } = view.progress();
     let held = view.open_holds().next().is_some();
     let running = view.verdict().is_none();
-    let driven = running && lease.is_some_and(|lease| now < lease.until && !lease.gone);
+    let drives = |lease: &Lease| now < lease.until && !lease.gone && lease.taken_by.is_none();
+    let driven = running && lease.is_some_and(drives);
     let mut waiting = view.waiting();
     let mut next = next_commands(view);
     if !driven {
@@ -194,6 +198,13 @@ fn lease_text(view: &RolloutView, lease: Option<&Lease>, driven: bool, offset: O
             format!("by nobody: its controller has left; `{resume}` goes on after the repair")
         }
         _ if view.verdict().is_some() => "by nobody: it has ended".into(),
+        Some(Lease { taken_by: Some(by), owner, until, .. }) => {
+            let until = moment(*until, offset);
+            format!(
+                "by nobody until {until}: {by} took the lease from {owner}, which may act on \
+                 balancers until then, and goes on behind it"
+            )
+        }
         Some(lease) if lease.gone => {
             format!("by nobody: its controller {} is gone (killed?); {resume}", lease.owner)
         }
@@ -242,6 +253,7 @@ mod tests {
             epoch: 1,
             until: START.after(Millis::from_secs(10)),
             gone: false,
+            taken_by: None,
         };
         let now = START.after(Millis::from_secs(70));
         let text = status_text(&held().view(), Some(&lease), now, Offset::UTC);
@@ -268,7 +280,18 @@ mod tests {
 
     fn driven_by(gone: bool) -> Lease {
         let until = START.after(Millis::from_secs(3600));
-        Lease { owner: "ada@ops pid 100".into(), epoch: 1, until, gone }
+        Lease { owner: "ada@ops pid 100".into(), epoch: 1, until, gone, taken_by: None }
+    }
+
+    #[test]
+    fn who_waits_for_an_ousted_controller_is_named_with_until_when() {
+        let mut story = Story::begin(&["node-a"]);
+        story.start(story.no("sysupgrade_export", "node-a"), 1);
+        let ousted = Lease { taken_by: Some("bob@ops pid 7".into()), ..driven_by(false) };
+        let text = told(&story, Some(&ousted));
+        let waits = "driven:   by nobody until 2026-01-31T10:00:00Z: bob@ops pid 7 took the lease \
+                     from ada@ops pid 100, which may act on balancers until then";
+        assert!(text.contains(waits), "{text}");
     }
 
     fn told(story: &Story, lease: Option<&Lease>) -> String {

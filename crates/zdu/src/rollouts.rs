@@ -10,6 +10,7 @@ use zdu_conductor::directory::RolloutDir;
 use zdu_conductor::files::read_lease;
 use zdu_conductor::journal;
 use zdu_conductor::plan_file::read_plan;
+use zdu_conductor::storage::Takeover;
 use zdu_model::event::Record;
 use zdu_model::ids::{Digest, RolloutId};
 use zdu_model::time::Timestamp;
@@ -147,7 +148,14 @@ fn lease_of(context: &Context, id: &RolloutId, fleet: &zdu_model::ids::FleetName
             return None;
         }
     };
-    let held = state.held.filter(|held| held.rollout == *id)?;
-    let gone = rollout::is_gone(context, id, &held.owner);
-    Some(Lease { owner: held.owner.to_string(), epoch: held.epoch.0, until: held.expires, gone })
+    let (owner, epoch, until, taken_by) = match (state.held, state.ousted) {
+        (Some(held), _) if held.rollout == *id => (held.owner, held.epoch, held.expires, None),
+        (_, Some(ousted)) if ousted.rollout == *id && context.now() < ousted.until => {
+            let Takeover { from, epoch, .. } = ousted.takeover;
+            (from, epoch, ousted.until, Some(ousted.by.to_string()))
+        }
+        (None | Some(_), None | Some(_)) => return None,
+    };
+    let gone = rollout::is_gone(context, id, &owner);
+    Some(Lease { owner: owner.to_string(), epoch: epoch.0, until, gone, taken_by })
 }

@@ -358,7 +358,7 @@ fn rollout_where(place: &Place, id: &str, code: i32) -> PathBuf {
     assert_eq!(digest, plan_digest(&plan));
     let storage = FileStorage::new(&state, &plan.fleet.name, &id);
     let owner = Owner { user: "op".into(), host: "desk".into(), pid: 7 };
-    let claim = Claim { owner, now: START, ttl: Millis::from_secs(30), force: None, gone: None };
+    let claim = Claim::new(owner, START, Millis::from_secs(30));
     let opened = Conductor::open_new(Rollout::new(plan.clone()), storage, &claim, started);
     let opened = opened.expect("opened");
     let (mut conductor, mut now) = (opened.conductor, START);
@@ -558,7 +558,7 @@ fn a_resume_needs_no_hold_where_the_controller_died() {
     let plan = Arc::new(plan(&place));
     let owner = Owner { user: "op".into(), host: "desk".into(), pid: 8 };
     let now = records.last().expect("some").at;
-    let claim = Claim { owner, now, ttl: Millis::from_secs(30), force: None, gone: None };
+    let claim = Claim::new(owner, now, Millis::from_secs(30));
     let id = RolloutId::new("r1").expect("a name");
     let foresee = |records: &[Record], request: &Request| {
         let (digest, records) = (plan_digest(&plan), records.to_vec());

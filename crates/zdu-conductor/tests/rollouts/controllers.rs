@@ -25,7 +25,7 @@ fn two_controllers<S: Storage>(first: S, second: impl Fn() -> S) {
 
     let force = claim(2, 20, Some("host a hangs"));
     let ousted = Conductor::resume(Toy::new(2), second(), &force, &plan()).err();
-    let Some(OpenError::Lease(LeaseError::Ousted { owner, until })) = ousted else {
+    let Some(OpenError::Lease(LeaseError::Ousted { owner, until, .. })) = ousted else {
         panic!("{ousted:?}");
     };
     assert_eq!(owner.pid, 1);

@@ -212,13 +212,9 @@ pub(crate) fn drive<S: Storage>(
 }
 
 pub(crate) fn claim(pid: u32, now: u64, force: Option<&str>) -> Claim {
-    Claim {
-        owner: Owner { user: "op".into(), host: "a".into(), pid },
-        now: Timestamp(now),
-        ttl: Millis(3_000),
-        force: force.map(str::to_owned),
-        gone: None,
-    }
+    let owner = Owner { user: "op".into(), host: "a".into(), pid };
+    let force = force.map(str::to_owned);
+    Claim { force, ..Claim::new(owner, Timestamp(now), Millis(3_000)) }
 }
 
 pub(crate) fn plan() -> Digest {

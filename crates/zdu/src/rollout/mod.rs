@@ -23,6 +23,7 @@ use tokio::sync::mpsc;
 use zdu_conductor::directory::RolloutDir;
 use zdu_conductor::files::{FileStorage, read_lease};
 use zdu_conductor::journal;
+use zdu_conductor::lease::LeaseState;
 use zdu_conductor::plan_file::{read_plan, write_plan};
 use zdu_conductor::requests::Requests;
 use zdu_conductor::storage::{Claim, Lease, LeaseError, Owner};
@@ -32,7 +33,7 @@ use zdu_drivers::capture::Captures;
 use zdu_drivers::secret::Secrets;
 use zdu_drivers::{Access, Answer, Drivers, Fronts, Pulse, Setup, clocks};
 use zdu_model::event::{Event, Request};
-use zdu_model::ids::{FleetName, RolloutId};
+use zdu_model::ids::{Epoch, FleetName, RolloutId};
 use zdu_model::plan::Plan;
 use zdu_model::time::{Millis, Timestamp};
 use zdu_model::verdict::{Verdict, exit};
@@ -105,7 +106,7 @@ pub fn foresee(
     let scan = journal::read_only(&context.state.rollout(id).journal())?;
     let known = scan.records.last().map_or(Timestamp(0), |record| record.at);
     let now = Clock::not_before(known).now();
-    let claim = Claim { owner: context.owner(), now, ttl: LEASE_TTL, force: None, gone: None };
+    let claim = Claim::new(context.owner(), now, LEASE_TTL);
     let (plan, digest) = (Arc::new(plan.clone()), zdu_conductor::plan_file::plan_digest(plan));
     Ok(zdu_conductor::foresee(&plan, &digest, scan.records, &claim, (id, request))?)
 }
@@ -336,21 +337,22 @@ impl Session<'_> {
         clock: &Clock,
         opening: &Opening,
     ) -> Result<Opened<Rollout, FileStorage>, Failure> {
-        let attempt = || {
+        let attempt = |claim: &Claim| {
             let storage = FileStorage::new(&self.context.state, &plan.fleet.name, &self.id);
-            let claim = self.claim(plan, clock.now())?;
             let machine = Rollout::new(plan.clone());
-            let opened = match opening {
-                Opening::New => Conductor::open_new(machine, storage, &claim, self.started(plan)),
+            match opening {
+                Opening::New => Conductor::open_new(machine, storage, claim, self.started(plan)),
                 Opening::Existing(_) => {
                     let digest = zdu_conductor::plan_file::plan_digest(plan);
-                    Conductor::resume(machine, storage, &claim, &digest)
+                    Conductor::resume(machine, storage, claim, &digest)
                 }
-            };
-            Ok::<_, Failure>(opened)
+            }
         };
-        let (owner, until) = match attempt()? {
-            Err(OpenError::Lease(LeaseError::Ousted { owner, until })) => (owner, until),
+        let mut claim = self.claim(plan, clock.now())?;
+        let (owner, epoch, until) = match attempt(&claim) {
+            Err(OpenError::Lease(LeaseError::Ousted { owner, epoch, until })) => {
+                (owner, epoch, until)
+            }
             opened => return opened.map_err(Failure::from),
         };
         let wait = clock.until(until);
@@ -359,24 +361,33 @@ impl Session<'_> {
             wait.as_secs() + 1
         ));
         tokio::time::sleep(wait).await;
-        attempt()?.map_err(Failure::from)
+        // Whoever was quicker drives now: force was not meant for that one.
+        (claim.now, claim.gone) = (clock.now(), Some(epoch));
+        attempt(&claim).map_err(Failure::from)
     }
 
+    /// Force is meant for who holds the lease now.
     fn claim(&self, plan: &Plan, now: Timestamp) -> Result<Claim, Failure> {
-        let held = read_lease(&self.context.state.fleet(&plan.fleet.name))?.held;
-        let gone = held
-            .filter(|held| alive::is_gone(&self.context.state.rollout(&held.rollout), &held.owner));
-        if let Some(held) = gone.as_ref().filter(|held| held.expires > now) {
-            let pid = held.owner.pid;
-            let text = format!("the lease is taken over: process {pid} of this host is gone");
+        let LeaseState { held, ousted, .. } =
+            read_lease(&self.context.state.fleet(&plan.fleet.name))?;
+        let against = held.as_ref().map_or(Epoch(0), |held| held.epoch);
+        let over = held.as_ref().is_some_and(|held| held.expires <= now);
+        let ousted = ousted.map(|one| (one.takeover.epoch, one.rollout, one.takeover.from));
+        let held = held.map(|held| (held.epoch, held.rollout, held.owner));
+        let is_gone = |(_, rollout, owner): &(Epoch, RolloutId, Owner)| {
+            alive::is_gone(&self.context.state.rollout(rollout), owner)
+        };
+        let gone = held.or(ousted).filter(is_gone);
+        if let Some((_, _, owner)) = gone.as_ref().filter(|_| !over) {
+            let text =
+                format!("the lease is taken over: process {} of this host is gone", owner.pid);
             self.context.printer.say(&text);
         }
         Ok(Claim {
-            owner: self.context.owner(),
-            now,
-            ttl: LEASE_TTL,
             force: self.ways.take_over.clone(),
-            gone: gone.map(|held| held.epoch),
+            against: Some(against),
+            gone: gone.map(|(epoch, ..)| epoch),
+            ..Claim::new(self.context.owner(), now, LEASE_TTL)
         })
     }
 
