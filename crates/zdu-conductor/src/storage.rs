@@ -169,8 +169,8 @@ pub struct Claim {
     pub force: Option<String>,
     /// The epoch of the holder that `force` is meant for; whoever holds the lease when absent.
     pub against: Option<Epoch>,
-    /// The epoch of a holder whose process has certainly ended, or that was ousted a whole span ago:
-    /// nothing acts for it any more, and its lease counts as expired.
+    /// The epoch of a holder whose process has certainly ended, or that was ousted a whole span
+    /// ago: nothing acts for it any more, and its lease counts as expired.
     pub gone: Option<Epoch>,
 }
 

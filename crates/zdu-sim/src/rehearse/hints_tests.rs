@@ -72,7 +72,7 @@ fn a_stopped_instance_that_leaves_a_node_stuck_is_named_with_the_time_to_start_i
     let (by, time) = time_for(&stuck).expect("it leaves a node stuck");
     names(&found.hints, &format!("is down at {by} leaves the node stuck"));
     names(&found.hints, &format!("back within {time} leaves no node stuck"));
-    names(&found.hints, "or raise capacity_deadline (1m40s)");
+    names(&found.hints, "raise capacity_deadline (1m40s)");
     let at = urgent(&found, Trouble::Stopped).at;
     let stopped = |span| {
         let edge = InstanceName::new("edge-1").expect("a name");
@@ -213,7 +213,7 @@ fn an_instance_that_is_down_while_a_node_is_seen_back_is_named_with_the_deadline
     assert_eq!(led(&found).count(), 1);
     let told = super::hints(&plan, &found).all;
     names(&told, "down at ROLLBACK/serving leaves the node stuck");
-    names(&told, "or raise capacity_deadline (1m40s) above the 5m it is down here");
+    names(&told, "raise capacity_deadline (1m40s) above the 5m it is down here; or have");
     // What it says is all there is to do.
     let patient = plan_of(&Shape { patience: STOPPED.0 / 1_000 + 60, ..Shape::default() });
     assert!(!ends(&patient).ending.is_bad());
@@ -261,4 +261,17 @@ fn nodes_that_a_rule_leaves_as_they_are_are_named_with_what_leaves_them() {
     let found = rehearsed(&Arc::new(stopping), 0);
     names(&found.hints, stops);
     assert!(found.failures.iter().any(|one| !one.ending.rest.out.is_empty()));
+}
+
+#[test]
+fn a_certificate_that_an_instance_keeps_waiting_names_the_deadline_it_goes_by() {
+    let plan = plan_of(&Shape { patience: STOPPED.0 / 1_000 + 60, ..Shape::default() });
+    let serves = plan.steps.iter().find(|step| matches!(step.work, Work::Serving));
+    let serves = &serves.expect("a rolling stage").work;
+    assert_eq!(stuck::patience(&plan, serves), None, "it waits for longer than that already");
+    let mut hasty = (*plan).clone();
+    hasty.policy.drain_deadline = Millis::from_secs(120);
+    let told = stuck::patience(&hasty, &Work::Certify);
+    assert_eq!(told, Some(("drain_deadline", Millis::from_secs(120))));
+    assert_eq!(stuck::patience(&hasty, &Work::Drain), None, "no deadline of the policy");
 }

@@ -353,25 +353,39 @@ fn begins_of(journal: &[Record]) -> BTreeMap<StepNo, Millis> {
     begins
 }
 
+/// How long behind the end a cause is repaired, in milliseconds; a person resumes later than that.
+const BEHIND_THE_END: u64 = 1_000;
+
 /// The faults as they are when their cause is repaired behind the end of that rollout.
 fn until_the_end(faults: Vec<Fault>, before: &Outcome) -> Vec<Fault> {
-    let begun = |of: StepNo| {
-        let begins = before.journal.iter().filter_map(|record| {
+    let begun = |of: StepNo, nth: u32| {
+        let mut begins = before.journal.iter().filter_map(|record| {
             let Event::StepStarted { step, .. } = record.event else { return None };
-            Some(step)
+            (step == of).then(|| Millis(record.at.since(BEGIN).0))
         });
-        begins.filter(|step| *step == of).count()
+        begins.nth(usize::try_from(nth).ok()?.checked_sub(1)?)
     };
-    let mended = faults.into_iter().filter_map(|fault| match fault {
-        Fault { when: When::Step { step, nth }, what: What::Work(what) } => {
-            let there = usize::try_from(nth).is_ok_and(|nth| nth <= begun(step));
-            there.then_some(Fault { when: When::Step { step, nth }, what: What::Work(what) })
-        }
-        Fault { when, what: What::Node(node, trouble, span) } => {
-            let span = span.min(before.took);
-            Some(Fault { when, what: What::Node(node, trouble, span) })
-        }
-        other => Some(other),
+    let mended = faults.into_iter().filter_map(|Fault { when, what }| {
+        let from = match &when {
+            When::At(from) => Some(*from),
+            When::Step { step, nth } => begun(*step, *nth),
+            When::Record(_) => None,
+        };
+        let left = |span: Millis| {
+            let left = before.took.0.saturating_sub(from.map_or(0, |from| from.0));
+            span.min(Millis(left + BEHIND_THE_END))
+        };
+        let what = match what {
+            What::Work(what) => from.map(|_| What::Work(what))?,
+            What::Node(node, trouble, span) => What::Node(node, trouble, left(span)),
+            What::Balancer(name, BalancerTrouble::Stopped(span)) => {
+                What::Balancer(name, BalancerTrouble::Stopped(left(span)))
+            }
+            what @ (What::Balancer(..) | What::Controller(_) | What::Disk(_) | What::Person(_)) => {
+                what
+            }
+        };
+        Some(Fault { when, what })
     });
     mended.collect()
 }

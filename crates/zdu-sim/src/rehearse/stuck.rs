@@ -21,14 +21,42 @@ type Led<'f> = (&'f Mishap, &'f Ending);
 pub(super) fn stopped(plan: &Plan, found: &Rehearsal) -> Option<Hint> {
     let led: Vec<Led<'_>> = led(found).filter(is_stopped).collect();
     let (by, time) = lasting(&led)?;
-    let waits = plan.policy.capacity_deadline;
+    let gave_up = led.iter().flat_map(|(_, ending)| &ending.stuck).map(|no| &plan.step(*no).work);
+    let raise: BTreeSet<String> = gave_up
+        .filter_map(|work| patience(plan, work))
+        .map(|(name, waits)| {
+            format!("raise {name} ({waits}) above the {STOPPED} it is down here; or ")
+        })
+        .collect();
+    let raise: String = raise.into_iter().collect();
     Some(counting(format!(
         "a balancer instance that is down at {by} leaves the node stuck, since nobody can tell \
-         what that instance sends to it; have each instance watched and started again by itself: \
-         one that is back within {time} leaves no node stuck; or raise capacity_deadline ({waits}) \
-         above the {STOPPED} it is down here; after a longer time start it, then `zdu resume ID` \
-         puts the node back"
+         what that instance sends to it; {raise}have each instance watched and started again by \
+         itself: one that is back within {time} leaves no node stuck; after a longer time start \
+         it, then `zdu resume ID` puts the node back"
     )))
+}
+
+/// What says how long a step waits for an instance, where more than it says now would help. Taking
+/// a node out has a deadline of its own.
+pub(super) fn patience(plan: &Plan, work: &Work) -> Option<(&'static str, Millis)> {
+    let policy = &plan.policy;
+    let (name, waits) = match work {
+        Work::Certify => ("drain_deadline", policy.drain_deadline),
+        Work::Guard { .. } | Work::Undrain | Work::Serving => {
+            ("capacity_deadline", policy.capacity_deadline)
+        }
+        Work::Drain
+        | Work::Ready(_)
+        | Work::Soak(_)
+        | Work::Run(_)
+        | Work::Http(_)
+        | Work::Upload { .. }
+        | Work::Backup { .. }
+        | Work::Wait(_)
+        | Work::Manual { .. } => return None,
+    };
+    (waits <= STOPPED).then_some((name, waits))
 }
 
 /// Nodes that stay sick. No plan repairs them: what is said is how long somebody has for that, and
