@@ -22,6 +22,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use zdu_config::{Config, Disk, load};
+use zdu_model::fleet::Node;
 use zdu_model::ids::VarName;
 use zdu_model::verdict::exit;
 use zdu_view::moment::moment;
@@ -118,7 +119,17 @@ fn configured(args: &Args) -> Result<Config, Failure> {
             return Err(Failure::new(exit::CONFIG, what)
                 .hint("zdupgrade runs `procedure: axway-apigateway`; others run with `zdu run`"));
         }
-        config.vars.insert(name, directory.trim_end_matches('/').to_owned());
+        let directory = directory.trim_end_matches('/');
+        // A node's own value comes before everybody's, and would come before the command line.
+        let own = |node: &&Node| node.vars.get(name.as_str()).is_some_and(|own| own != directory);
+        if let Some(node) = config.fleet.nodes().find(own) {
+            let own = &node.vars[name.as_str()];
+            let what = format!("use --{name} {directory}: node {} says {own}", node.name);
+            return Err(Failure::new(exit::CONFIG, what).hint(
+                "take it out of the node's `vars`, or run nodes that differ with `zdu run`",
+            ));
+        }
+        config.vars.insert(name, directory.to_owned());
     }
     Ok(config)
 }
@@ -226,6 +237,25 @@ mod tests {
             (var("old_install_dir").as_str(), var("new_install_dir").as_str()),
             ("/opt/old", "/n e w")
         );
+    }
+
+    #[test]
+    fn a_node_that_names_another_directory_than_the_command_line_is_told_and_not_upgraded_there() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("zdu.yaml");
+        let own = "vars: { old_install_dir: /srv/old, instance: Instance-B,";
+        let text = zdu_config::reference_config().replace("vars: { instance: Instance-B,", own);
+        assert!(text.contains(own));
+        std::fs::write(&path, text).expect("written");
+        let config = path.to_string_lossy().into_owned();
+        let with = |old| {
+            let new = "--new_install_dir=/opt/new";
+            let words = ["zdupgrade", "--old_install_dir", old, new, "--config", &config];
+            configured(&Args::parse_from(words))
+        };
+        let told = with("/opt/old").expect_err("they differ").sentence();
+        assert_eq!(told, "use --old_install_dir /opt/old: node node-b says /srv/old");
+        assert!(with("/srv/old").is_ok(), "they agree");
     }
 
     #[test]
