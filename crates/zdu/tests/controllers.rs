@@ -200,3 +200,17 @@ fn the_status_of_a_rollout_whose_controller_was_killed_says_so_at_once_and_what_
     std::fs::remove_file(place.path("wait")).expect("there");
     place.ends("state", &["resume", id], 0, &[]);
 }
+
+#[test]
+fn who_is_asked_whether_to_begin_is_shown_what_the_plan_warns_of() {
+    let place = Place::new();
+    let rolling = "over: rolling\n    drain_phase: EXPORT\n    return_phase: EXPORT";
+    std::fs::write(place.path("p.yaml"), PROCEDURE.replace("over: nodes", rolling))
+        .expect("written");
+    let config = format!("{CONFIG}policy: {{ accept_no_undo: [ hello ] }}\n");
+    std::fs::write(place.path("zdu.yaml"), config).expect("written");
+    let (code, said) = place.zdu("state", &["run"]);
+    assert_eq!(code, 64, "{said}");
+    assert!(said.contains("warning: ") && !said.contains("no warnings"), "{said}");
+    assert_eq!(place.seen(), None, "nothing was begun");
+}

@@ -70,8 +70,8 @@ pub(crate) fn run(args: &DemoArgs, context: &Context) -> Result<u8, Failure> {
     }
     let traffic = traffic?;
     let ended = ended?;
-    // A lost request is the one thing the demo must never hide behind a rollout that went well.
-    let lost = ended.exit == exit::SUCCESS && traffic.failed > 0;
+    // A lost request is the one thing the demo must never hide, behind no end of a rollout.
+    let lost = traffic.failed > 0;
     let lost = lost.then(|| Failure::new(exit::FATAL_ERROR, "demo: requests were lost"));
     let answer = Answer { rollout: &inner.state.rollout(&ended.rollout), traffic: &traffic };
     answer.tell(context, &dir, lost.as_ref())?;

@@ -17,7 +17,7 @@ use zdu_conductor::plan_file::read_plan;
 use zdu_drivers::Access;
 use zdu_model::plan::Plan;
 use zdu_model::verdict::exit;
-use zdu_plan::{PlanReport, diff, render_text};
+use zdu_plan::{PlanReport, Planned, diff, render_text};
 
 /// Answers the command.
 ///
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &RunArgs, context: &Context) -> Result<u8, Failure> {
         node_base: node_dir.as_ref().map(|path| path.display().to_string()),
         keep_records: *keep_records,
     };
-    let (plan, access) = match (plan, config) {
+    let (Made { plan, report }, access) = match (plan, config) {
         (Some(plan), config) => reviewed(context, plan, config.as_deref(), &ways)?,
         (None, config) => {
             let config = config.as_deref().unwrap_or(Path::new("zdu.yaml"));
@@ -41,13 +41,20 @@ pub(crate) fn run(args: &RunArgs, context: &Context) -> Result<u8, Failure> {
     };
     epochs::admit(context, &plan.fleet, &access, &ways)?;
     if !*yes {
-        confirm(context, &plan)?;
+        confirm(context, &report)?;
     }
     Ok(rollout::start(context, plan, access, &ways)?.exit)
 }
 
+/// A plan, and what a person is shown of it. The warnings of one that was read from its file were
+/// shown when it was made.
+struct Made {
+    plan: Plan,
+    report: PlanReport,
+}
+
 /// A plan made now, after a preflight that found everything well.
-fn fresh(context: &Context, config: &Path, ways: &Ways) -> Result<(Plan, Arc<Access>), Failure> {
+fn fresh(context: &Context, config: &Path, ways: &Ways) -> Result<(Made, Arc<Access>), Failure> {
     let mut prepared = prepare::load(&config.display().to_string())?;
     let fleet = &prepared.input.fleet.name;
     rollout::refuse_second(context, fleet, ways)?;
@@ -60,7 +67,8 @@ fn fresh(context: &Context, config: &Path, ways: &Ways) -> Result<(Plan, Arc<Acc
         Ok(_) | Err(_) => {}
     }
     preflight::see(&mut prepared, &context.printer)?;
-    Ok((prepared.plan()?.plan, prepared.access()?))
+    let Planned { plan, report } = prepared.plan()?;
+    Ok((Made { plan, report }, prepared.access()?))
 }
 
 fn needs_preflight(prepared: &Prepared) -> bool {
@@ -73,8 +81,9 @@ fn reviewed(
     path: &Path,
     config: Option<&Path>,
     ways: &Ways,
-) -> Result<(Plan, Arc<Access>), Failure> {
+) -> Result<(Made, Arc<Access>), Failure> {
     let (plan, _digest) = read_plan(path)?;
+    let mut report = PlanReport::of(&plan);
     rollout::refuse_second(context, &plan.fleet.name, ways)?;
     let reason = ways.clear_refused.as_deref();
     refused::foresee(context, &plan.fleet.name, &plan.release, reason)?;
@@ -94,7 +103,9 @@ fn reviewed(
         Some(config) => {
             let mut prepared = prepare::load(&config.display().to_string())?;
             preflight::see(&mut prepared, &context.printer)?;
-            let changes = diff(&plan, &prepared.plan()?.plan);
+            let anew = prepared.plan()?;
+            let changes = diff(&plan, &anew.plan);
+            report = anew.report;
             if !changes.is_empty() {
                 let what =
                     format!("run {}: it no longer fits {}", path.display(), config.display());
@@ -104,11 +115,11 @@ fn reviewed(
             prepared.access()?
         }
     };
-    Ok((plan, access))
+    Ok((Made { plan, report }, access))
 }
 
-fn confirm(context: &Context, plan: &Plan) -> Result<(), Failure> {
-    context.printer.say(&render_text(&PlanReport::of(plan)));
+fn confirm(context: &Context, report: &PlanReport) -> Result<(), Failure> {
+    context.printer.say(&render_text(report));
     if !std::io::stdin().is_terminal() {
         return Err(Failure::new(exit::USAGE, "begin: nobody can be asked here")
             .hint("`--yes` begins without asking"));
