@@ -132,6 +132,15 @@ pub fn read(context: &Context, id: &RolloutId) -> Result<Kept, Failure> {
         Some(scan) => (scan.records, scan.chain.head().cloned(), scan.torn),
         None => (Vec::new(), None, None),
     };
+    // Made behind the first record and before anything else is done.
+    if records.is_empty() && directory.path().join("captures").exists() {
+        let what = format!("read the journal of {id}: it holds no record, and there were some");
+        return Err(Failure::new(exit::DATA, what)
+            .hint("put it back from a copy; it was emptied or removed")
+            .hint(
+                "what steps did stands in `logs` beside it, and on the nodes until they are tidied",
+            ));
+    }
     for record in &records {
         view.apply(record);
     }

@@ -1,6 +1,8 @@
 //! The command line as a person or a script meets it: the built binary, an empty environment, a
 //! home of its own.
 
+#[path = "cli/journals.rs"]
+mod journals;
 #[path = "cli/plans.rs"]
 mod plans;
 

@@ -4,7 +4,7 @@ use crate::cli::VerifyArgs;
 use crate::context::{Context, offset};
 use crate::failure::Failure;
 use crate::rollouts;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use zdu_conductor::Rollout;
@@ -34,8 +34,30 @@ pub(crate) fn run(args: &VerifyArgs, context: &Context) -> Result<u8, Failure> {
     {
         return Err(damaged(torn));
     }
+    holds_what_was_reported(&journal, &report)?;
     tell(&report, plan.is_some(), context);
     Ok(exit::SUCCESS)
+}
+
+/// A report says with which line the journal ended then. Whoever removes that line, or its last
+/// byte alone, leaves a journal that is right in itself.
+fn holds_what_was_reported(journal: &Path, report: &VerifyReport) -> Result<(), Failure> {
+    let kept = std::fs::read(journal.with_file_name("report.json"));
+    let kept = kept.ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+    let Some(head) = kept.as_ref().and_then(|kept| kept["journal"]["digest"].as_str()) else {
+        return Ok(());
+    };
+    // A line names the one before it.
+    let named = format!("\"prev\":\"{head}\"");
+    let text = std::fs::read_to_string(journal).unwrap_or_default();
+    if report.head.to_string() == head || text.contains(&named) {
+        return Ok(());
+    }
+    let what = format!("verify the journal: it does not hold the line {head}, with which it ended");
+    Err(Failure::new(exit::DATA, what).hint(
+        "that stands in report.json beside it: lines were removed from the journal's end, or \
+               its last byte, or the report is of another rollout",
+    ))
 }
 
 /// The journal, and the plan it must be bound to when one is known.
