@@ -265,6 +265,12 @@ pub fn scan(bytes: &[u8]) -> Result<Scan, ReadError> {
     Ok(found)
 }
 
+/// Whether a line says that the one before it has this digest.
+pub(crate) fn is_followed(bytes: &[u8], digest: &Digest) -> bool {
+    let named = format!(r#""prev":"{digest}","recs":"#);
+    bytes.windows(named.len()).any(|window| window == named.as_bytes())
+}
+
 /// A last line that is not whole. When a second line begins inside it, a newline was changed and
 /// the first of the two had been durable: that is no torn write.
 fn torn(line: u64, rest: &[u8], why: Why) -> Result<Torn, ReadError> {

@@ -6,7 +6,7 @@
 //! right in itself. Against that there is [`VerifyReport::head`]. It is printed in the report of
 //! the rollout, and an auditor who kept that compares.
 
-use crate::chain::{Torn, scan};
+use crate::chain::{Torn, is_followed, scan};
 use crate::directory::at;
 use crate::storage::{ReadError, Why};
 use std::path::Path;
@@ -50,9 +50,7 @@ pub enum VerifyError {
 /// # Errors
 /// [`VerifyError`].
 pub fn verify(path: &Path, plan: Option<&Digest>) -> Result<VerifyReport, VerifyError> {
-    let bytes = std::fs::read(path)
-        .map_err(|e| ReadError::Unavailable { source: at("read", path)(e).into() })?;
-    verify_bytes(&bytes, plan)
+    verify_bytes(&bytes_of(path)?, plan)
 }
 
 /// The same for bytes that came another way.
@@ -83,4 +81,23 @@ pub fn verify_bytes(bytes: &[u8], plan: Option<&Digest>) -> Result<VerifyReport,
         head: head.clone(),
         torn: scan.torn,
     })
+}
+
+/// Whether a journal that was verified holds the line with this digest: a report keeps that of the
+/// line the journal ended with then. Whoever removes it, or its last byte alone, leaves a journal
+/// that is right in itself.
+///
+/// # Errors
+/// [`VerifyError::Read`] when the journal cannot be read.
+pub fn holds_line(
+    path: &Path,
+    verified: &VerifyReport,
+    digest: &Digest,
+) -> Result<bool, VerifyError> {
+    Ok(verified.head == *digest || is_followed(&bytes_of(path)?, digest))
+}
+
+fn bytes_of(path: &Path) -> Result<Vec<u8>, ReadError> {
+    let unavailable = |error| ReadError::Unavailable { source: at("read", path)(error).into() };
+    std::fs::read(path).map_err(unavailable)
 }

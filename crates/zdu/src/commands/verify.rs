@@ -12,7 +12,8 @@ use zdu_conductor::chain::Torn;
 use zdu_conductor::journal;
 use zdu_conductor::plan_file::read_plan;
 use zdu_conductor::storage::Why;
-use zdu_conductor::verify::{VerifyReport, verify};
+use zdu_conductor::verify::{VerifyReport, holds_line, verify};
+use zdu_model::ids::Digest;
 use zdu_model::plan::Plan;
 use zdu_model::verdict::exit;
 use zdu_plan::{Finding, LintRule, lint};
@@ -39,25 +40,21 @@ pub(crate) fn run(args: &VerifyArgs, context: &Context) -> Result<u8, Failure> {
     Ok(exit::SUCCESS)
 }
 
-/// A report says with which line the journal ended then. Whoever removes that line, or its last
-/// byte alone, leaves a journal that is right in itself.
-fn holds_what_was_reported(journal: &Path, report: &VerifyReport) -> Result<(), Failure> {
+/// The report that stands beside the journal, where one does, knows a line of it.
+fn holds_what_was_reported(journal: &Path, verified: &VerifyReport) -> Result<(), Failure> {
     let kept = std::fs::read(journal.with_file_name("report.json"));
     let kept = kept.ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
-    let Some(head) = kept.as_ref().and_then(|kept| kept["journal"]["digest"].as_str()) else {
+    let Some(digest) = kept.as_ref().and_then(|kept| kept["journal"]["digest"].as_str()) else {
         return Ok(());
     };
-    // A line names the one before it.
-    let named = format!("\"prev\":\"{head}\"");
-    let text = std::fs::read_to_string(journal).unwrap_or_default();
-    if report.head.to_string() == head || text.contains(&named) {
+    if holds_line(journal, verified, &Digest(digest.into()))? {
         return Ok(());
     }
-    let what = format!("verify the journal: it does not hold the line {head}, with which it ended");
-    Err(Failure::new(exit::DATA, what).hint(
-        "that stands in report.json beside it: lines were removed from the journal's end, or \
-               its last byte, or the report is of another rollout",
-    ))
+    let what =
+        format!("verify the journal: it does not hold the line {digest}, with which it ended");
+    let hint = "that stands in report.json beside it: lines were removed from the journal's end, \
+                or its last byte, or the report is of another rollout";
+    Err(Failure::new(exit::DATA, what).hint(hint))
 }
 
 /// The journal, and the plan it must be bound to when one is known.
