@@ -58,7 +58,42 @@ pub struct Ousted {
     pub until: Timestamp,
 }
 
+/// Who drives a fleet, or did until it was ousted and may act on balancers still.
+#[derive(Debug, Clone, Copy)]
+pub struct Driver<'s> {
+    /// Who.
+    pub owner: &'s Owner,
+    /// Under which epoch.
+    pub epoch: Epoch,
+    /// Which rollout.
+    pub rollout: &'s RolloutId,
+    /// Until when it may act, unless it renews its lease.
+    pub until: Timestamp,
+    /// Who ousted it, if somebody did.
+    pub ousted_by: Option<&'s Owner>,
+}
+
 impl LeaseState {
+    /// Who acts, or may: the holder, and where there is none who was ousted last.
+    #[must_use]
+    pub fn driver(&self) -> Option<Driver<'_>> {
+        let held = self.held.as_ref().map(|held| Driver {
+            owner: &held.owner,
+            epoch: held.epoch,
+            rollout: &held.rollout,
+            until: held.expires,
+            ousted_by: None,
+        });
+        let ousted = self.ousted.as_ref().map(|ousted| Driver {
+            owner: &ousted.takeover.from,
+            epoch: ousted.takeover.epoch,
+            rollout: &ousted.rollout,
+            until: ousted.until,
+            ousted_by: Some(&ousted.by),
+        });
+        held.or(ousted)
+    }
+
     /// Gives the lease to the claimant, when the rules allow. Force against a holder that may live
     /// ends that one's lease and gives none yet: [`LeaseError::Ousted`] is then what changed.
     ///
@@ -397,14 +432,11 @@ mod tests {
                     }
                     (1, _) => {
                         let force = claim(pid, now, Some("why"));
-                        let gone = match take(&mut state, &force) {
-                            Err(LeaseError::Ousted { .. }) => {
-                                state.ousted.as_ref().map(|one| one.takeover.epoch)
-                            }
-                            Ok(_) | Err(_) => state.held.as_ref().map(|held| held.epoch),
-                        };
-                        prop_assert!(gone.is_some());
-                        let lease = take(&mut state, &Claim { gone, ..force }).expect("gone");
+                        let taken = take(&mut state, &force);
+                        // Either it had the lease at once, or somebody was ousted and is gone.
+                        let gone = state.driver().map(|driver| driver.epoch);
+                        let later = Claim { gone, ..force };
+                        let lease = taken.or_else(|_| take(&mut state, &later)).expect("gone");
                         prop_assert!(lease.epoch > newest);
                         newest = lease.epoch;
                         leases[who] = Some(lease);

@@ -10,7 +10,6 @@ use zdu_conductor::directory::RolloutDir;
 use zdu_conductor::files::read_lease;
 use zdu_conductor::journal;
 use zdu_conductor::plan_file::read_plan;
-use zdu_conductor::storage::Takeover;
 use zdu_model::event::Record;
 use zdu_model::ids::{Digest, RolloutId};
 use zdu_model::time::Timestamp;
@@ -157,14 +156,14 @@ fn lease_of(context: &Context, id: &RolloutId, fleet: &zdu_model::ids::FleetName
             return None;
         }
     };
-    let (owner, epoch, until, taken_by) = match (state.held, state.ousted) {
-        (Some(held), _) if held.rollout == *id => (held.owner, held.epoch, held.expires, None),
-        (_, Some(ousted)) if ousted.rollout == *id && context.now() < ousted.until => {
-            let Takeover { from, epoch, .. } = ousted.takeover;
-            (from, epoch, ousted.until, Some(ousted.by.to_string()))
-        }
-        (None | Some(_), None | Some(_)) => return None,
-    };
-    let gone = rollout::is_gone(context, id, &owner);
-    Some(Lease { owner: owner.to_string(), epoch: epoch.0, until, gone, taken_by })
+    let driver = state.driver().filter(|driver| driver.rollout == id)?;
+    // Who was ousted and can no longer act has left nothing to tell.
+    let over = driver.ousted_by.is_some() && driver.until <= context.now();
+    (!over).then(|| Lease {
+        owner: driver.owner.to_string(),
+        epoch: driver.epoch.0,
+        until: driver.until,
+        gone: rollout::is_gone(context, id, driver.owner),
+        taken_by: driver.ousted_by.map(ToString::to_string),
+    })
 }

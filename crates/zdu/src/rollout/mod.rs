@@ -23,7 +23,6 @@ use tokio::sync::mpsc;
 use zdu_conductor::directory::RolloutDir;
 use zdu_conductor::files::{FileStorage, read_lease};
 use zdu_conductor::journal;
-use zdu_conductor::lease::LeaseState;
 use zdu_conductor::plan_file::{read_plan, write_plan};
 use zdu_conductor::requests::Requests;
 use zdu_conductor::storage::{Claim, Lease, LeaseError, Owner};
@@ -368,25 +367,19 @@ impl Session<'_> {
 
     /// Force is meant for who holds the lease now.
     fn claim(&self, plan: &Plan, now: Timestamp) -> Result<Claim, Failure> {
-        let LeaseState { held, ousted, .. } =
-            read_lease(&self.context.state.fleet(&plan.fleet.name))?;
-        let against = held.as_ref().map_or(Epoch(0), |held| held.epoch);
-        let over = held.as_ref().is_some_and(|held| held.expires <= now);
-        let ousted = ousted.map(|one| (one.takeover.epoch, one.rollout, one.takeover.from));
-        let held = held.map(|held| (held.epoch, held.rollout, held.owner));
-        let is_gone = |(_, rollout, owner): &(Epoch, RolloutId, Owner)| {
-            alive::is_gone(&self.context.state.rollout(rollout), owner)
-        };
-        let gone = held.or(ousted).filter(is_gone);
-        if let Some((_, _, owner)) = gone.as_ref().filter(|_| !over) {
-            let text =
-                format!("the lease is taken over: process {} of this host is gone", owner.pid);
+        let lease = read_lease(&self.context.state.fleet(&plan.fleet.name))?;
+        let gone = lease.driver().filter(|driver| {
+            alive::is_gone(&self.context.state.rollout(driver.rollout), driver.owner)
+        });
+        if let Some(driver) = gone.filter(|driver| driver.until > now) {
+            let pid = driver.owner.pid;
+            let text = format!("the lease is taken over: process {pid} of this host is gone");
             self.context.printer.say(&text);
         }
         Ok(Claim {
             force: self.ways.take_over.clone(),
-            against: Some(against),
-            gone: gone.map(|(epoch, ..)| epoch),
+            against: Some(lease.held.as_ref().map_or(Epoch(0), |held| held.epoch)),
+            gone: gone.map(|driver| driver.epoch),
             ..Claim::new(self.context.owner(), now, LEASE_TTL)
         })
     }
