@@ -60,11 +60,10 @@ impl Layout {
         let nodes: Vec<NodeName> = plan.fleet.nodes().map(|node| node.name.clone()).collect();
         let places: BTreeMap<_, _> =
             nodes.iter().enumerate().map(|(at, name)| (name.clone(), at)).collect();
-        let mut first_of_group = Vec::new();
-        plan.fleet.groups.iter().fold(0, |first, group| {
-            first_of_group.push(first);
-            first + group.nodes.len()
-        });
+        let sizes = plan.fleet.groups.iter().map(|group| group.nodes.len());
+        let first_of_group =
+            sizes.scan(0, |next, size| Some(std::mem::replace(next, *next + size)));
+        let first_of_group = first_of_group.collect();
         let groups = plan.fleet.groups.iter().enumerate();
         let groups = groups.flat_map(|(at, group)| group.nodes.iter().map(move |_| at)).collect();
         let (instances, slots) = slots_of(&plan, &places);

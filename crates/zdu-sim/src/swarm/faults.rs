@@ -42,8 +42,7 @@ fn later(dice: &mut Dice) -> Ask {
 /// A new configuration reaches every instance as guards look: for a moment the nodes that are out
 /// are in traffic.
 fn pushed(dice: &mut Dice, plan: &Plan) -> Vec<Fault> {
-    let instances = plan.fleet.balancers.values().flat_map(|balancer| &balancer.instances);
-    let names: Vec<&InstanceName> = instances.map(|instance| &instance.name).collect();
+    let names = instances(plan);
     let guards = plan.steps.iter().filter(|step| matches!(step.work, Work::Guard { .. }));
     let guards = guards.filter(|_| dice.chance(50)).map(|step| step.no);
     let whens = guards.flat_map(|step| (1..=3).map(move |nth| When::Step { step, nth }));
@@ -124,13 +123,13 @@ fn node_trouble(dice: &mut Dice, plan: &Plan) -> What {
     What::Node(node, trouble, dice.span(200, 90_000))
 }
 
+fn instances(plan: &Plan) -> Vec<&InstanceName> {
+    let all = plan.fleet.balancers.values().flat_map(|balancer| &balancer.instances);
+    all.map(|instance| &instance.name).collect()
+}
+
 fn balancer_trouble(dice: &mut Dice, plan: &Plan) -> What {
-    let all: Vec<&InstanceName> = plan
-        .fleet
-        .balancers
-        .values()
-        .flat_map(|balancer| balancer.instances.iter().map(|instance| &instance.name))
-        .collect();
+    let all = instances(plan);
     if all.is_empty() {
         return node_trouble(dice, plan);
     }
